@@ -1,0 +1,25 @@
+/* The environment, read through one table (env.def). */
+#ifndef TCT_BASE_ENV_H
+#define TCT_BASE_ENV_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+typedef enum tct_env_id {
+#define ENV(id, name, fallback, what) TCT_ENV_##id,
+#include "env.def"
+#undef ENV
+  TCT_N_ENV
+} tct_env_id;
+
+typedef struct tct_env_row {
+  const char *name, *fallback, *what;
+} tct_env_row;
+extern const tct_env_row tct_env_table[TCT_N_ENV];
+
+/* The variable's text, or its fallback when unset; never NULL. */
+const char *tct_env(tct_env_id id);
+/* Whether `word` stands in the comma-separated list. */
+bool tct_list_has(const char *list, const char *word);
+
+#endif

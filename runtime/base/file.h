@@ -1,0 +1,41 @@
+/* The file seam: a table of calls with errno semantics, and on it the few operations that the library needs. Nothing
+ * else in runtime/ opens, reads, writes, renames or syncs. Tests replace the table to fail, shorten or interrupt a call. */
+#ifndef TCT_BASE_FILE_H
+#define TCT_BASE_FILE_H
+
+#include <sys/types.h>
+#include <tercet/types.h>
+
+typedef struct tct_file_calls {
+  int (*open)(const char *path, int flags, unsigned mode);
+  ssize_t (*read)(int fd, void *data, size_t bytes);
+  ssize_t (*write)(int fd, const void *data, size_t bytes);
+  int (*fsync)(int fd);
+  int (*close)(int fd);
+  int (*rename)(const char *from, const char *to);
+  int (*unlink)(const char *path);
+  int (*size)(int fd, int64_t *out_bytes); /* of a regular file; -1 and errno otherwise */
+} tct_file_calls;
+void tct_set_file_calls(const tct_file_calls *calls); /* NULL: the system's again */
+
+/* Reads a whole file into memory (owned by the caller, tct_release). EINTR and short reads are handled. A file larger
+ * than `most_bytes` is refused. A zero byte follows the data, not counted in *out_bytes. */
+tct_status tct_file_read(const char *path, size_t most_bytes, void **out_data, size_t *out_bytes) TCT_CHECKED;
+/* Writes `path` atomically: temporary file beside it, fsync, rename, fsync of the directory. On failure the old file is
+ * untouched and the temporary is removed. A failed fsync is never retried. */
+typedef struct tct_file_part {
+  const void *data;
+  size_t bytes;
+} tct_file_part;
+tct_status tct_file_write_atomic(const char *path, const tct_file_part *parts, size_t n_parts) TCT_CHECKED;
+
+/* A plain output stream (logs, CSV): buffered, reports the first error at close. */
+typedef struct tct_file_out tct_file_out;
+tct_status tct_file_create(const char *path, tct_file_out **out) TCT_CHECKED; /* "-" is standard output */
+tct_status tct_file_append(tct_file_out *file, const void *data, size_t bytes) TCT_CHECKED;
+tct_status tct_file_printf(tct_file_out *file, const char *format, ...) TCT_PRINTF(2, 3) TCT_CHECKED;
+tct_status tct_file_flush(tct_file_out *file) TCT_CHECKED;
+tct_status tct_file_close(tct_file_out *file) TCT_CHECKED; /* NULL is fine; frees in any case */
+tct_status tct_make_directories(const char *path) TCT_CHECKED; /* like mkdir -p */
+
+#endif

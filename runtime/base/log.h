@@ -1,0 +1,10 @@
+/* Log lines to the user's callback (tct_set_log); nowhere without one. */
+#ifndef TCT_BASE_LOG_H
+#define TCT_BASE_LOG_H
+
+#include <tercet/types.h>
+
+void tct_log(tct_log_level level, const char *format, ...) TCT_PRINTF(2, 3);
+bool tct_log_wants(tct_log_level level);
+
+#endif
