@@ -1,0 +1,141 @@
+/* For backend authors: what a device must offer. A backend is one tct_backend: a dozen functions and a table of kernels.
+ * It includes this header and its own kernels, nothing else of Tercet, and meets the process only through tct_host. */
+#ifndef TERCET_BACKEND_H
+#define TERCET_BACKEND_H
+
+#include <tercet/attrs.h>
+#include <tercet/types.h>
+
+TCT_BEGIN_DECLS
+
+#define TCT_BACKEND_ABI 1u
+
+/* ---- what the runtime gives ------------------------------------------------------------------------- */
+
+typedef struct tct_pool tct_pool;
+typedef void (*tct_pool_fn)(void *user, int64_t task, int32_t worker);
+
+typedef struct tct_host {
+  uint32_t abi;
+  void *(*alloc)(size_t bytes, size_t align); /* NULL after recording TCT_OUT_OF_MEMORY */
+  void (*release)(void *memory);
+  /* Records the message in the calling thread's error record; returns `status`. */
+  tct_status (*fail)(tct_status status, const char *format, ...) TCT_PRINTF(2, 3);
+  void (*log)(tct_log_level level, const char *format, ...) TCT_PRINTF(2, 3);
+  int64_t (*clock_ns)(void);
+  const char *(*env)(const char *name); /* a variable of the environment table; "" when unset */
+  /* Threads: tasks are numbered, handed out in order; worker is unique among those running. No allocation in run. */
+  tct_status (*pool_create)(int32_t n_threads, tct_pool **out); /* 0: as many as the process may use */
+  void (*pool_free)(tct_pool *pool);
+  int32_t (*pool_threads)(const tct_pool *pool);
+  void (*pool_run)(tct_pool *pool, int64_t n_tasks, tct_pool_fn fn, void *user);
+} tct_host;
+
+/* ---- what a backend offers ---------------------------------------------------------------------------- */
+
+/* The opened device: the backend's own struct. */
+typedef struct tct_device_impl tct_device_impl;
+
+/* In-order queues. A ticket is a point in one; it is reached when all that was enqueued before it is done. */
+typedef enum tct_queue { TCT_QUEUE_COMPUTE = 0, TCT_QUEUE_TRANSFER = 1, TCT_N_QUEUES } tct_queue;
+typedef struct tct_ticket {
+  tct_queue queue;
+  uint64_t count;
+} tct_ticket;
+
+typedef struct tct_open_options {
+  int32_t ordinal;     /* the n-th device of the kind */
+  int32_t n_threads;   /* host devices; 0: default */
+  const char *options; /* the text after ':' in "tpu:v3,hbm=1.2TB/s"; "" without */
+} tct_open_options;
+
+typedef struct tct_device_info {
+  char name[96];          /* "Intel Xeon …, 2 threads, avx512" */
+  bool time_is_modelled;  /* elapsed() is a model's clock, not the wall's */
+  bool host_memory;       /* device pointers can be read and written by the host */
+  int32_t n_threads;
+  size_t memory_bytes;    /* 0: not known */
+  size_t alignment;       /* of every buffer, a power of two */
+} tct_device_info;
+
+/* One node as the kernels see it. */
+typedef struct tct_node_view {
+  tct_op op;
+  const char *op_name; /* "conv2d" */
+  const char *name;    /* "conv1/conv2d" */
+  const void *attrs;   /* the op's struct, or NULL */
+  int32_t n_in, n_out;
+  const tct_desc *in, *out;
+} tct_node_view;
+
+typedef struct tct_prepared {
+  size_t workspace_bytes; /* scratch that launch gets; shared between steps, undefined at entry */
+  void *state;            /* owned by the step; given back to `release` */
+} tct_prepared;
+
+typedef struct tct_launch {
+  const tct_node_view *node;
+  void *const *in; /* device pointers */
+  void *const *out;
+  void *workspace;
+  void *state;
+} tct_launch;
+
+typedef struct tct_kernel {
+  const char *op;   /* "matmul"; several entries of one op are tried in the table's order */
+  const char *name; /* "matmul.openblas": what TERCET_DISABLE and reports call it */
+  /* An output may share the buffer of an input of the same dtype and size: launch reads before it writes, element by
+   * element. */
+  bool in_place;
+  /* Pure. false: `why` holds the reason, a sentence about this node. NULL: every node of the op. */
+  bool (*supports)(const tct_node_view *node, char *why, size_t why_bytes);
+  /* Chooses the algorithm, sizes the workspace. NULL: nothing to prepare. */
+  tct_status (*prepare)(tct_device_impl *device, const tct_node_view *node, tct_prepared *out);
+  /* Enqueues on the compute queue; allocates nothing, decides nothing that prepare could. */
+  tct_status (*launch)(tct_device_impl *device, const tct_launch *launch);
+  void (*release)(tct_device_impl *device, void *state); /* NULL: state needs none */
+} tct_kernel;
+
+typedef struct tct_counter {
+  const char *name, *unit;
+  double value;
+} tct_counter;
+
+typedef struct tct_backend {
+  uint32_t abi; /* TCT_BACKEND_ABI */
+  const char *name;
+  const char *const *aliases; /* NULL-terminated, or NULL */
+  const tct_kernel *kernels;
+  size_t n_kernels;
+
+  /* How many devices; 0 with the reason in `why`. Never an error. */
+  int32_t (*probe)(char *why, size_t why_bytes);
+  tct_status (*open)(const tct_open_options *options, tct_device_impl **out);
+  void (*close)(tct_device_impl *device);
+  void (*info)(tct_device_impl *device, tct_device_info *out);
+  tct_status (*alloc)(tct_device_impl *device, size_t bytes, void **out);
+  void (*free)(tct_device_impl *device, void *memory);
+  /* Enqueued on the transfer queue; the host memory must stay until the ticket of a later mark is reached. */
+  tct_status (*upload)(tct_device_impl *device, void *to, const void *from_host, size_t bytes);
+  tct_status (*download)(tct_device_impl *device, void *to_host, const void *from, size_t bytes);
+  tct_status (*mark)(tct_device_impl *device, tct_queue queue, tct_ticket *out);
+  bool (*reached)(tct_device_impl *device, tct_ticket ticket);
+  /* Seconds between two tickets of one queue, in the device's own clock. Both are reached. */
+  double (*elapsed)(tct_device_impl *device, tct_ticket begin, tct_ticket end);
+  /* Waits for everything; sticky asynchronous errors come out here. */
+  tct_status (*sync)(tct_device_impl *device);
+
+  /* Optional: NULL means the runtime's default. */
+  tct_status (*copy)(tct_device_impl *device, void *to, const void *from, size_t bytes); /* default: through the host */
+  tct_status (*wait)(tct_device_impl *device, tct_queue queue, tct_ticket ticket);       /* default: sync */
+  tct_status (*record)(tct_device_impl *device, void **out_recording);                   /* default: launches each step */
+  tct_status (*replay)(tct_device_impl *device, void *recording);
+  void (*drop)(tct_device_impl *device, void *recording);
+  int32_t (*counters)(tct_device_impl *device, tct_counter *out, int32_t most); /* default: none */
+} tct_backend;
+
+/* The one symbol of a module. Returns a table with static lifetime, or NULL after host->fail. */
+typedef const tct_backend *(*tct_backend_entry_fn)(const tct_host *host);
+
+TCT_END_DECLS
+#endif

@@ -1,0 +1,67 @@
+/* For op authors: what defines an op. In-tree ops stand in runtime/ops/, one family per file. */
+#ifndef TERCET_OP_H
+#define TERCET_OP_H
+
+#include <tercet/backend.h>
+#include <tercet/graph.h>
+
+TCT_BEGIN_DECLS
+
+/* The shape rule's view of one node. It checks `in`, may complete `attrs` (the node's own copy) and fills `out`. */
+typedef struct tct_infer {
+  tct_op op;
+  const char *op_name;
+  int32_t n_in, n_out;
+  const tct_desc *in;
+  void *attrs;
+  tct_desc *out;
+  char why[512]; /* the refusal: a sentence with the values and the rule */
+} tct_infer;
+/* Writes the refusal; returns false so that rules can `return tct_refuse(…)`. */
+TCT_API bool tct_refuse(tct_infer *infer, const char *format, ...) TCT_PRINTF(2, 3);
+
+/* The gradient rule's view: given the node's inputs, outputs and the gradients of its outputs, it sets din[i] for the
+ * inputs that it is differentiable in and `wanted`; others stay unset: integer inputs, and those that no path leads
+ * through. A din of another shape than its input (a broadcast) is summed to it by the autodiff pass.
+ * dout[i].id < 0: nothing flows into that output. */
+typedef struct tct_grad {
+  tct_graph *graph;
+  tct_op op;
+  const void *attrs;
+  int32_t n_in, n_out;
+  const tct_tensor *in, *out, *dout;
+  const bool *wanted;
+  tct_tensor *din;
+} tct_grad;
+
+typedef struct tct_cost {
+  double flops;
+  double bytes; /* compulsory: each input read once, each output written once */
+} tct_cost;
+
+typedef struct tct_op_def {
+  const char *name;
+  uint32_t version; /* of the schema: attributes and semantics */
+  size_t attrs_bytes;
+  int32_t min_in, max_in; /* max_in -1: any number */
+  int32_t n_out;
+  bool (*infer)(tct_infer *infer);
+  void (*gradient)(tct_grad *grad); /* NULL: not differentiable; see gradient_why */
+  const char *gradient_why;         /* with gradient NULL: "argmax is piecewise constant"; NULL: a gradient op itself */
+  void (*cost)(const tct_node_view *node, tct_cost *out); /* NULL: one flop per output element */
+  /* Builds the same function from simpler ops where a device has no kernel; NULL: not a composite. */
+  void (*decompose)(tct_graph *graph, const void *attrs, const tct_tensor *in, int32_t n_in, tct_tensor *out);
+} tct_op_def;
+
+/* NULL when out of range. */
+TCT_API const tct_op_def *tct_op_definition(tct_op op);
+TCT_API const char *tct_op_name(tct_op op);
+TCT_API tct_op tct_op_find(const char *name); /* TCT_OP_NONE: unknown */
+
+/* Appends a node: checks operands and attributes by the op's shape rule. `attrs` is copied. out[n_out] may be NULL for one
+ * output; returns output 0 (poisoned after an error). */
+TCT_API tct_tensor tct_emit(tct_graph *graph, tct_op op, const void *attrs, const tct_tensor *in, int32_t n_in,
+                            tct_tensor *out);
+
+TCT_END_DECLS
+#endif

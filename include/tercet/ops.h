@@ -1,0 +1,114 @@
+/* The ops as builders. Each returns the symbolic result, or a poisoned handle after recording the error in the graph
+ * (see <tercet/graph.h>). Broadcasting is NumPy's. Images are NHWC. A negative axis counts from the end.
+ * NULL options mean all defaults. */
+#ifndef TERCET_OPS_H
+#define TERCET_OPS_H
+
+#include <tercet/graph.h>
+
+TCT_BEGIN_DECLS
+
+/* Elementwise rows: tct_neg(x), tct_exp(x) … tct_add(a, b), tct_equal(a, b) … (<tercet/elementwise.def>). Rows with
+ * parameters (leaky_relu, elu, clip, power, scale) have them as arguments below; the plain form here takes none. */
+#define UNARY(name, dtypes, text, forward, gradient, needs, flops)                                 \
+  TCT_API tct_tensor tct_##name##_with(tct_tensor x, double p0, double p1);
+#define BINARY(name, dtypes, text, forward, flops) TCT_API tct_tensor tct_##name(tct_tensor a, tct_tensor b);
+#define COMPARE(name, text, condition) TCT_API tct_tensor tct_##name(tct_tensor a, tct_tensor b);
+#define LOGICAL(name, text, condition) TCT_API tct_tensor tct_##name(tct_tensor a, tct_tensor b);
+#define PREDICATE(name, dtypes, text, condition) TCT_API tct_tensor tct_##name(tct_tensor x);
+#include <tercet/elementwise.def>
+#define UNARY(name, dtypes, text, forward, gradient, needs, flops)                                 \
+  static inline tct_tensor tct_##name(tct_tensor x) { return tct_##name##_with(x, 0, 0); }
+#define clip clip_unbounded_ /* no plain form */
+#include <tercet/elementwise.def>
+#undef clip
+
+TCT_API tct_tensor tct_select(tct_tensor condition, tct_tensor then, tct_tensor otherwise);
+TCT_API tct_tensor tct_cast(tct_tensor x, tct_dtype dtype);
+TCT_API tct_tensor tct_stop_gradient(tct_tensor x);
+/* step: i64 [] that counts runs; the mask of element e depends on (seed, name, step, e) only. 0 <= rate < 1. */
+TCT_API tct_tensor tct_dropout(tct_tensor x, tct_tensor step, double rate, uint64_t seed, const char *name);
+
+/* [.., m, k] × [.., k, n] → [.., m, n]; leading axes broadcast. */
+TCT_API tct_tensor tct_matmul(tct_tensor a, tct_tensor b);
+TCT_API tct_tensor tct_matmul_transposed(tct_tensor a, tct_tensor b, bool transpose_a, bool transpose_b);
+
+typedef enum tct_padding { TCT_PADDING_VALID = 0, TCT_PADDING_SAME, TCT_PADDING_EXPLICIT } tct_padding;
+typedef struct tct_conv2d_options {
+  int64_t stride[2];   /* 0: 1 */
+  int64_t dilation[2]; /* 0: 1 */
+  tct_padding padding; /* SAME is TensorFlow's: output ⌈in/stride⌉, the odd pixel at the bottom right */
+  int64_t pad[4];      /* EXPLICIT: top, bottom, left, right */
+  int64_t groups;      /* 0: 1 */
+  uint64_t reserved[4];
+} tct_conv2d_options;
+/* x [N,H,W,C], w [R,S,C/groups,K] → [N,P,Q,K]. Cross-correlation, as everywhere in the field. */
+TCT_API tct_tensor tct_conv2d(tct_tensor x, tct_tensor w, const tct_conv2d_options *options);
+/* w [R,S,C,M] → [N,P,Q,C·M], output channel c·M + m (Keras). options->groups must be 0. */
+TCT_API tct_tensor tct_depthwise_conv2d(tct_tensor x, tct_tensor w, const tct_conv2d_options *options);
+
+typedef struct tct_pool2d_options {
+  int64_t window[2]; /* 0: 2 */
+  int64_t stride[2]; /* 0: the window */
+  tct_padding padding;
+  int64_t pad[4];
+  uint64_t reserved[4];
+} tct_pool2d_options;
+TCT_API tct_tensor tct_max_pool2d(tct_tensor x, const tct_pool2d_options *options);
+TCT_API tct_tensor tct_avg_pool2d(tct_tensor x, const tct_pool2d_options *options); /* padding is not counted */
+
+/* axes: n_axes of them; n_axes 0 means all. */
+TCT_API tct_tensor tct_reduce_sum(tct_tensor x, const int32_t *axes, int32_t n_axes, bool keepdims);
+TCT_API tct_tensor tct_reduce_mean(tct_tensor x, const int32_t *axes, int32_t n_axes, bool keepdims);
+TCT_API tct_tensor tct_reduce_max(tct_tensor x, const int32_t *axes, int32_t n_axes, bool keepdims);
+TCT_API tct_tensor tct_reduce_min(tct_tensor x, const int32_t *axes, int32_t n_axes, bool keepdims);
+TCT_API tct_tensor tct_reduce_prod(tct_tensor x, const int32_t *axes, int32_t n_axes, bool keepdims);
+TCT_API tct_tensor tct_logsumexp(tct_tensor x, const int32_t *axes, int32_t n_axes, bool keepdims);
+TCT_API tct_tensor tct_argmax(tct_tensor x, int32_t axis, bool keepdims); /* i32, the first of equals */
+TCT_API tct_tensor tct_argmin(tct_tensor x, int32_t axis, bool keepdims);
+TCT_API tct_tensor tct_global_norm(const tct_tensor *x, int32_t n); /* √Σ‖x‖² → [] */
+
+TCT_API tct_tensor tct_softmax(tct_tensor x, int32_t axis);
+TCT_API tct_tensor tct_log_softmax(tct_tensor x, int32_t axis);
+
+/* x [.., C], gamma and beta [C]; statistics over all axes but the last. out_mean and out_variance [C] (biased) may be
+ * NULL. */
+TCT_API tct_tensor tct_batch_norm(tct_tensor x, tct_tensor gamma, tct_tensor beta, double epsilon,
+                                  tct_tensor *out_mean, tct_tensor *out_variance);
+TCT_API tct_tensor tct_batch_norm_inference(tct_tensor x, tct_tensor gamma, tct_tensor beta, tct_tensor mean,
+                                            tct_tensor variance, double epsilon);
+/* Over the last axis. */
+TCT_API tct_tensor tct_layer_norm(tct_tensor x, tct_tensor gamma, tct_tensor beta, double epsilon);
+
+/* table[.., indices, ..] along axis; indices i32 of any shape. */
+TCT_API tct_tensor tct_gather(tct_tensor table, tct_tensor indices, int32_t axis);
+TCT_API tct_tensor tct_one_hot(tct_tensor indices, int64_t depth, double on, double off, tct_dtype dtype);
+
+/* One extent may be -1: what remains. */
+TCT_API tct_tensor tct_reshape(tct_tensor x, tct_shape shape);
+TCT_API tct_tensor tct_transpose(tct_tensor x, const int32_t *perm); /* NULL: reverse the axes */
+TCT_API tct_tensor tct_concat(const tct_tensor *x, int32_t n, int32_t axis);
+/* n equal parts along axis; out[n]. */
+TCT_API void tct_split(tct_tensor x, int32_t n, int32_t axis, tct_tensor *out);
+/* size -1: up to the end; step NULL: 1. Arrays have rank entries. */
+TCT_API tct_tensor tct_slice(tct_tensor x, const int64_t *start, const int64_t *size, const int64_t *step);
+TCT_API tct_tensor tct_pad(tct_tensor x, const int64_t *before, const int64_t *after, double value);
+TCT_API tct_tensor tct_tile(tct_tensor x, const int64_t *repeats);
+TCT_API tct_tensor tct_broadcast_to(tct_tensor x, tct_shape shape);
+
+/* Losses give one value per row; average them with tct_reduce_mean. Labels i32 [..], logits and targets [.., C]. */
+TCT_API tct_tensor tct_sparse_softmax_cross_entropy(tct_tensor logits, tct_tensor labels, double label_smoothing);
+TCT_API tct_tensor tct_softmax_cross_entropy(tct_tensor logits, tct_tensor targets, double label_smoothing);
+/* Elementwise: max(x, 0) − x·z + ln(1 + e^−|x|). */
+TCT_API tct_tensor tct_sigmoid_cross_entropy(tct_tensor logits, tct_tensor targets);
+
+/* Updates write their variables when the program runs; every other reader of the variable sees the value from before.
+ * lr is [] of the variable's dtype; grad_scale (poisoned or {0}: none) is a [] factor for the gradient.
+ * Formulas: tct_update_attrs in <tercet/attrs.h>; options->n_state and has_scale are filled in. */
+TCT_API void tct_assign(tct_tensor variable, tct_tensor value);
+/* slots: adam {m, v}; sgd {} or {velocity}; rmsprop {mean square[, momentum][, mean gradient]}; adagrad {accumulator}. */
+TCT_API void tct_update(tct_op op, tct_tensor variable, const tct_tensor *slots, int32_t n_slots, tct_tensor grad,
+                        tct_tensor lr, tct_tensor step, tct_tensor grad_scale, const tct_update_attrs *options);
+
+TCT_END_DECLS
+#endif
