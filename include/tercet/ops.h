@@ -8,20 +8,18 @@
 
 TCT_BEGIN_DECLS
 
-/* Elementwise rows: tct_neg(x), tct_exp(x) … tct_add(a, b), tct_equal(a, b) … (<tercet/elementwise.def>). Rows with
- * parameters (leaky_relu, elu, clip, power, scale) have them as arguments below; the plain form here takes none. */
-#define UNARY(name, dtypes, text, forward, gradient, needs, flops)                                 \
-  TCT_API tct_tensor tct_##name##_with(tct_tensor x, double p0, double p1);
+/* Elementwise rows (<tercet/elementwise.def>): tct_neg(x), tct_exp(x) …, tct_leaky_relu(x, alpha), tct_elu(x, alpha),
+ * tct_power(x, exponent), tct_clip(x, low, high), tct_scale(x, factor, offset), tct_add(a, b) …, tct_equal(a, b) … */
+#define UNARY(name, dtypes, text, forward, gradient, needs, flops) TCT_API tct_tensor tct_##name(tct_tensor x);
+#define UNARY1(name, dtypes, text, forward, gradient, needs, flops)                                \
+  TCT_API tct_tensor tct_##name(tct_tensor x, double p0);
+#define UNARY2(name, dtypes, text, forward, gradient, needs, flops)                                \
+  TCT_API tct_tensor tct_##name(tct_tensor x, double p0, double p1);
 #define BINARY(name, dtypes, text, forward, flops) TCT_API tct_tensor tct_##name(tct_tensor a, tct_tensor b);
 #define COMPARE(name, text, condition) TCT_API tct_tensor tct_##name(tct_tensor a, tct_tensor b);
 #define LOGICAL(name, text, condition) TCT_API tct_tensor tct_##name(tct_tensor a, tct_tensor b);
 #define PREDICATE(name, dtypes, text, condition) TCT_API tct_tensor tct_##name(tct_tensor x);
 #include <tercet/elementwise.def>
-#define UNARY(name, dtypes, text, forward, gradient, needs, flops)                                 \
-  static inline tct_tensor tct_##name(tct_tensor x) { return tct_##name##_with(x, 0, 0); }
-#define clip clip_unbounded_ /* no plain form */
-#include <tercet/elementwise.def>
-#undef clip
 
 TCT_API tct_tensor tct_select(tct_tensor condition, tct_tensor then, tct_tensor otherwise);
 TCT_API tct_tensor tct_cast(tct_tensor x, tct_dtype dtype);

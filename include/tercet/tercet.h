@@ -1,0 +1,11 @@
+/* Everything that a training job includes. */
+#ifndef TERCET_H
+#define TERCET_H
+
+#include <tercet/types.h>
+#include <tercet/device.h>
+#include <tercet/graph.h>
+#include <tercet/ops.h>
+#include <tercet/data.h>
+
+#endif
