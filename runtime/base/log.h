@@ -1,4 +1,5 @@
-/* Log lines to the user's callback (tct_set_log); nowhere without one. */
+/* Log lines to the user's callback (tct_set_log); nowhere without one. The callback runs on the thread that logs, maybe on
+ * several at once; a text with newlines arrives as several lines, each without its newline. */
 #ifndef TCT_BASE_LOG_H
 #define TCT_BASE_LOG_H
 

@@ -2,6 +2,7 @@
 #ifndef TCT_BASE_TEXT_H
 #define TCT_BASE_TEXT_H
 
+#include <stdarg.h>
 #include <tercet/types.h>
 
 /* {0} is empty. On a failed allocation `failed` sticks, the text so far stays valid, later appends do nothing. */
@@ -12,14 +13,22 @@ typedef struct tct_text {
 } tct_text;
 void tct_text_append(tct_text *text, const char *more);
 void tct_text_append_bytes(tct_text *text, const void *data, size_t bytes);
-void tct_text_printf(tct_text *text, const char *format, ...) TCT_PRINTF(2, 3);
+void tct_text_printf(tct_text *text, const char *format, ...) TCT_PRINTF(2, 3); /* in the C locale */
+void tct_text_vprintf(tct_text *text, const char *format, va_list args) TCT_PRINTF(2, 0);
 /* A JSON string literal with quotes and escapes (invalid UTF-8 becomes U+FFFD). */
 void tct_text_json_string(tct_text *text, const char *value);
 /* A JSON number with 17 significant digits; null when not finite. */
 void tct_text_json_number(tct_text *text, double value);
 void tct_text_free(tct_text *text);
 
-/* Whole-string parses, C locale whatever setlocale says; false when anything is left over or out of range. */
+/* vsnprintf in the C locale, whatever setlocale says; what does not fit ends in "…". Never allocates. */
+void tct_format_clipped_v(char *text, size_t bytes, const char *format, va_list args) TCT_PRINTF(3, 0);
+/* vsnprintf in the C locale: a decimal point is a point. Returns as vsnprintf. */
+int tct_vsnprintf(char *text, size_t bytes, const char *format, va_list args) TCT_PRINTF(3, 0);
+
+/* Whole-string parses, C locale whatever setlocale says; false when anything is left over or out of range. A double is
+ * plain decimal with an optional exponent: no inf, nan, hexadecimal or blanks, and at most 1000 characters; too small
+ * for a double is 0 or the nearest subnormal. */
 bool tct_parse_double(const char *text, size_t length, double *out);
 bool tct_parse_i64(const char *text, size_t length, int64_t *out);
 

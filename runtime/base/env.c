@@ -1,0 +1,29 @@
+/* The environment table and its one reader. */
+#include "base/env.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+const tct_env_row tct_env_table[TCT_N_ENV] = {
+#define ENV(id, name_text, fallback_text, what_text)                                                                   \
+  [TCT_ENV_##id] = {.name = name_text, .fallback = fallback_text, .what = what_text},
+#include "base/env.def"
+#undef ENV
+};
+
+const char *tct_env(tct_env_id id) {
+  const char *value = getenv(tct_env_table[id].name);
+  return value ? value : tct_env_table[id].fallback;
+}
+
+bool tct_list_has(const char *list, const char *word) {
+  const size_t length = strlen(word);
+  while (*list != '\0') {
+    const char *begin = list + strspn(list, " ,");
+    const char *end = begin + strcspn(begin, ",");
+    list = end;
+    while (end > begin && end[-1] == ' ') end--;
+    if (length > 0 && (size_t)(end - begin) == length && memcmp(begin, word, length) == 0) return true;
+  }
+  return false;
+}
