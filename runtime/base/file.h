@@ -14,22 +14,28 @@ typedef struct tct_file_calls {
   int (*close)(int fd);
   int (*rename)(const char *from, const char *to);
   int (*unlink)(const char *path);
-  int (*size)(int fd, int64_t *out_bytes); /* of a regular file; -1 and errno otherwise */
+  int (*size)(int fd, int64_t *out_bytes); /* of a regular file; else -1 and EISDIR (a folder) or ESPIPE (a stream) */
+  int (*mkdir)(const char *path, unsigned mode);
 } tct_file_calls;
-void tct_set_file_calls(const tct_file_calls *calls); /* NULL: the system's again */
+extern const tct_file_calls tct_file_system;          /* the system's own, for a table that wraps them */
+void tct_set_file_calls(const tct_file_calls *calls); /* borrowed until replaced; NULL: the system's again */
 
 /* Reads a whole file into memory (owned by the caller, tct_release). EINTR and short reads are handled. A file larger
  * than `most_bytes` is refused. A zero byte follows the data, not counted in *out_bytes. */
 tct_status tct_file_read(const char *path, size_t most_bytes, void **out_data, size_t *out_bytes) TCT_CHECKED;
+/* The first bytes of a small text that the system keeps (under /proc, /sys), NUL-terminated; false, with nothing
+ * recorded, when it cannot be read. */
+bool tct_file_peek(const char *path, char *text, size_t bytes);
 /* Writes `path` atomically: temporary file beside it, fsync, rename, fsync of the directory. On failure the old file is
- * untouched and the temporary is removed. A failed fsync is never retried. */
+ * untouched and the temporary is removed; only if the last fsync, the directory's, fails is the new file already in
+ * place, whole. A failed fsync is never retried. */
 typedef struct tct_file_part {
   const void *data;
   size_t bytes;
 } tct_file_part;
 tct_status tct_file_write_atomic(const char *path, const tct_file_part *parts, size_t n_parts) TCT_CHECKED;
 
-/* A plain output stream (logs, CSV): buffered, reports the first error at close. */
+/* A plain output stream (logs, CSV): buffered; the first error sticks, and every later call returns it, the closing too. */
 typedef struct tct_file_out tct_file_out;
 tct_status tct_file_create(const char *path, tct_file_out **out) TCT_CHECKED; /* "-" is standard output */
 tct_status tct_file_append(tct_file_out *file, const void *data, size_t bytes) TCT_CHECKED;
@@ -37,5 +43,11 @@ tct_status tct_file_printf(tct_file_out *file, const char *format, ...) TCT_PRIN
 tct_status tct_file_flush(tct_file_out *file) TCT_CHECKED;
 tct_status tct_file_close(tct_file_out *file) TCT_CHECKED; /* NULL is fine; frees in any case */
 tct_status tct_make_directories(const char *path) TCT_CHECKED; /* like mkdir -p */
+
+/* For what is built on the table: the calls in force; a write of all bytes (EINTR and short writes handled; false and
+ * errno); the error that errno stands for, "cannot <doing> '<path>': …". */
+const tct_file_calls *tct_file_calls_in_force(void);
+bool tct_file_write_all(int fd, const void *data, size_t bytes);
+tct_status tct_file_fail(const char *doing, const char *path);
 
 #endif
