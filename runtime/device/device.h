@@ -1,0 +1,24 @@
+/* An opened device: its backend, and the backend's kernels by op. */
+#ifndef TCT_DEVICE_DEVICE_H
+#define TCT_DEVICE_DEVICE_H
+
+#include <tercet/device.h>
+
+struct tct_device {
+  const tct_backend *backend; /* process lifetime */
+  tct_device_impl *impl;      /* owned */
+  tct_device_info info;
+  char spec[64];
+  int32_t first[TCT_N_OPS]; /* index of the op's first kernel, -1: none */
+  int32_t *next;            /* [n_kernels] next kernel of the same op; owned */
+  tct_device *reference;    /* the host's reference device, opened when first needed; owned */
+};
+
+/* The first kernel of the op that takes the node and is not in TERCET_DISABLE; NULL with the reasons in `why`. */
+const tct_kernel *tct_find_kernel(const tct_device *device, const tct_node_view *node, char *why, size_t why_bytes);
+/* The reference device behind `device` (itself, when it is the reference). */
+tct_status tct_device_reference(tct_device *device, tct_device **out) TCT_CHECKED;
+/* What backends get. */
+const tct_host *tct_host_table(void);
+
+#endif

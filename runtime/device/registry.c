@@ -1,0 +1,178 @@
+/* The registry of backends: finding one by name, opening a device, choosing kernels. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include "base/alloc.h"
+#include "base/env.h"
+#include "base/status.h"
+#include "base/text.h"
+#include <tercet/op.h>
+#include "device/device.h"
+
+#define BACKEND(name) const tct_backend *tct_backend_entry_##name(const tct_host *host);
+#include "device/backends.def"
+#undef BACKEND
+
+static const tct_backend_entry_fn entries[] = {
+#define BACKEND(name) tct_backend_entry_##name,
+#include "device/backends.def"
+#undef BACKEND
+};
+#define N_BACKENDS ((int32_t)TCT_COUNT_OF(entries))
+
+static const tct_backend *backend_at(int32_t i) { return entries[i](tct_host_table()); }
+
+static bool answers_to(const tct_backend *backend, const char *name, size_t length) {
+  if (strlen(backend->name) == length && memcmp(backend->name, name, length) == 0) return true;
+  for (const char *const *alias = backend->aliases; alias != NULL && *alias != NULL; alias++) {
+    if (strlen(*alias) == length && memcmp(*alias, name, length) == 0) return true;
+  }
+  return false;
+}
+
+static tct_status unknown_device(const char *name) {
+  const char *known[8];
+  char list[128] = "";
+  for (int32_t i = 0; i < N_BACKENDS && i < 8; i++) {
+    known[i] = backend_at(i)->name;
+    snprintf(list + strlen(list), sizeof list - strlen(list), "%s%s", i > 0 ? ", " : "", known[i]);
+  }
+  const char *near = tct_nearest(name, known, (size_t)N_BACKENDS);
+  return tct_fail(TCT_NOT_FOUND, "device '%s' is not known; this build has %s%s%s%s", name, list,
+                  near != NULL ? "; did you mean '" : "", near != NULL ? near : "", near != NULL ? "'?" : "");
+}
+
+static tct_status find_backend(const char *spec, const tct_backend **out) {
+  const size_t length = strcspn(spec, ":");
+  for (int32_t i = 0; i < N_BACKENDS; i++) {
+    const tct_backend *backend = backend_at(i);
+    if (backend != NULL && answers_to(backend, spec, length)) {
+      *out = backend;
+      return TCT_OK;
+    }
+  }
+  char name[64];
+  snprintf(name, sizeof name, "%.*s", (int)(length < 60 ? length : 60), spec);
+  return unknown_device(name);
+}
+
+/* Kernels by op, keeping the table's order within an op. Rows of ops that this version does not know are ignored. */
+static tct_status index_kernels(tct_device *device) {
+  const tct_backend *backend = device->backend;
+  device->next = tct_alloc((backend->n_kernels + 1) * sizeof *device->next);
+  if (device->next == NULL) return TCT_OUT_OF_MEMORY;
+  for (int32_t op = 0; op < TCT_N_OPS; op++) device->first[op] = -1;
+  for (size_t k = backend->n_kernels; k-- > 0;) {
+    const tct_op op = tct_op_find(backend->kernels[k].op);
+    device->next[k] = device->first[op];
+    if (op != TCT_OP_NONE) device->first[op] = (int32_t)k;
+  }
+  return TCT_OK;
+}
+
+static tct_status open_backend(const tct_backend *backend, const char *spec, const tct_device_options *options,
+                               tct_device *device) {
+  const char *text = spec[strcspn(spec, ":")] == ':' ? strchr(spec, ':') + 1 : "";
+  int64_t ordinal = 0;
+  if (tct_parse_i64(text, strlen(text), &ordinal)) text = "";
+  char why[256] = "";
+  const int32_t n_devices = backend->probe(why, sizeof why);
+  if (n_devices <= 0) return tct_fail(TCT_UNAVAILABLE, "device '%s' is not available: %s", spec, why);
+  if (ordinal < 0 || ordinal >= n_devices) {
+    return tct_fail(TCT_UNAVAILABLE, "device '%s': there are %d of the kind, numbered from 0", spec, n_devices);
+  }
+  const tct_open_options open_options = {.ordinal = (int32_t)ordinal,
+                                         .n_threads = options != NULL ? options->n_threads : 0,
+                                         .options = text};
+  if (open_options.n_threads < 0 || open_options.n_threads > 1024) {
+    return tct_fail(TCT_INVALID, "device '%s': %d threads, needs 1 to 1024 (0: default)", spec, open_options.n_threads);
+  }
+  device->backend = backend;
+  snprintf(device->spec, sizeof device->spec, "%s", spec);
+  TCT_TRY(index_kernels(device));
+  TCT_TRY(backend->open(&open_options, &device->impl));
+  backend->info(device->impl, &device->info);
+  return TCT_OK;
+}
+
+tct_status tct_device_open(const char *spec, const tct_device_options *options, tct_device **out) {
+  *out = NULL;
+  if (spec == NULL || strlen(spec) >= sizeof(((tct_device *)0)->spec)) {
+    return tct_fail(TCT_INVALID, "device: the name is missing or longer than 63 characters");
+  }
+  const tct_backend *backend = NULL;
+  TCT_TRY(find_backend(spec, &backend));
+  tct_device *device = tct_alloc_zero(1, sizeof *device);
+  if (device == NULL) return TCT_OUT_OF_MEMORY;
+  const tct_status status = open_backend(backend, spec, options, device);
+  if (status != TCT_OK) {
+    tct_device_close(device);
+    return status;
+  }
+  *out = device;
+  return TCT_OK;
+}
+
+void tct_device_close(tct_device *device) {
+  if (device == NULL) return;
+  tct_device_close(device->reference);
+  if (device->impl != NULL) device->backend->close(device->impl);
+  tct_release(device->next);
+  tct_release(device);
+}
+
+const char *tct_device_spec(const tct_device *device) { return device->spec; }
+
+void tct_device_describe(tct_device *device, tct_device_info *out) { *out = device->info; }
+
+tct_status tct_device_reference(tct_device *device, tct_device **out) {
+  *out = device;
+  if (strcmp(device->backend->name, "ref") == 0) return TCT_OK;
+  if (device->reference == NULL) TCT_TRY(tct_device_open("ref", NULL, &device->reference));
+  *out = device->reference;
+  return TCT_OK;
+}
+
+bool tct_device_list(int32_t i, tct_device_kind *out) {
+  *out = (tct_device_kind){0};
+  if (i < 0 || i >= N_BACKENDS) return false;
+  const tct_backend *backend = backend_at(i);
+  out->name = backend->name;
+  out->n_devices = backend->probe(out->why, sizeof out->why);
+  if (out->n_devices <= 0) return true;
+  tct_device *device = NULL;
+  if (tct_device_open(backend->name, NULL, &device) == TCT_OK) {
+    snprintf(out->description, sizeof out->description, "%s", device->info.name);
+    tct_device_close(device);
+  } else {
+    out->n_devices = 0;
+    snprintf(out->why, sizeof out->why, "%s", tct_error_message());
+    tct_error_clear();
+  }
+  return true;
+}
+
+const tct_kernel *tct_find_kernel(const tct_device *device, const tct_node_view *node, char *why, size_t why_bytes) {
+  const char *disabled = tct_env(TCT_ENV_DISABLE);
+  size_t used = 0;
+  if (why_bytes > 0) why[0] = '\0';
+  for (int32_t k = device->first[node->op]; k >= 0; k = device->next[k]) {
+    const tct_kernel *kernel = &device->backend->kernels[k];
+    char reason[256] = "";
+    if (tct_list_has(disabled, kernel->name)) {
+      snprintf(reason, sizeof reason, "disabled by TERCET_DISABLE");
+    } else if (kernel->supports == NULL || kernel->supports(node, reason, sizeof reason)) {
+      return kernel;
+    }
+    const int more = used < why_bytes ? snprintf(why + used, why_bytes - used, "%s%s: %s", used > 0 ? "; " : "",
+                                                 kernel->name, reason)
+                                      : 0;
+    used += more > 0 ? (size_t)more : 0;
+  }
+  if (used == 0) snprintf(why, why_bytes, "%s has no kernel for %s", device->backend->name, node->op_name);
+  return NULL;
+}
+
+bool tct_device_supports(tct_device *device, const tct_node_view *node, char *why, size_t why_bytes) {
+  return tct_find_kernel(device, node, why, why_bytes) != NULL;
+}
