@@ -1,0 +1,116 @@
+/* Running a program: the step loop, which allocates nothing and decides nothing, and the ports. */
+#include <stdio.h>
+#include <string.h>
+#include "base/status.h"
+#include "base/text.h"
+#include "exec/exec.h"
+
+static const tct_port *find_port(const tct_port *ports, int32_t n, const char *name) {
+  for (int32_t i = 0; i < n; i++) {
+    if (strcmp(ports[i].name, name) == 0) return &ports[i];
+  }
+  return NULL;
+}
+
+static tct_status port_or_fail(const tct_port *ports, int32_t n, const char *kind, const char *name, size_t bytes,
+                               const tct_port **out) {
+  *out = find_port(ports, n, name);
+  if (*out == NULL) {
+    const char *names[32];
+    const int32_t most = n < 32 ? n : 32;
+    for (int32_t i = 0; i < most; i++) names[i] = ports[i].name;
+    const char *near = tct_nearest(name, names, (size_t)most);
+    return tct_fail(TCT_NOT_FOUND, "the program has no %s '%s'%s%s%s", kind, name, near != NULL ? "; did you mean '" : "",
+                    near != NULL ? near : "", near != NULL ? "'?" : "");
+  }
+  if ((*out)->bytes != bytes) {
+    char shape[160];
+    return tct_fail(TCT_INVALID, "%s '%s' is %s%s, %zu bytes; got %zu", kind, name, tct_dtype_name((*out)->desc.dtype),
+                    tct_shape_print(&(*out)->desc.shape, shape, sizeof shape), (*out)->bytes, bytes);
+  }
+  return TCT_OK;
+}
+
+tct_status tct_program_set(tct_program *program, const char *input, const void *data, size_t bytes) {
+  const tct_port *port = NULL;
+  tct_device *device = program->device;
+  TCT_TRY(port_or_fail(program->inputs, program->n_inputs, "input", input, bytes, &port));
+  TCT_TRY(device->backend->upload(device->impl, port->data, data, bytes));
+  return device->info.host_memory ? TCT_OK : device->backend->sync(device->impl);
+}
+
+static tct_status launch(const tct_step *step) {
+  if (step->kernel->launch(step->device->impl, &step->launch) == TCT_OK) return TCT_OK;
+  return tct_context("in step '%s' (%s)", step->launch.node->name, step->kernel->name);
+}
+
+static tct_status launch_timed(tct_step *step) {
+  tct_ticket begin, end;
+  tct_device *device = step->device;
+  TCT_TRY(device->backend->mark(device->impl, TCT_QUEUE_COMPUTE, &begin));
+  TCT_TRY(launch(step));
+  TCT_TRY(device->backend->mark(device->impl, TCT_QUEUE_COMPUTE, &end));
+  TCT_TRY(device->backend->sync(device->impl));
+  step->seconds += device->backend->elapsed(device->impl, begin, end);
+  return TCT_OK;
+}
+
+tct_status tct_program_run(tct_program *program) {
+  tct_step *const steps = program->steps;
+  const int32_t n_steps = program->n_steps;
+  if (program->profiling) {
+    for (int32_t s = 0; s < n_steps; s++) TCT_TRY(launch_timed(&steps[s]));
+    program->profiled_runs++;
+    return TCT_OK;
+  }
+  for (int32_t s = 0; s < n_steps; s++) TCT_TRY(launch(&steps[s]));
+  return TCT_OK;
+}
+
+tct_status tct_program_get(tct_program *program, const char *output, void *data, size_t bytes) {
+  const tct_port *port = NULL;
+  tct_device *device = program->device;
+  TCT_TRY(port_or_fail(program->outputs, program->n_outputs, "output", output, bytes, &port));
+  TCT_TRY(device->backend->sync(device->impl));
+  TCT_TRY(device->backend->download(device->impl, data, port->data, bytes));
+  return device->backend->sync(device->impl);
+}
+
+tct_variables *tct_program_variables(tct_program *program) { return program->variables; }
+
+void tct_program_describe(const tct_program *program, tct_program_info *out) {
+  *out = (tct_program_info){.n_steps = program->n_steps, .arena_bytes = program->plan.arena_bytes};
+  for (int32_t s = 0; s < program->n_steps; s++) {
+    out->n_fallback += program->steps[s].device != program->device;
+    out->flops += program->steps[s].cost.flops;
+    out->bytes += program->steps[s].cost.bytes;
+  }
+  const tct_graph *graph = program->graph;
+  for (int32_t n = 0; n < graph->n_nodes; n++) {
+    if (graph->nodes[n].op != TCT_OP_variable) continue;
+    const tct_desc *desc = &graph->values[graph->nodes[n].out].desc;
+    out->variables_bytes += (size_t)tct_shape_size(&desc->shape) * tct_dtype_bytes(desc->dtype);
+  }
+}
+
+bool tct_program_step(const tct_program *program, int32_t i, tct_step_info *out) {
+  *out = (tct_step_info){0};
+  if (i < 0 || i >= program->n_steps) return false;
+  const tct_step *step = &program->steps[i];
+  *out = (tct_step_info){.name = step->launch.node->name,
+                         .op = step->launch.node->op_name,
+                         .kernel = step->kernel->name,
+                         .device = step->device->spec,
+                         .flops = step->cost.flops,
+                         .bytes = step->cost.bytes,
+                         .node = step->launch.node,
+                         .seconds = program->profiled_runs > 0 ? step->seconds / (double)program->profiled_runs : 0};
+  return true;
+}
+
+void tct_program_profile(tct_program *program, bool on) {
+  program->profiling = on;
+  if (!on) return;
+  program->profiled_runs = 0;
+  for (int32_t s = 0; s < program->n_steps; s++) program->steps[s].seconds = 0;
+}
