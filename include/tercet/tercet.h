@@ -7,5 +7,7 @@
 #include <tercet/graph.h>
 #include <tercet/ops.h>
 #include <tercet/data.h>
+#include <tercet/nn.h>
+#include <tercet/train.h>
 
 #endif

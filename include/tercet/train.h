@@ -1,0 +1,143 @@
+/* Level 3, jobs: compile a model for a device, fit, evaluate, predict, save. */
+#ifndef TERCET_TRAIN_H
+#define TERCET_TRAIN_H
+
+#include <tercet/data.h>
+#include <tercet/nn.h>
+
+TCT_BEGIN_DECLS
+
+/* Keras' names: "sgd", "adam", "adamw", "rmsprop", "adagrad". A zero takes the default beside it; to turn something off
+ * whose default is on, give a negative value. Formulas: tct_update_attrs in <tercet/attrs.h>. */
+typedef struct tct_optimizer {
+  const char *type;     /* NULL: "adam" */
+  double learning_rate; /* sgd 0.01, others 0.001 */
+  double momentum;      /* sgd, rmsprop: 0 */
+  bool nesterov;        /* sgd */
+  double beta_1, beta_2, epsilon; /* adam, adamw: 0.9, 0.999, 1e-7; adagrad: epsilon 1e-7; rmsprop: epsilon 1e-7 */
+  double rho;           /* rmsprop: 0.9 */
+  bool centered;        /* rmsprop */
+  double initial_accumulator_value; /* adagrad: 0.1 */
+  double weight_decay;  /* decoupled: w ← w − lr·weight_decay·w, kernels only; adamw: 0.004 */
+  double l1, l2;        /* added to the gradient only: g + l1·sign(w) + l2·w, kernels and biases alike */
+  double clipvalue;     /* each gradient element to ±clipvalue */
+  double global_clipnorm; /* all gradients scaled so that their joint norm is at most this */
+  uint64_t reserved[4];
+} tct_optimizer;
+
+/* The learning rate at step t (0-based) of T: warm-up rises linearly, (t+1)/warmup_steps, then
+ *   constant  1
+ *   step      decay_rate ^ ⌊(t − warm-up)/decay_steps⌋
+ *   cosine    alpha + (1 − alpha)·(1 + cos(π·(t − warm-up)/(T − warm-up)))/2   (Loshchilov & Hutter, 2017)
+ * times the optimizer's learning_rate. */
+typedef struct tct_schedule_options {
+  const char *type;     /* NULL: "constant" */
+  int64_t warmup_steps;
+  int64_t decay_steps;  /* step: required; cosine: T, 0 means the whole fit */
+  double decay_rate;    /* step: 0.1 */
+  double alpha;         /* cosine: 0 */
+} tct_schedule_options;
+
+typedef struct tct_training {
+  /* "sparse_categorical_crossentropy", "categorical_crossentropy", "binary_crossentropy", "mean_squared_error" ("mse"),
+   * "mean_absolute_error" ("mae"), "huber". Cross-entropies of an output that ends in softmax or sigmoid are computed from
+   * its logits; an output without one is taken as logits. */
+  const char *loss;
+  double label_smoothing; /* cross-entropies */
+  double huber_delta;     /* 0: 1 */
+  tct_optimizer optimizer;
+  tct_schedule_options schedule;
+  /* Comma-separated: "accuracy", "top_k=5", "mse", "mae", "r2", "confusion_matrix". */
+  const char *metrics;
+  const char *device; /* NULL: "cpu" */
+  int32_t n_threads;  /* 0: default */
+  uint64_t seed;
+  bool fallback_host;
+  uint64_t reserved[4];
+} tct_training;
+
+/* Opens the device and fixes loss, optimizer and metrics; weights get their first values. May be called again (weights are
+ * kept when the device is the same, else drawn anew). All text is copied. */
+TCT_API tct_status tct_model_compile(tct_model *model, const tct_training *training) TCT_CHECKED;
+
+/* ---- fit ---- */
+
+/* What a progress callback sees. Values are means over the epoch so far. */
+typedef struct tct_progress {
+  int64_t epoch, epochs;      /* 0-based, and how many */
+  int64_t step, steps;        /* in this epoch: steps done, and how many */
+  int64_t total_step;         /* since the fit began */
+  bool epoch_end;             /* once per epoch, with the val_… metrics */
+  int32_t n_values;
+  const char *const *names;   /* "loss", "accuracy", "val_loss" … */
+  const double *values;
+  double samples_per_second;  /* of this epoch */
+  double seconds;             /* since the epoch began */
+  double input_wait_seconds;  /* of them: waiting for data */
+  double learning_rate;
+} tct_progress;
+/* Return TCT_CANCELLED to end the run cleanly after this step. */
+typedef tct_status (*tct_progress_fn)(void *user, const tct_progress *progress);
+/* Before each update: the step's number since the fit began, and the data loss (without penalties). */
+typedef tct_status (*tct_step_fn)(void *user, int64_t step, double loss);
+
+typedef struct tct_fit_options {
+  int64_t epochs;           /* 0: 1 */
+  int64_t batch_size;       /* 0: 32 */
+  tct_dataset *validation;  /* or: */
+  double validation_split;  /* the last fraction of the data, before shuffling (Keras) */
+  bool no_shuffle;
+  bool drop_remainder;
+  int64_t steps;            /* stop after this many; 0: no limit */
+  int32_t prefetch;         /* as in tct_loader_options */
+  tct_progress_fn progress; /* about ten times a second, and at each epoch's end */
+  tct_step_fn on_step;
+  void *user;
+  uint64_t reserved[4];
+} tct_fit_options;
+
+/* Trains. The dataset's fields feed the inputs of the same names; field "y" is the target, "weight" (optional, float []) a
+ * factor per sample: the loss is Σ wᵢ·lossᵢ / batch. Errors: TCT_CANCELLED after a callback asked for it (weights are those
+ * of the last whole step); TCT_NUMERIC when the loss is not finite, naming the step. */
+TCT_API tct_status tct_fit(tct_model *model, tct_dataset *data, const tct_fit_options *options) TCT_CHECKED;
+
+/* The history of the last fit: one row per epoch. names: "loss", metrics, then val_…. */
+TCT_API int32_t tct_history_n_epochs(const tct_model *model);
+TCT_API int32_t tct_history_n_values(const tct_model *model);
+TCT_API const char *tct_history_name(const tct_model *model, int32_t i);
+TCT_API double tct_history_value(const tct_model *model, int32_t epoch, int32_t i);
+
+/* ---- evaluate, predict ---- */
+
+#define TCT_MAX_METRICS 16
+typedef struct tct_evaluation {
+  int64_t n_samples;
+  int32_t n_values;
+  const char *names[TCT_MAX_METRICS]; /* "loss", then the metrics; owned by the model */
+  double values[TCT_MAX_METRICS];
+  int32_t n_classes;            /* of the confusion matrix; 0: not asked for */
+  const int64_t *confusion;     /* [n_classes, n_classes] row: true class; owned by the model until the next call */
+} tct_evaluation;
+TCT_API tct_status tct_evaluate(tct_model *model, tct_dataset *data, int64_t batch_size, tct_evaluation *out)
+    TCT_CHECKED;
+
+/* The output for every sample: `out` is [n_samples, output shape…] of `bytes` bytes, in the model's dtype. */
+TCT_API tct_status tct_predict(tct_model *model, tct_dataset *data, int64_t batch_size, void *out, size_t bytes)
+    TCT_CHECKED;
+
+/* ---- files ---- */
+
+/* safetensors with the parameters' names and Keras' layouts, written atomically. `metadata_job` (may be NULL) is kept as
+ * the file's "tercet.job": the job file that made it, so that the model file stands alone. */
+TCT_API tct_status tct_model_save(tct_model *model, const char *path, const char *metadata_job) TCT_CHECKED;
+/* Every parameter must be there with its shape and a float dtype (f32 ↔ f64 is converted); extra tensors are an error that
+ * names them. All differences are reported together. The model must be compiled. */
+TCT_API tct_status tct_model_load(tct_model *model, const char *path) TCT_CHECKED;
+/* One parameter: dense data in the model's dtype. */
+TCT_API tct_status tct_model_read(tct_model *model, const char *parameter, void *data, size_t bytes) TCT_CHECKED;
+TCT_API tct_status tct_model_write(tct_model *model, const char *parameter, const void *data, size_t bytes) TCT_CHECKED;
+/* The training step's program at `batch_size`, built when needed; owned by the model. For profiling and reports. */
+TCT_API tct_status tct_model_program(tct_model *model, int64_t batch_size, bool training, tct_program **out) TCT_CHECKED;
+
+TCT_END_DECLS
+#endif
