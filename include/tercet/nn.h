@@ -43,14 +43,14 @@ typedef struct tct_layer_common {
 } tct_layer_common;
 
 /* tct_dense_layer { const char *name; bool frozen; int64_t units; … }: one struct per layer, members in the table's order. Text members must stay valid during the call only. */
-#define LAYER(name, type, min_in, max_in)                                                          \
-  typedef struct tct_##name##_layer {                                                              \
+#define LAYER(layer, type, min_in, max_in)                                                         \
+  typedef struct tct_##layer##_layer {                                                             \
     const char *name;                                                                              \
     bool frozen;
-#define KEY(name, key, kind, fallback) TCT_KIND_##kind key;
-#define LAYER_END(name)                                                                            \
+#define KEY(layer, key, kind, fallback) TCT_KIND_##kind key;
+#define LAYER_END(layer)                                                                           \
   }                                                                                                \
-  tct_##name##_layer;
+  tct_##layer##_layer;
 #include <tercet/layers.def>
 
 /* The model's type of its floats is `dtype` (TCT_F32, or TCT_F64 on the reference device). NULL after an allocation
