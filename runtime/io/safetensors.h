@@ -1,5 +1,6 @@
 /* safetensors: 8-byte little-endian header length, JSON header, data. The reader treats the file as hostile: the header
- * is capped at 100 MB, dtypes and shapes are checked against offsets, gaps, overlaps and duplicate names are refused. */
+ * is capped at 100 MB, dtypes and shapes are checked against offsets, gaps, overlaps and duplicate names are refused.
+ */
 #ifndef TCT_IO_SAFETENSORS_H
 #define TCT_IO_SAFETENSORS_H
 
