@@ -29,7 +29,7 @@ tct_status tct_rewrite_replace(tct_rewrite *rewrite, const tct_node *old, const 
 }
 
 tct_status tct_rewrite_copy(tct_rewrite *rewrite, const tct_node *node) {
-  int32_t few[16], *in = few;
+  int32_t few[16] = {0}, *in = few; /* gcc cannot see that n_in >= 0 */
   if (node->n_in > 16) {
     in = tct_alloc((size_t)node->n_in * sizeof *in);
     if (in == NULL) return TCT_OUT_OF_MEMORY;
