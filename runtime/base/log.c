@@ -26,7 +26,7 @@ bool tct_log_wants(tct_log_level level) {
   return (int)level <= atomic_load_explicit(&wanted, memory_order_relaxed);
 }
 
-void tct_log(tct_log_level level, const char *format, ...) {
+void tct_log_line(tct_log_level level, const char *format, ...) {
   if (!tct_log_wants(level)) return;
   char text[LINE_BYTES];
   va_list args;

@@ -5,7 +5,8 @@
 
 #include <tercet/types.h>
 
-void tct_log(tct_log_level level, const char *format, ...) TCT_PRINTF(2, 3);
+/* Not tct_log: that is the natural logarithm of <tercet/ops.h>. */
+void tct_log_line(tct_log_level level, const char *format, ...) TCT_PRINTF(2, 3);
 bool tct_log_wants(tct_log_level level);
 
 #endif

@@ -139,7 +139,7 @@ static void start_thread(tct_loader *self) {
   pthread_sigmask(SIG_SETMASK, &before, NULL);
   self->threaded = failed == 0;
   if (failed)
-    tct_log(TCT_LOG_WARNING, "loader: no thread could be started (%s); reading without one", strerror(failed));
+    tct_log_line(TCT_LOG_WARNING, "loader: no thread could be started (%s); reading without one", strerror(failed));
 }
 
 /* ---- create and free -------------------------------------------------------------------------------- */

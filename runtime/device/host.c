@@ -23,7 +23,7 @@ const tct_host *tct_host_table(void) {
       .alloc = tct_alloc_aligned,
       .release = tct_release,
       .fail = tct_fail,
-      .log = tct_log,
+      .log = tct_log_line,
       .clock_ns = tct_clock_ns,
       .env = env_by_name,
       .pool_create = tct_pool_create,

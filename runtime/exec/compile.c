@@ -144,7 +144,7 @@ static tct_status compile(tct_program *program, const tct_graph *graph, const tc
                     program->device->spec);
   }
   TCT_TRY(tct_run_passes(graph, &context, &program->graph));
-  TCT_TRY(tct_select(program->graph, &context, &program->arena, &program->selections));
+  TCT_TRY(tct_select_kernels(program->graph, &context, &program->arena, &program->selections));
   TCT_TRY(tct_plan_schedule(program->graph, &program->arena, &program->schedule));
   TCT_TRY(tct_plan_memory(program->graph, &program->schedule, program->selections, alignment_of(program->device),
                           &program->arena, &program->plan));

@@ -27,11 +27,11 @@ static void dump(const tct_graph *graph, const char *pass) {
   if (!tct_list_has(wanted, pass) && !tct_list_has(wanted, "all")) return;
   tct_text text = {0};
   tct_graph_print(graph, append, &text);
-  tct_log(TCT_LOG_INFO, "graph after %s:", pass);
+  tct_log_line(TCT_LOG_INFO, "graph after %s:", pass);
   for (char *line = text.data; line != NULL && *line != '\0';) {
     char *end = strchr(line, '\n');
     if (end != NULL) *end = '\0';
-    tct_log(TCT_LOG_INFO, "  %s", line);
+    tct_log_line(TCT_LOG_INFO, "  %s", line);
     line = end != NULL ? end + 1 : NULL;
   }
   tct_text_free(&text);

@@ -26,8 +26,8 @@ typedef struct tct_selection {
   tct_prepared prepared;    /* state is owned: tct_selections_free */
 } tct_selection;
 /* One per node, from `arena`. */
-tct_status tct_select(const tct_graph *graph, const tct_pass_context *context, tct_arena *arena,
-                      tct_selection **out) TCT_CHECKED;
+tct_status tct_select_kernels(const tct_graph *graph, const tct_pass_context *context, tct_arena *arena,
+                              tct_selection **out) TCT_CHECKED;
 void tct_selections_free(tct_selection *selections, int32_t n);
 
 /* The order of execution: node numbers of the steps. An update comes as early as it can, behind every other reader of what

@@ -31,7 +31,7 @@ static tct_status place_all(tct_rewrite *rewrite, const tct_pass_context *contex
       if (tct_find_kernel(context->device, view, why, sizeof why) == NULL) {
         node.on_host = context->fallback_host;
         if (node.on_host) {
-          tct_log(TCT_LOG_WARNING, "%s '%s' runs on the host's reference kernels: %s", view->op_name, view->name, why);
+          tct_log_line(TCT_LOG_WARNING, "%s '%s' runs on the host's reference kernels: %s", view->op_name, view->name, why);
         } else {
           note_refusal(refusals, n_refused, view, why);
         }

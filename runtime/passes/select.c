@@ -25,7 +25,7 @@ static tct_status select_one(const tct_graph *graph, const tct_node *node, const
   return TCT_OK;
 }
 
-tct_status tct_select(const tct_graph *graph, const tct_pass_context *context, tct_arena *arena, tct_selection **out) {
+tct_status tct_select_kernels(const tct_graph *graph, const tct_pass_context *context, tct_arena *arena, tct_selection **out) {
   tct_selection *selections = tct_arena_alloc(arena, ((size_t)graph->n_nodes + 1) * sizeof *selections);
   *out = selections;
   if (selections == NULL) return TCT_OUT_OF_MEMORY;
