@@ -1,0 +1,101 @@
+/* Matrix product: (a [..,m,k], b [..,k,n], bias [n]?) → [..,m,n], leading axes broadcast, floats of one dtype.
+ *   y = op(a)·op(b) + bias, where op swaps the last two axes when attrs.transpose_a or _b says so
+ *   da = dy·op(b)ᵀ  (or op(b)·dyᵀ when a is transposed),  db = op(a)ᵀ·dy  (or dyᵀ·op(a)),  dbias = dy
+ * Broadcast batch axes are summed by the autodiff pass. 2·m·n·k flops per product. */
+#include <inttypes.h>
+#include <string.h>
+#include "graph/graph.h"
+#include "ops/defs.h"
+#include "ops/shape.h"
+
+/* Rows and columns of operand i after its transposition; a sentence when it is no matrix. */
+static bool matrix_of(tct_infer *infer, int32_t i, const char *what, bool transpose, int64_t *rows, int64_t *columns) {
+  const tct_shape *s = &infer->in[i].shape;
+  if (s->rank < 2) {
+    return tct_refuse(infer, "%s is %s, needs at least rank 2; reshape a vector to [1,k] or [k,1]", what,
+                      tct_show(s).text);
+  }
+  *rows = s->dim[s->rank - (transpose ? 1 : 2)];
+  *columns = s->dim[s->rank - (transpose ? 2 : 1)];
+  return true;
+}
+
+static bool infer_matmul(tct_infer *infer) {
+  const tct_matmul_attrs *attrs = infer->attrs;
+  const tct_shape *a = &infer->in[0].shape, *b = &infer->in[1].shape;
+  int64_t m = 0, k = 0, k_of_b = 0, n = 0;
+  if (!tct_check_same_dtype(infer, 0, "a", 1, "b") || !tct_check_dtype(infer, 0, "a", TCT_FLOATS)) return false;
+  if (!matrix_of(infer, 0, "a", attrs->transpose_a, &m, &k)) return false;
+  if (!matrix_of(infer, 1, "b", attrs->transpose_b, &k_of_b, &n)) return false;
+  const char *ta = attrs->transpose_a ? "ᵀ" : "", *tb = attrs->transpose_b ? "ᵀ" : "";
+  if (k != k_of_b) {
+    return tct_refuse(infer,
+                      "%s%s × %s%s: inner extents %" PRId64 " and %" PRId64
+                      " differ; transpose one, or make the weight [%" PRId64 ",%" PRId64 "]",
+                      tct_show(a).text, ta, tct_show(b).text, tb, k, k_of_b, k, n);
+  }
+  const tct_shape batch_a = tct_shape_part(a, 0, a->rank - 2), batch_b = tct_shape_part(b, 0, b->rank - 2);
+  tct_shape out;
+  if (!tct_broadcast(&batch_a, &batch_b, &out)) {
+    return tct_refuse(infer, "%s%s × %s%s: the leading axes %s and %s do not broadcast; extents must be equal or 1",
+                      tct_show(a).text, ta, tct_show(b).text, tb, tct_show(&batch_a).text, tct_show(&batch_b).text);
+  }
+  if (infer->n_in == 3) {
+    if (!tct_check_same_dtype(infer, 0, "a", 2, "bias")) return false;
+    const tct_shape per_column = TCT_SHAPE(n);
+    if (!tct_check_shape(infer, 2, "bias", &per_column, "one per column of the result")) return false;
+  }
+  out.dim[out.rank++] = m;
+  out.dim[out.rank++] = n;
+  return tct_give(infer, 0, infer->in[0].dtype, out);
+}
+
+/* [.., m, n] as [..·m, n]: a batch of rows under one weight is one matrix. */
+static tct_tensor flat_rows(tct_tensor x) {
+  const tct_shape s = tct_tensor_shape(x);
+  return tct_reshaped(x, TCT_SHAPE(tct_shape_extent(&s, 0, s.rank - 1), s.dim[s.rank - 1]));
+}
+
+static tct_tensor gradient_of_b(const tct_grad *grad, const tct_matmul_attrs *attrs) {
+  tct_tensor a = grad->in[0], dy = grad->dout[0];
+  const bool ta = attrs->transpose_a;
+  if (!ta && tct_tensor_shape(a).rank > 2 && tct_tensor_shape(grad->in[1]).rank == 2) {
+    a = flat_rows(a); /* one product over all rows instead of a product per batch and their sum */
+    dy = flat_rows(dy);
+  }
+  return attrs->transpose_b ? tct_matmul_transposed(dy, a, true, ta) : tct_matmul_transposed(a, dy, !ta, false);
+}
+
+static void gradient_matmul(tct_grad *grad) {
+  const tct_matmul_attrs *attrs = grad->attrs;
+  const tct_tensor b = grad->in[1], dy = grad->dout[0];
+  const bool ta = attrs->transpose_a, tb = attrs->transpose_b;
+  if (attrs->activation != TCT_OP_NONE) {
+    tct_graph_fail(grad->graph, TCT_UNSUPPORTED, "matmul with a fused activation: differentiate before fusing");
+    return;
+  }
+  if (grad->wanted[0]) {
+    grad->din[0] = ta ? tct_matmul_transposed(b, dy, tb, true) : tct_matmul_transposed(dy, b, false, !tb);
+  }
+  if (grad->wanted[1]) grad->din[1] = gradient_of_b(grad, attrs);
+  if (grad->n_in == 3 && grad->wanted[2]) grad->din[2] = dy;
+}
+
+static void cost_matmul(const tct_node_view *node, tct_cost *out) {
+  const tct_matmul_attrs *attrs = node->attrs;
+  const tct_shape *a = &node->in[0].shape;
+  const int64_t k = a->dim[a->rank - (attrs->transpose_a ? 2 : 1)];
+  tct_cost_per_output(node, 2.0 * (double)k, out);
+}
+
+TCT_DEFINE(matmul, .infer = infer_matmul, .gradient = gradient_matmul, .cost = cost_matmul);
+
+tct_tensor tct_matmul_transposed(tct_tensor a, tct_tensor b, bool transpose_a, bool transpose_b) {
+  tct_matmul_attrs attrs;
+  memset(&attrs, 0, sizeof attrs);
+  attrs.transpose_a = transpose_a;
+  attrs.transpose_b = transpose_b;
+  return tct_build2(TCT_OP_matmul, &attrs, a, b);
+}
+
+tct_tensor tct_matmul(tct_tensor a, tct_tensor b) { return tct_matmul_transposed(a, b, false, false); }
