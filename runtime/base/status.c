@@ -8,7 +8,7 @@
 #include <string.h>
 
 enum { MESSAGE_BYTES = 2048, FRAME_BYTES = 256, N_FRAMES = 8 };
-#define FRAME_LEAD "\n  in "
+#define FRAME_LEAD "\n  "
 
 typedef struct error_record {
   tct_status status;
@@ -81,11 +81,8 @@ const char *tct_error_message(void) {
   if (record.joined_is_fresh) return record.joined;
   size_t used = strlen(record.message);
   memcpy(record.joined, record.message, used + 1);
-  for (int i = 0; i < record.n_frames; i++) {
-    const char *frame = record.frame[i];
-    if (strncmp(frame, "in ", 3) == 0) frame += 3;
-    used += (size_t)snprintf(record.joined + used, sizeof record.joined - used, FRAME_LEAD "%s", frame);
-  }
+  for (int i = 0; i < record.n_frames; i++)
+    used += (size_t)snprintf(record.joined + used, sizeof record.joined - used, FRAME_LEAD "%s", record.frame[i]);
   record.joined_is_fresh = true;
   return record.joined;
 }

@@ -9,8 +9,8 @@
 /* Records `status` and the message (replacing any earlier record); returns `status`. */
 tct_status tct_fail(tct_status status, const char *format, ...) TCT_PRINTF(2, 3);
 tct_status tct_fail_v(tct_status status, const char *format, va_list args);
-/* Adds a frame to the present record: "layer 'fc1'" or "in layer 'fc1'", either is shown as the latter. Returns the
- * record's status, so `return tct_context(…)` works. */
+/* Adds a frame, shown as a line of its own below the message: "in layer 'fc1'", "reading 'a.csv'". Returns the record's
+ * status, so `return tct_context(…)` works. */
 tct_status tct_context(const char *format, ...) TCT_PRINTF(1, 2);
 
 #define TCT_TRY(call)                                                                              \

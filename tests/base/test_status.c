@@ -15,7 +15,7 @@ TEST(status, message_and_frames) {
   CHECK(tct_error_status() == TCT_OK && strcmp(tct_error_message(), "") == 0);
   errno = EPIPE;
   CHECK(tct_fail(TCT_INVALID, "rank is %d, needs %d", 3, 2) == TCT_INVALID);
-  CHECK(tct_context("layer '%s'", "fc1") == TCT_INVALID);
+  CHECK(tct_context("in layer '%s'", "fc1") == TCT_INVALID);
   CHECK(tct_context("in model '%s'", "net") == TCT_INVALID);
   CHECK(errno == EPIPE, "errno did not survive");
   CHECK(tct_error_status() == TCT_INVALID);
@@ -46,7 +46,7 @@ TEST(status, long_texts_are_cut) {
   }
   /* More frames than there is room for: the innermost and the outermost stay. */
   (void)tct_fail(TCT_INVALID, "inner");
-  for (int i = 0; i < 20; i++) (void)tct_context("frame %d %s", i, i == 3 ? text : "");
+  for (int i = 0; i < 20; i++) (void)tct_context("in frame %d %s", i, i == 3 ? text : "");
   const char *const message = tct_error_message();
   CHECK(strncmp(message, "inner\n  in frame 0 \n  in frame 1 ", 33) == 0, "%s", message);
   CHECK(strstr(message, "frame 6 ") && !strstr(message, "frame 7 ") && ends_with(message, "frame 19 "), "%s", message);
