@@ -10,9 +10,15 @@ static int64_t whole(double x, double least, double past_most, int64_t most) {
   if (x >= past_most) return most;
   return (int64_t)(x < least ? least : x);
 }
-static int64_t whole_i64(double x) { return whole(x, -0x1p63, 0x1p63, INT64_MAX); }
-static int32_t whole_i32(double x) { return (int32_t)whole(x, -0x1p31, 0x1p31, INT32_MAX); }
-static uint8_t whole_u8(double x) { return (uint8_t)whole(x, 0.0, 0x1p8, UINT8_MAX); }
+static int64_t whole_i64(double x) {
+  return whole(x, -0x1p63, 0x1p63, INT64_MAX);
+}
+static int32_t whole_i32(double x) {
+  return (int32_t)whole(x, -0x1p31, 0x1p31, INT32_MAX);
+}
+static uint8_t whole_u8(double x) {
+  return (uint8_t)whole(x, 0.0, 0x1p8, UINT8_MAX);
+}
 
 /* DTYPE(dtype, C type, the element x in that type) */
 #define DTYPES                                                                                                         \
@@ -48,7 +54,9 @@ static const conversion conversions[TCT_N_DTYPES] = {
 };
 #undef DTYPES
 
-bool tct_ref_converts(tct_dtype dtype) { return dtype < TCT_N_DTYPES && conversions[dtype].load != NULL; }
+bool tct_ref_converts(tct_dtype dtype) {
+  return dtype < TCT_N_DTYPES && conversions[dtype].load != NULL;
+}
 
 void tct_ref_to_double(tct_dtype dtype, int64_t n, const void *from, double *to) {
   conversions[dtype].load(n, from, to);

@@ -1,12 +1,12 @@
-/* Device control of the reference: host memory and synchronous work. All that was enqueued is done when the call returns,
- * so a ticket is reached from the start and carries the wall time of its mark. */
+/* Device control of the reference: host memory and synchronous work. All that was enqueued is done when the call
+ * returns, so a ticket is reached from the start and carries the wall time of its mark. */
 #include <string.h>
 
 #include "backends/ref/entry.h"
 #include "backends/ref/kernels.h"
 
 #define ALIGNMENT ((size_t)64)
-#define N_MARKS 4096u
+#define N_MARKS   4096u
 
 /* The process's seams, from the entry on. */
 static const tct_host *host;
@@ -40,8 +40,10 @@ static void close_device(tct_device_impl *device) {
 
 static void info(tct_device_impl *device, tct_device_info *out) {
   (void)device;
-  *out = (tct_device_info){
-      .name = "reference: naive loops in double, 1 thread", .host_memory = true, .n_threads = 1, .alignment = ALIGNMENT};
+  *out = (tct_device_info){.name = "reference: naive loops in double, 1 thread",
+                           .host_memory = true,
+                           .n_threads = 1,
+                           .alignment = ALIGNMENT};
 }
 
 static tct_status alloc_memory(tct_device_impl *device, size_t bytes, void **out) {

@@ -1,5 +1,6 @@
-/* How the reference device runs an op: operands that are not f64 are widened into the planned workspace, the double kernel
- * runs, results are rounded back. One launch serves the whole table; which function computes what is kernels/ref/table.c.
+/* How the reference device runs an op: operands that are not f64 are widened into the planned workspace, the double
+ * kernel runs, results are rounded back. One launch serves the whole table; which function computes what is
+ * kernels/ref/table.c.
  *
  * Workspace: the kernel's operand records, then the widened operands, inputs first, each at a multiple of 64 bytes. */
 #include "backends/ref/kernels.h"
@@ -12,7 +13,9 @@
 
 #define ALIGNMENT ((size_t)64)
 
-static size_t align_up(size_t bytes) { return (bytes + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT; }
+static size_t align_up(size_t bytes) {
+  return (bytes + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
+}
 
 /* Bytes of workspace that one operand takes: none where it is f64 and used where it lies. */
 static size_t widened_bytes(const tct_desc *desc) {
@@ -65,8 +68,7 @@ static tct_status launch(tct_device_impl *device, const tct_launch *launch) {
   char *at = (char *)launch->workspace + records_bytes(node);
   for (int32_t i = 0; i < node->n_in; i++) {
     in[i] = operand_of(&node->in[i], launch->in[i], &at);
-    if (in[i].dtype != TCT_F64)
-      tct_ref_to_double(in[i].dtype, tct_ref_size(&in[i].shape), launch->in[i], in[i].data);
+    if (in[i].dtype != TCT_F64) tct_ref_to_double(in[i].dtype, tct_ref_size(&in[i].shape), launch->in[i], in[i].data);
   }
   for (int32_t i = 0; i < node->n_out; i++) out[i] = operand_of(&node->out[i], launch->out[i], &at);
 
@@ -89,17 +91,17 @@ static tct_status launch(tct_device_impl *device, const tct_launch *launch) {
 
 const tct_kernel tct_ref_kernels[] = {
 #define UNARY(name, dtypes, text, forward, gradient, needs, flops) KERNEL(name, true) KERNEL(name##_grad, true)
-#define BINARY(name, dtypes, text, forward, flops) KERNEL(name, true)
-#define COMPARE(name, text, condition) KERNEL(name, true)
-#define LOGICAL(name, text, condition) KERNEL(name, true)
-#define PREDICATE(name, dtypes, text, condition) KERNEL(name, true)
+#define BINARY(name, dtypes, text, forward, flops)                 KERNEL(name, true)
+#define COMPARE(name, text, condition)                             KERNEL(name, true)
+#define LOGICAL(name, text, condition)                             KERNEL(name, true)
+#define PREDICATE(name, dtypes, text, condition)                   KERNEL(name, true)
 #include <tercet/elementwise.def>
 
 #define KERNEL_SOURCE(name)
 #define KERNEL_VIEW(name)
-#define KERNEL_CHAIN(name) KERNEL(name, true)
-#define KERNEL_PLAIN(name) KERNEL(name, false)
-#define KERNEL_UPDATE(name) KERNEL(name, false)
+#define KERNEL_CHAIN(name)                            KERNEL(name, true)
+#define KERNEL_PLAIN(name)                            KERNEL(name, false)
+#define KERNEL_UPDATE(name)                           KERNEL(name, false)
 #define OP(name, attrs, min_in, max_in, n_out, flags) KERNEL_##flags(name)
 #include <tercet/ops.def>
 #undef OP

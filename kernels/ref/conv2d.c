@@ -1,5 +1,5 @@
-/* Convolution (cross-correlation) and its two gradients. All three visit the same taps, an output pixel with one position
- * of the window over it, and differ only in which of x, w and y a tap reads and which it adds to. */
+/* Convolution (cross-correlation) and its two gradients. All three visit the same taps, an output pixel with one
+ * position of the window over it, and differ only in which of x, w and y a tap reads and which it adds to. */
 #include "kernels/ref/elementwise.h"
 #include "kernels/ref/layout.h"
 #include "kernels/ref/ref.h"
@@ -31,7 +31,8 @@ static geometry geometry_of(const tct_conv2d_attrs *attrs, const tct_shape *x, c
                     .attrs = attrs};
 }
 
-/* One tap: x [c] is the pixel under the window's position, filter [cg,k] that position's weights, y [k] the output pixel. */
+/* One tap: x [c] is the pixel under the window's position, filter [cg,k] that position's weights, y [k] the output
+ * pixel. */
 typedef void (*tap_fn)(const geometry *at, double *x, double *filter, double *y);
 
 /* y += x·filter, group by group */

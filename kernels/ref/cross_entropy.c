@@ -1,5 +1,5 @@
-/* Cross-entropy on logits: loss = Σ_c t_c·(ln Σ e^x - x_c) for each row of C classes, where the targets t are those given,
- * or 1 at the label, after smoothing: t ← (1 - s)·t + s/C (Szegedy et al., 2016). */
+/* Cross-entropy on logits: loss = Σ_c t_c·(ln Σ e^x - x_c) for each row of C classes, where the targets t are those
+ * given, or 1 at the label, after smoothing: t ← (1 - s)·t + s/C (Szegedy et al., 2016). */
 #include <math.h>
 
 #include "kernels/ref/layout.h"
@@ -19,7 +19,9 @@ static double target_of(const targets *t, int64_t c) {
 }
 
 /* A label that names no class makes the loss and its gradient NaN: wrong data must show. */
-static bool is_valid(const targets *t) { return t->dense != NULL || (t->label >= 0.0 && t->label < (double)t->n); }
+static bool is_valid(const targets *t) {
+  return t->dense != NULL || (t->label >= 0.0 && t->label < (double)t->n);
+}
 
 static double log_sum_exp(const double *x, int64_t n) {
   double most = -INFINITY, sum = 0.0;
@@ -43,8 +45,7 @@ static void row_grad(const double *x, const targets *t, double dloss, double *dx
   const double total = log_sum_exp(x, t->n);
   double sum = 0.0;
   for (int64_t c = 0; c < t->n; c++) sum += target_of(t, c);
-  for (int64_t c = 0; c < t->n; c++)
-    dx[c] = is_valid(t) ? dloss * (exp(x[c] - total) * sum - target_of(t, c)) : NAN;
+  for (int64_t c = 0; c < t->n; c++) dx[c] = is_valid(t) ? dloss * (exp(x[c] - total) * sum - target_of(t, c)) : NAN;
 }
 
 /* The targets of row i, from the second input. */
@@ -76,10 +77,18 @@ static void loss_grad(const tct_ref_args *args, bool sparse) {
 }
 
 /* (logits [..,C], labels [..]) → [..] */
-void tct_ref_sparse_softmax_cross_entropy(const tct_ref_args *args) { loss(args, true); }
+void tct_ref_sparse_softmax_cross_entropy(const tct_ref_args *args) {
+  loss(args, true);
+}
 /* (logits [..,C], labels [..], dloss [..]) → dlogits [..,C] */
-void tct_ref_sparse_softmax_cross_entropy_grad(const tct_ref_args *args) { loss_grad(args, true); }
+void tct_ref_sparse_softmax_cross_entropy_grad(const tct_ref_args *args) {
+  loss_grad(args, true);
+}
 /* (logits [..,C], targets [..,C]) → [..] */
-void tct_ref_softmax_cross_entropy(const tct_ref_args *args) { loss(args, false); }
+void tct_ref_softmax_cross_entropy(const tct_ref_args *args) {
+  loss(args, false);
+}
 /* (logits [..,C], targets [..,C], dloss [..]) → dlogits [..,C] */
-void tct_ref_softmax_cross_entropy_grad(const tct_ref_args *args) { loss_grad(args, false); }
+void tct_ref_softmax_cross_entropy_grad(const tct_ref_args *args) {
+  loss_grad(args, false);
+}

@@ -1,5 +1,5 @@
-/* The elementwise table in double: each row is one function of up to three scalars, applied to operands that are broadcast
- * to the output's shape. A fused chain calls the same functions, register by register. */
+/* The elementwise table in double: each row is one function of up to three scalars, applied to operands that are
+ * broadcast to the output's shape. A fused chain calls the same functions, register by register. */
 #include "kernels/ref/elementwise.h"
 #include "kernels/ref/layout.h"
 #include "kernels/ref/ref.h"
@@ -11,26 +11,26 @@
 typedef double (*scalar_fn)(const double *arg, double p0, double p1);
 
 #define READ_NONE const double dy = arg[0];
-#define READ_X const double x = arg[0], dy = arg[1];
-#define READ_Y const double y = arg[0], dy = arg[1];
-#define READ_XY const double x = arg[0], y = arg[1], dy = arg[2];
+#define READ_X    const double x = arg[0], dy = arg[1];
+#define READ_Y    const double y = arg[0], dy = arg[1];
+#define READ_XY   const double x = arg[0], y = arg[1], dy = arg[2];
 #define SCALAR(name, read, value)                                                                                      \
   static double scalar_##name(const double *arg, double p0, double p1) {                                               \
     read(void) p0, (void)p1;                                                                                           \
     return value;                                                                                                      \
   }
-#define READ_FLOATS const double x = arg[0];
-#define READ_NUMBERS READ_FLOATS
-#define READ_BOOLS const bool x = arg[0] != 0.0;
-#define READ_PAIR const double a = arg[0], b = arg[1];
+#define READ_FLOATS    const double x = arg[0];
+#define READ_NUMBERS   READ_FLOATS
+#define READ_BOOLS     const bool x = arg[0] != 0.0;
+#define READ_PAIR      const double a = arg[0], b = arg[1];
 #define READ_BOOL_PAIR const bool a = arg[0] != 0.0, b = arg[1] != 0.0;
 #define UNARY(name, dtypes, text, forward, gradient, needs, flops)                                                     \
-  SCALAR(name, READ_##dtypes, forward)                                                                                        \
+  SCALAR(name, READ_##dtypes, forward)                                                                                 \
   SCALAR(name##_grad, READ_##needs, gradient)
 #define BINARY(name, dtypes, text, forward, flops) SCALAR(name, READ_PAIR, forward)
-#define COMPARE(name, text, condition) SCALAR(name, READ_PAIR, (condition) ? 1.0 : 0.0)
-#define LOGICAL(name, text, condition) SCALAR(name, READ_BOOL_PAIR, (condition) ? 1.0 : 0.0)
-#define PREDICATE(name, dtypes, text, condition) SCALAR(name, READ_##dtypes, (condition) ? 1.0 : 0.0)
+#define COMPARE(name, text, condition)             SCALAR(name, READ_PAIR, (condition) ? 1.0 : 0.0)
+#define LOGICAL(name, text, condition)             SCALAR(name, READ_BOOL_PAIR, (condition) ? 1.0 : 0.0)
+#define PREDICATE(name, dtypes, text, condition)   SCALAR(name, READ_##dtypes, (condition) ? 1.0 : 0.0)
 #include <tercet/elementwise.def>
 /* condition ? a : b */
 static double scalar_select(const double *arg, double p0, double p1) {
@@ -43,9 +43,9 @@ static const scalar_fn scalar_of[TCT_N_OPS] = {
 #define UNARY(name, dtypes, text, forward, gradient, needs, flops)                                                     \
   [TCT_OP_##name] = scalar_##name, [TCT_OP_##name##_grad] = scalar_##name##_grad,
 #define BINARY(name, dtypes, text, forward, flops) [TCT_OP_##name] = scalar_##name,
-#define COMPARE(name, text, condition) [TCT_OP_##name] = scalar_##name,
-#define LOGICAL(name, text, condition) [TCT_OP_##name] = scalar_##name,
-#define PREDICATE(name, dtypes, text, condition) [TCT_OP_##name] = scalar_##name,
+#define COMPARE(name, text, condition)             [TCT_OP_##name] = scalar_##name,
+#define LOGICAL(name, text, condition)             [TCT_OP_##name] = scalar_##name,
+#define PREDICATE(name, dtypes, text, condition)   [TCT_OP_##name] = scalar_##name,
 #include <tercet/elementwise.def>
 };
 
@@ -75,21 +75,37 @@ static void map(const tct_ref_args *args, scalar_fn fn, const tct_unary_attrs *p
 }
 
 #define UNARY(name, dtypes, text, forward, gradient, needs, flops)                                                     \
-  void tct_ref_##name(const tct_ref_args *args) { map(args, scalar_##name, args->attrs); }                             \
-  void tct_ref_##name##_grad(const tct_ref_args *args) { map(args, scalar_##name##_grad, args->attrs); }
+  void tct_ref_##name(const tct_ref_args *args) {                                                                      \
+    map(args, scalar_##name, args->attrs);                                                                             \
+  }                                                                                                                    \
+  void tct_ref_##name##_grad(const tct_ref_args *args) {                                                               \
+    map(args, scalar_##name##_grad, args->attrs);                                                                      \
+  }
 #define BINARY(name, dtypes, text, forward, flops)                                                                     \
-  void tct_ref_##name(const tct_ref_args *args) { map(args, scalar_##name, NULL); }
+  void tct_ref_##name(const tct_ref_args *args) {                                                                      \
+    map(args, scalar_##name, NULL);                                                                                    \
+  }
 #define COMPARE(name, text, condition)                                                                                 \
-  void tct_ref_##name(const tct_ref_args *args) { map(args, scalar_##name, NULL); }
+  void tct_ref_##name(const tct_ref_args *args) {                                                                      \
+    map(args, scalar_##name, NULL);                                                                                    \
+  }
 #define LOGICAL(name, text, condition)                                                                                 \
-  void tct_ref_##name(const tct_ref_args *args) { map(args, scalar_##name, NULL); }
+  void tct_ref_##name(const tct_ref_args *args) {                                                                      \
+    map(args, scalar_##name, NULL);                                                                                    \
+  }
 #define PREDICATE(name, dtypes, text, condition)                                                                       \
-  void tct_ref_##name(const tct_ref_args *args) { map(args, scalar_##name, NULL); }
+  void tct_ref_##name(const tct_ref_args *args) {                                                                      \
+    map(args, scalar_##name, NULL);                                                                                    \
+  }
 #include <tercet/elementwise.def>
 
-void tct_ref_select(const tct_ref_args *args) { map(args, scalar_select, NULL); }
+void tct_ref_select(const tct_ref_args *args) {
+  map(args, scalar_select, NULL);
+}
 
-static bool is_integer(tct_dtype dtype) { return dtype == TCT_I32 || dtype == TCT_I64 || dtype == TCT_U8; }
+static bool is_integer(tct_dtype dtype) {
+  return dtype == TCT_I32 || dtype == TCT_I64 || dtype == TCT_U8;
+}
 
 /* y = x in attrs.dtype: towards zero for integers, x ≠ 0 for bool. What lies outside an integer's range, and NaN, is
  * settled where the double becomes that integer: the nearest end of the range, and 0. */

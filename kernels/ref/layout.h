@@ -1,5 +1,5 @@
-/* Shapes and strides as the reference kernels use them: the size of a shape, row-major and broadcast strides, and a walk
- * over all elements of a shape that keeps the offsets of several operands. */
+/* Shapes and strides as the reference kernels use them: the size of a shape, row-major and broadcast strides, and a
+ * walk over all elements of a shape that keeps the offsets of several operands. */
 #ifndef TCT_KERNELS_REF_LAYOUT_H
 #define TCT_KERNELS_REF_LAYOUT_H
 
@@ -37,14 +37,13 @@ static inline void tct_ref_strides(const tct_shape *shape, int64_t *stride) {
   }
 }
 
-/* Strides with which `from` is read as if it had the shape `to`: NumPy's rule, axes aligned at the last, 0 where an extent
- * of 1 is repeated. */
+/* Strides with which `from` is read as if it had the shape `to`: NumPy's rule, axes aligned at the last, 0 where an
+ * extent of 1 is repeated. */
 static inline void tct_ref_broadcast(const tct_shape *from, const tct_shape *to, int64_t *stride) {
   int64_t own[TCT_MAX_RANK];
   tct_ref_strides(from, own);
   const int32_t missing = to->rank - from->rank;
-  for (int32_t i = 0; i < to->rank; i++)
-    stride[i] = i < missing || from->dim[i - missing] == 1 ? 0 : own[i - missing];
+  for (int32_t i = 0; i < to->rank; i++) stride[i] = i < missing || from->dim[i - missing] == 1 ? 0 : own[i - missing];
 }
 
 static inline tct_walk tct_walk_over(const tct_shape *shape) {

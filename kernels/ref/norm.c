@@ -1,5 +1,5 @@
-/* Batch and layer normalisation: x [..,C] is M rows of C channels. Batch norm (Ioffe & Szegedy, 2015) takes the statistics
- * of each channel over the rows, layer norm (Ba et al., 2016) those of each row over its channels. */
+/* Batch and layer normalisation: x [..,C] is M rows of C channels. Batch norm (Ioffe & Szegedy, 2015) takes the
+ * statistics of each channel over the rows, layer norm (Ba et al., 2016) those of each row over its channels. */
 #include <math.h>
 
 #include "kernels/ref/layout.h"
@@ -94,7 +94,7 @@ void tct_ref_layer_norm(const tct_ref_args *args) {
   }
 }
 
-/* With x̂ = (x - mean)·inverse and g = γ·dy: dx = inverse·(g - Σg/C - x̂·Σ(g·x̂)/C); dγ = Σ dy·x̂ and dβ = Σ dy over rows
+/* With x̂ = (x - mean)·inverse and g = γ·dy: dx = inverse·(g - Σg/C - x̂·Σ(g·x̂)/C); over the rows dγ = Σ dy·x̂, dβ = Σ dy
  * (x [..,C], gamma [C], mean [..], inverse [..], dy [..,C]) → dx [..,C], dgamma [C], dbeta [C] */
 void tct_ref_layer_norm_grad(const tct_ref_args *args) {
   const matrix m = matrix_of(&args->in[0].shape);

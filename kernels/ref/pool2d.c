@@ -20,8 +20,12 @@ static geometry geometry_of(const tct_pool2d_attrs *attrs, const tct_shape *x, c
   return (geometry){x->dim[0], x->dim[1], x->dim[2], x->dim[3], y->dim[1], y->dim[2], attrs};
 }
 
-static int64_t at_least(int64_t x, int64_t low) { return x > low ? x : low; }
-static int64_t at_most(int64_t x, int64_t high) { return x < high ? x : high; }
+static int64_t at_least(int64_t x, int64_t low) {
+  return x > low ? x : low;
+}
+static int64_t at_most(int64_t x, int64_t high) {
+  return x < high ? x : high;
+}
 
 /* The window of output pixel number i, in [0, n·p·q). */
 static window window_of(const geometry *at, int64_t i) {
@@ -48,7 +52,9 @@ static int64_t first_maximum(const geometry *at, const window *in, const double 
   return best;
 }
 
-static int64_t inside(const window *in) { return at_least(in->h1 - in->h0, 0) * at_least(in->w1 - in->w0, 0); }
+static int64_t inside(const window *in) {
+  return at_least(in->h1 - in->h0, 0) * at_least(in->w1 - in->w0, 0);
+}
 
 static void clear(const tct_ref_operand *out) {
   const int64_t size = tct_ref_size(&out->shape);

@@ -38,7 +38,9 @@ static double fold_sum(const double *x, int64_t n, tct_walk *at) {
   return sum;
 }
 
-static double fold_mean(const double *x, int64_t n, tct_walk *at) { return fold_sum(x, n, at) / (double)n; }
+static double fold_mean(const double *x, int64_t n, tct_walk *at) {
+  return fold_sum(x, n, at) / (double)n;
+}
 
 static double fold_max(const double *x, int64_t n, tct_walk *at) {
   double most = -INFINITY;
@@ -75,12 +77,24 @@ static void reduce(const tct_ref_args *args, fold_fn fold) {
     args->out[0].data[e] = fold(args->in[0].data + s.kept.offset[0], s.n_reduced, &s.reduced);
 }
 
-void tct_ref_reduce_sum(const tct_ref_args *args) { reduce(args, fold_sum); }
-void tct_ref_reduce_mean(const tct_ref_args *args) { reduce(args, fold_mean); }
-void tct_ref_reduce_max(const tct_ref_args *args) { reduce(args, fold_max); }
-void tct_ref_reduce_min(const tct_ref_args *args) { reduce(args, fold_min); }
-void tct_ref_reduce_prod(const tct_ref_args *args) { reduce(args, fold_prod); }
-void tct_ref_logsumexp(const tct_ref_args *args) { reduce(args, fold_logsumexp); }
+void tct_ref_reduce_sum(const tct_ref_args *args) {
+  reduce(args, fold_sum);
+}
+void tct_ref_reduce_mean(const tct_ref_args *args) {
+  reduce(args, fold_mean);
+}
+void tct_ref_reduce_max(const tct_ref_args *args) {
+  reduce(args, fold_max);
+}
+void tct_ref_reduce_min(const tct_ref_args *args) {
+  reduce(args, fold_min);
+}
+void tct_ref_reduce_prod(const tct_ref_args *args) {
+  reduce(args, fold_prod);
+}
+void tct_ref_logsumexp(const tct_ref_args *args) {
+  reduce(args, fold_logsumexp);
+}
 
 /* dxᵢ = dy·Π_{j≠i} xⱼ: a pass forwards leaves the product of those before, one backwards multiplies those behind. No
  * division, so zeros need no case of their own.
@@ -124,8 +138,12 @@ static void arg_extreme(const tct_ref_args *args, double sign) {
     }
 }
 
-void tct_ref_argmax(const tct_ref_args *args) { arg_extreme(args, 1.0); }
-void tct_ref_argmin(const tct_ref_args *args) { arg_extreme(args, -1.0); }
+void tct_ref_argmax(const tct_ref_args *args) {
+  arg_extreme(args, 1.0);
+}
+void tct_ref_argmin(const tct_ref_args *args) {
+  arg_extreme(args, -1.0);
+}
 
 /* (g₀, g₁, …) → [] √Σᵢ‖gᵢ‖² */
 void tct_ref_global_norm(const tct_ref_args *args) {

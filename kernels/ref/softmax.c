@@ -1,4 +1,5 @@
-/* Softmax, its logarithm and their gradients along one axis: x [outer, n, inner], each (outer, inner) is one row of n. */
+/* Softmax, its logarithm and their gradients along one axis: x [outer, n, inner], each (outer, inner) is one row of n.
+ */
 #include <math.h>
 
 #include "kernels/ref/layout.h"
@@ -60,7 +61,15 @@ static void log_softmax_grad(int64_t n, int64_t step, const double *y, const dou
   for (int64_t j = 0; j < n; j++) dx[j * step] = dy[j * step] - exp(y[j * step]) * sum;
 }
 
-void tct_ref_softmax(const tct_ref_args *args) { rows(args, softmax); }
-void tct_ref_softmax_grad(const tct_ref_args *args) { rows(args, softmax_grad); }
-void tct_ref_log_softmax(const tct_ref_args *args) { rows(args, log_softmax); }
-void tct_ref_log_softmax_grad(const tct_ref_args *args) { rows(args, log_softmax_grad); }
+void tct_ref_softmax(const tct_ref_args *args) {
+  rows(args, softmax);
+}
+void tct_ref_softmax_grad(const tct_ref_args *args) {
+  rows(args, softmax_grad);
+}
+void tct_ref_log_softmax(const tct_ref_args *args) {
+  rows(args, log_softmax);
+}
+void tct_ref_log_softmax_grad(const tct_ref_args *args) {
+  rows(args, log_softmax_grad);
+}

@@ -35,7 +35,9 @@ static double gradient_at(const common *u, int64_t i) {
 }
 
 /* w' = w - lr·weight_decay·w */
-static double decayed_at(const common *u, int64_t i) { return u->w[i] - u->lr * u->attrs->weight_decay * u->w[i]; }
+static double decayed_at(const common *u, int64_t i) {
+  return u->w[i] - u->lr * u->attrs->weight_decay * u->w[i];
+}
 
 /* variable ← value */
 void tct_ref_assign(const tct_ref_args *args) {
