@@ -1,0 +1,65 @@
+/* Losses: rows of name, kind of target and formula. */
+#include "nn/losses.h"
+
+#include <string.h>
+#include "base/status.h"
+#include "base/text.h"
+
+static tct_tensor mean_last(tct_tensor x) { return tct_reduce_mean(x, (int32_t[]){-1}, 1, false); }
+
+static tct_tensor sparse_categorical(tct_tensor logits, tct_tensor labels, const tct_loss_settings *s) {
+  return tct_sparse_softmax_cross_entropy(logits, labels, s->label_smoothing);
+}
+
+static tct_tensor categorical(tct_tensor logits, tct_tensor targets, const tct_loss_settings *s) {
+  return tct_softmax_cross_entropy(logits, targets, s->label_smoothing);
+}
+
+/* Smoothing moves targets towards 1/2, as in Keras: t·(1 − s) + s/2. */
+static tct_tensor binary(tct_tensor logits, tct_tensor targets, const tct_loss_settings *s) {
+  if (s->label_smoothing != 0) targets = tct_scale(targets, 1 - s->label_smoothing, s->label_smoothing / 2);
+  return mean_last(tct_sigmoid_cross_entropy(logits, targets));
+}
+
+static tct_tensor mean_squared(tct_tensor output, tct_tensor targets, const tct_loss_settings *s) {
+  (void)s;
+  return mean_last(tct_square(tct_sub(output, targets)));
+}
+
+static tct_tensor mean_absolute(tct_tensor output, tct_tensor targets, const tct_loss_settings *s) {
+  (void)s;
+  return mean_last(tct_abs(tct_sub(output, targets)));
+}
+
+/* |e| <= δ ? e²/2 : δ|e| − δ²/2 (Huber, 1964), as e²/2 − max(|e| − δ, 0)²/2. */
+static tct_tensor huber(tct_tensor output, tct_tensor targets, const tct_loss_settings *s) {
+  const double delta = s->huber_delta != 0 ? s->huber_delta : 1;
+  const tct_tensor e = tct_sub(output, targets);
+  const tct_tensor beyond = tct_relu(tct_scale(tct_abs(e), 1, -delta));
+  return mean_last(tct_scale(tct_sub(tct_square(e), tct_square(beyond)), 0.5, 0));
+}
+
+static const tct_loss_type rows[] = {
+    {"sparse_categorical_crossentropy", "sparse_categorical_crossentropy", TCT_TARGET_CLASS, true, sparse_categorical},
+    {"categorical_crossentropy", "categorical_crossentropy", TCT_TARGET_DENSE, true, categorical},
+    {"binary_crossentropy", "bce", TCT_TARGET_DENSE, true, binary},
+    {"mean_squared_error", "mse", TCT_TARGET_DENSE, false, mean_squared},
+    {"mean_absolute_error", "mae", TCT_TARGET_DENSE, false, mean_absolute},
+    {"huber", "huber_loss", TCT_TARGET_DENSE, false, huber},
+};
+
+const tct_loss_type *tct_loss_find(const char *name) {
+  const char *names[TCT_COUNT_OF(rows)];
+  if (name == NULL) {
+    (void)tct_fail(TCT_INVALID, "a loss is required; sparse_categorical_crossentropy for classes, mse for numbers");
+    return NULL;
+  }
+  for (size_t i = 0; i < TCT_COUNT_OF(rows); i++) {
+    names[i] = rows[i].name;
+    if (strcmp(rows[i].name, name) == 0 || strcmp(rows[i].alias, name) == 0) return &rows[i];
+  }
+  const char *near = tct_nearest(name, names, TCT_COUNT_OF(rows));
+  (void)tct_fail(TCT_INVALID, "unknown loss '%s'%s%s%s", name, near != NULL ? "; did you mean '" : "",
+                 near != NULL ? near : "", near != NULL ? "'?" : "");
+  return NULL;
+}

@@ -1,0 +1,132 @@
+/* The metrics' sums and formulas. */
+#include "train/metrics.h"
+
+#include <stdio.h>
+#include <string.h>
+#include "base/status.h"
+#include "base/text.h"
+
+static tct_tensor sum_all(tct_tensor x) { return tct_reduce_sum(x, NULL, 0, false); }
+static tct_tensor count_true(tct_tensor condition, tct_tensor like) {
+  return sum_all(tct_cast(condition, tct_tensor_dtype(like)));
+}
+
+/* Class ids of the target: itself, or the largest of a dense one. */
+static tct_tensor true_class(const tct_metric_inputs *in) {
+  return in->loss->target == TCT_TARGET_CLASS ? in->target : tct_argmax(in->target, -1, false);
+}
+
+static bool is_binary(const tct_metric_inputs *in) { return strcmp(in->loss->name, "binary_crossentropy") == 0; }
+
+static void accuracy(const tct_metric_inputs *in, tct_tensor *out_sums) {
+  if (is_binary(in)) {
+    const tct_dtype dtype = tct_tensor_dtype(in->logits);
+    const tct_tensor zero = tct_scalar(in->logits.graph, dtype, 0), half = tct_scalar(in->logits.graph, dtype, 0.5);
+    const tct_tensor says = tct_cast(tct_greater(in->logits, zero), TCT_I32);
+    out_sums[0] = count_true(tct_equal(says, tct_cast(tct_greater(in->target, half), TCT_I32)), in->logits);
+    return;
+  }
+  out_sums[0] = count_true(tct_equal(tct_argmax(in->logits, -1, false), true_class(in)), in->logits);
+}
+
+/* A hit: fewer than k logits are larger than the true class's. */
+static void top_k(const tct_metric_inputs *in, tct_tensor *out_sums) {
+  const tct_shape shape = tct_tensor_shape(in->logits);
+  const tct_dtype dtype = tct_tensor_dtype(in->logits);
+  const int64_t classes = shape.rank > 0 ? shape.dim[shape.rank - 1] : 0;
+  const tct_tensor hot = tct_one_hot(true_class(in), classes, 1, 0, dtype);
+  const tct_tensor own = tct_reduce_sum(tct_mul(hot, in->logits), (int32_t[]){-1}, 1, true);
+  const tct_tensor larger = tct_cast(tct_greater(in->logits, own), dtype);
+  const tct_tensor rank = tct_reduce_sum(larger, (int32_t[]){-1}, 1, false);
+  out_sums[0] = count_true(tct_less(rank, tct_scalar(in->logits.graph, dtype, (double)in->k)), in->logits);
+}
+
+static tct_tensor error_of(const tct_metric_inputs *in) {
+  const tct_tensor target = in->loss->target == TCT_TARGET_CLASS
+                                ? tct_one_hot(in->target, tct_tensor_shape(in->output).dim[tct_tensor_shape(in->output).rank - 1],
+                                              1, 0, tct_tensor_dtype(in->output))
+                                : in->target;
+  return tct_sub(in->output, target);
+}
+
+static void mse(const tct_metric_inputs *in, tct_tensor *out_sums) { out_sums[0] = sum_all(tct_square(error_of(in))); }
+static void mae(const tct_metric_inputs *in, tct_tensor *out_sums) { out_sums[0] = sum_all(tct_abs(error_of(in))); }
+
+static void r2(const tct_metric_inputs *in, tct_tensor *out_sums) {
+  out_sums[0] = sum_all(tct_square(error_of(in)));
+  out_sums[1] = sum_all(in->target);
+  out_sums[2] = sum_all(tct_square(in->target));
+}
+
+static double finish_mean(const double *sums, double count) { return count > 0 ? sums[0] / count : 0; }
+
+/* 1 − Σe²/Σ(y − ȳ)²; 0 when the target never varies. */
+static double finish_r2(const double *sums, double count) {
+  const double spread = count > 0 ? sums[2] - sums[1] * sums[1] / count : 0;
+  return spread > 0 ? 1 - sums[0] / spread : 0;
+}
+
+static const tct_metric_type types[] = {
+    {"accuracy", 1, true, accuracy, finish_mean},
+    {"top_k", 1, true, top_k, finish_mean},
+    {"mse", 1, false, mse, finish_mean},
+    {"mae", 1, false, mae, finish_mean},
+    {"r2", 3, false, r2, finish_r2},
+};
+
+static tct_status unknown_metric(const char *name) {
+  const char *names[TCT_COUNT_OF(types) + 1];
+  for (size_t i = 0; i < TCT_COUNT_OF(types); i++) names[i] = types[i].name;
+  names[TCT_COUNT_OF(types)] = "confusion_matrix";
+  const char *near = tct_nearest(name, names, TCT_COUNT_OF(names));
+  return tct_fail(TCT_INVALID, "unknown metric '%s'; there are accuracy, top_k=K, mse, mae, r2, confusion_matrix%s%s%s",
+                  name, near != NULL ? "; did you mean '" : "", near != NULL ? near : "", near != NULL ? "'?" : "");
+}
+
+static tct_status parse_one(const char *word, const tct_loss_type *loss, tct_metric_list *out) {
+  char name[32];
+  int64_t k = 5;
+  const char *equals = strchr(word, '=');
+  snprintf(name, sizeof name, "%.*s", (int)(equals != NULL ? equals - word : (long)strlen(word)), word);
+  if (strcmp(name, "confusion_matrix") == 0) {
+    if (loss->target != TCT_TARGET_CLASS && strcmp(loss->name, "categorical_crossentropy") != 0) {
+      return tct_fail(TCT_INVALID, "metric confusion_matrix needs a categorical cross-entropy, the loss is %s", loss->name);
+    }
+    out->confusion = true;
+    return TCT_OK;
+  }
+  for (size_t i = 0; i < TCT_COUNT_OF(types); i++) {
+    if (strcmp(types[i].name, name) != 0) continue;
+    if (types[i].classes && !loss->from_logits) {
+      return tct_fail(TCT_INVALID, "metric %s needs a cross-entropy loss, the loss is %s", name, loss->name);
+    }
+    if (equals != NULL && (!tct_parse_i64(equals + 1, strlen(equals + 1), &k) || k < 1)) {
+      return tct_fail(TCT_INVALID, "metric '%s': the number behind = needs to be 1 or more", word);
+    }
+    if (out->n == TCT_MAX_METRICS - 1) return tct_fail(TCT_INVALID, "more than %d metrics", TCT_MAX_METRICS - 1);
+    tct_metric *metric = &out->metric[out->n++];
+    metric->type = &types[i];
+    metric->k = k;
+    if (strcmp(name, "top_k") == 0) {
+      snprintf(metric->name, sizeof metric->name, "top_%lld", (long long)k);
+    } else {
+      snprintf(metric->name, sizeof metric->name, "%s", name);
+    }
+    return TCT_OK;
+  }
+  return unknown_metric(word);
+}
+
+tct_status tct_metrics_parse(const char *text, const tct_loss_type *loss, tct_metric_list *out) {
+  *out = (tct_metric_list){0};
+  while (text != NULL && *text != '\0') {
+    char word[64];
+    const size_t length = strcspn(text, ",");
+    if (length >= sizeof word) return tct_fail(TCT_INVALID, "metrics: '%.60s…' is too long", text);
+    memcpy(word, text, length);
+    word[length] = '\0';
+    if (length > 0) TCT_TRY(parse_one(word, loss, out));
+    text += length + (text[length] == ',');
+  }
+  return TCT_OK;
+}

@@ -1,0 +1,41 @@
+/* Metrics: each is a few sums over a batch, built into the graph and added up in double on the host, and a formula that
+ * ends them. So an epoch's value is exact whatever the batch sizes were. */
+#ifndef TCT_TRAIN_METRICS_H
+#define TCT_TRAIN_METRICS_H
+
+#include <tercet/ops.h>
+#include <tercet/train.h>
+#include "nn/losses.h"
+
+#define TCT_MAX_SUMS 4
+
+typedef struct tct_metric_inputs {
+  tct_tensor logits, output, target;
+  const tct_loss_type *loss;
+  int64_t k; /* of top_k */
+} tct_metric_inputs;
+
+typedef struct tct_metric_type {
+  const char *name;
+  int32_t n_sums;
+  bool classes; /* needs a cross-entropy loss */
+  void (*build)(const tct_metric_inputs *in, tct_tensor *out_sums); /* 0-d each */
+  double (*finish)(const double *sums, double count);               /* count: rows (classes) or elements */
+} tct_metric_type;
+
+typedef struct tct_metric {
+  const tct_metric_type *type; /* NULL: the confusion matrix, which has an output of its own */
+  char name[32];               /* "accuracy", "top_5" */
+  int64_t k;
+} tct_metric;
+
+typedef struct tct_metric_list {
+  int32_t n;
+  tct_metric metric[TCT_MAX_METRICS - 1];
+  bool confusion;
+} tct_metric_list;
+
+/* From "accuracy,top_k=5". */
+tct_status tct_metrics_parse(const char *text, const tct_loss_type *loss, tct_metric_list *out) TCT_CHECKED;
+
+#endif
