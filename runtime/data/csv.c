@@ -330,12 +330,16 @@ static tct_status decide_classes(reader *r) {
 /* The i-th target as it stands in field y. */
 static tct_status store_target(const reader *r, int64_t i, void *y) {
   const target *const t = &r->targets[i];
-  if (!r->classes) {
-    if (r->options.dtype == TCT_F64)
-      ((double *)y)[i] = t->number;
-    else
-      ((float *)y)[i] = (float)t->number;
+  if (!r->classes && r->options.dtype == TCT_F64) {
+    ((double *)y)[i] = t->number;
     return TCT_OK;
+  }
+  if (!r->classes) {
+    const float narrow = (float)t->number;
+    ((float *)y)[i] = narrow;
+    if (isfinite(narrow)) return TCT_OK;
+    return tct_fail(TCT_BAD_DATA, "%s:%" PRId64 ":%" PRId64 ": the target %.40s does not fit f32; read the file as f64",
+                    r->path, t->line, t->column, text_of(r, t));
   }
   bool found = false;
   ((int32_t *)y)[i] = place_of(r, text_of(r, t), &found);
