@@ -1,0 +1,122 @@
+/* Evaluation and prediction: one pass over the data in order. */
+#include <stdio.h>
+#include <string.h>
+#include "base/alloc.h"
+#include "base/checked.h"
+#include "base/status.h"
+#include "train/session.h"
+
+typedef struct pass {
+  tct_model *model;
+  tct_session *session;
+  tct_feed feed;
+  tct_loader *loader;
+} pass;
+
+static tct_status begin(pass *p, tct_dataset *data, int64_t batch_size, tct_mode mode) {
+  TCT_TRY(tct_session_of(p->model, &p->session));
+  TCT_TRY(tct_feed_create(p->model, data, mode, &p->feed));
+  const int64_t n = tct_dataset_samples(data);
+  int64_t batch = batch_size == 0 ? 32 : batch_size;
+  if (batch > n && n > 0) batch = n;
+  TCT_TRY(tct_loader_create(p->feed.data, &(tct_loader_options){.batch_size = batch}, &p->loader));
+  return tct_loader_start(p->loader, 0, 0);
+}
+
+static void end(pass *p) {
+  tct_loader_free(p->loader);
+  tct_feed_free(&p->feed);
+}
+
+/* ---- evaluate ---- */
+
+static tct_status add_confusion(tct_session *session, tct_program *program, tct_dtype dtype, int64_t classes) {
+  const size_t n = (size_t)(classes * classes);
+  const size_t bytes = n * tct_dtype_bytes(dtype);
+  void *counts = tct_alloc(bytes);
+  if (counts == NULL) return TCT_OUT_OF_MEMORY;
+  const tct_status status = tct_program_get(program, "confusion", counts, bytes);
+  for (size_t i = 0; status == TCT_OK && i < n; i++) {
+    session->confusion[i] += (int64_t)(dtype == TCT_F64 ? ((double *)counts)[i] : (double)((float *)counts)[i]);
+  }
+  tct_release(counts);
+  return status;
+}
+
+static tct_status clear_confusion(tct_model *model, tct_session *session, tct_evaluation *out) {
+  if (!session->metrics.confusion) return TCT_OK;
+  const int32_t output = model->output >= 0 ? model->output : model->n_layers - 1;
+  const tct_shape shape = tct_layer_shape((tct_layer){model, output});
+  const int64_t classes = shape.dim[shape.rank - 1];
+  tct_release(session->confusion);
+  session->confusion = tct_alloc_zero((size_t)(classes * classes), sizeof *session->confusion);
+  if (session->confusion == NULL) return TCT_OUT_OF_MEMORY;
+  out->n_classes = (int32_t)classes;
+  out->confusion = session->confusion;
+  return TCT_OK;
+}
+
+static tct_status evaluate(pass *p, tct_evaluation *out) {
+  tct_totals totals = {0};
+  double loss = 0;
+  TCT_TRY(clear_confusion(p->model, p->session, out));
+  for (;;) {
+    tct_batch batch;
+    tct_program *program = NULL;
+    TCT_TRY(tct_loader_next(p->loader, &batch));
+    if (batch.n == 0) break;
+    TCT_TRY(tct_session_program(p->model, TCT_MODE_EVALUATE, batch.n, p->feed.weighted, &program));
+    TCT_TRY(tct_feed_batch(p->model, &p->feed, program, &batch));
+    TCT_TRY(tct_program_run(program));
+    TCT_TRY(tct_totals_add(p->session, program, p->model, batch.n, &totals, &loss));
+    if (out->n_classes > 0) TCT_TRY(add_confusion(p->session, program, p->model->dtype, out->n_classes));
+  }
+  const tct_metric_list *metrics = &p->session->metrics;
+  out->n_samples = (int64_t)totals.samples;
+  out->n_values = 1 + metrics->n;
+  out->names[0] = "loss";
+  for (int32_t m = 0; m < metrics->n; m++) out->names[1 + m] = metrics->metric[m].name;
+  tct_totals_finish(p->session, p->model, &totals, out->values);
+  return TCT_OK;
+}
+
+tct_status tct_evaluate(tct_model *model, tct_dataset *data, int64_t batch_size, tct_evaluation *out) {
+  *out = (tct_evaluation){0};
+  pass p = {.model = model};
+  tct_status status = begin(&p, data, batch_size, TCT_MODE_EVALUATE);
+  if (status == TCT_OK) status = evaluate(&p, out);
+  end(&p);
+  return status;
+}
+
+/* ---- predict ---- */
+
+static tct_status predict(pass *p, char *out, size_t bytes) {
+  const int32_t output = p->model->output >= 0 ? p->model->output : p->model->n_layers - 1;
+  const tct_shape shape = tct_layer_shape((tct_layer){p->model, output});
+  const size_t each = (size_t)tct_shape_size(&shape) * tct_dtype_bytes(p->model->dtype);
+  size_t needs = 0;
+  if (!tct_mul_size(each, (size_t)tct_dataset_samples(p->feed.data), &needs) || needs != bytes) {
+    return tct_fail(TCT_INVALID, "predict: %lld samples of %zu bytes need %zu bytes, got room for %zu",
+                    (long long)tct_dataset_samples(p->feed.data), each, needs, bytes);
+  }
+  for (;;) {
+    tct_batch batch;
+    tct_program *program = NULL;
+    TCT_TRY(tct_loader_next(p->loader, &batch));
+    if (batch.n == 0) return TCT_OK;
+    TCT_TRY(tct_session_program(p->model, TCT_MODE_PREDICT, batch.n, false, &program));
+    TCT_TRY(tct_feed_batch(p->model, &p->feed, program, &batch));
+    TCT_TRY(tct_program_run(program));
+    TCT_TRY(tct_program_get(program, "output", out, each * (size_t)batch.n));
+    out += each * (size_t)batch.n;
+  }
+}
+
+tct_status tct_predict(tct_model *model, tct_dataset *data, int64_t batch_size, void *out, size_t bytes) {
+  pass p = {.model = model};
+  tct_status status = begin(&p, data, batch_size, TCT_MODE_PREDICT);
+  if (status == TCT_OK) status = predict(&p, out, bytes);
+  end(&p);
+  return status;
+}

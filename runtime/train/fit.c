@@ -1,0 +1,193 @@
+/* The training loop: data in, steps, metrics, history, callbacks. */
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+#include "base/alloc.h"
+#include "base/clock.h"
+#include "base/status.h"
+#include "train/session.h"
+
+#define PROGRESS_NS 100000000
+
+typedef struct fit {
+  tct_model *model;
+  tct_session *session;
+  const tct_fit_options *options;
+  int64_t epochs, batch_size, steps_per_epoch, total_steps;
+  tct_feed feed;
+  tct_dataset *train, *validation; /* references; validation may be NULL */
+  tct_loader *loader;
+  int64_t step; /* since the fit began */
+  int64_t epoch_began_ns, last_report_ns;
+  const char *names[2 * TCT_MAX_METRICS];
+  double values[2 * TCT_MAX_METRICS];
+  int32_t n_train_values, n_values;
+} fit;
+
+static tct_status split_data(fit *f, tct_dataset *data) {
+  const double part = f->options->validation_split;
+  const int64_t n = tct_dataset_samples(data);
+  if (!(part >= 0 && part < 1)) {
+    return tct_fail(TCT_INVALID, "validation_split is %g, needs 0 <= validation_split < 1", part);
+  }
+  const int64_t held = part > 0 ? n - (int64_t)((double)n * (1 - part)) : 0; /* as Keras rounds */
+  TCT_TRY(tct_dataset_slice(data, 0, n - held, &f->train));
+  tct_dataset *validation = f->options->validation;
+  if (validation != NULL) return tct_dataset_slice(validation, 0, tct_dataset_samples(validation), &f->validation);
+  return held > 0 ? tct_dataset_slice(data, n - held, n, &f->validation) : TCT_OK;
+}
+
+/* "loss", "accuracy" …, then "val_loss" … with validation; the history is emptied. */
+static tct_status name_values(fit *f) {
+  tct_history *history = &f->session->history;
+  const tct_metric_list *metrics = &f->session->metrics;
+  f->n_train_values = 1 + metrics->n;
+  f->n_values = f->validation != NULL ? 2 * f->n_train_values : f->n_train_values;
+  tct_release(history->names);
+  tct_release(history->values);
+  *history = (tct_history){.n_values = f->n_values, .cap_epochs = (int32_t)f->epochs};
+  history->names = tct_alloc_zero((size_t)f->n_values, sizeof *history->names);
+  history->values = tct_alloc_zero((size_t)f->epochs * (size_t)f->n_values, sizeof *history->values);
+  if (history->names == NULL || history->values == NULL) return TCT_OUT_OF_MEMORY;
+  for (int32_t i = 0; i < f->n_values; i++) {
+    const int32_t m = i % f->n_train_values;
+    snprintf(history->names[i], sizeof history->names[i], "%s%s", i >= f->n_train_values ? "val_" : "",
+             m == 0 ? "loss" : metrics->metric[m - 1].name);
+    f->names[i] = history->names[i];
+  }
+  return TCT_OK;
+}
+
+static tct_status begin(fit *f, tct_dataset *data) {
+  const tct_fit_options *o = f->options;
+  f->epochs = o->epochs == 0 ? 1 : o->epochs;
+  f->batch_size = o->batch_size == 0 ? 32 : o->batch_size;
+  if (f->epochs < 1 || f->epochs > 1000000 || f->batch_size < 1 || o->steps < 0) {
+    return tct_fail(TCT_INVALID, "fit: epochs %lld, batch_size %lld, steps %lld; need 1 to 1000000, at least 1, at least 0",
+                    (long long)f->epochs, (long long)f->batch_size, (long long)o->steps);
+  }
+  if (data == NULL) return tct_fail(TCT_INVALID, "fit: the dataset is NULL (its creation failed: %s)", tct_error_message());
+  TCT_TRY(split_data(f, data));
+  TCT_TRY(tct_feed_create(f->model, f->train, TCT_MODE_TRAIN, &f->feed));
+  const tct_loader_options loader = {.batch_size = f->batch_size, .shuffle = !o->no_shuffle, .seed = f->session->seed,
+                                     .drop_remainder = o->drop_remainder, .prefetch = o->prefetch};
+  TCT_TRY(tct_loader_create(f->feed.data, &loader, &f->loader));
+  f->steps_per_epoch = tct_loader_batches(f->loader);
+  f->total_steps = f->steps_per_epoch * f->epochs;
+  if (o->steps > 0 && o->steps < f->total_steps) f->total_steps = o->steps;
+  return name_values(f);
+}
+
+static tct_status set_learning_rate(fit *f) {
+  const double rate = f->session->optimizer.learning_rate *
+                      tct_schedule_factor(&f->session->schedule, f->step, f->total_steps);
+  if (rate == f->session->learning_rate) return TCT_OK;
+  f->session->learning_rate = rate;
+  const float narrow = (float)rate;
+  const bool wide = f->model->dtype == TCT_F64;
+  return tct_variables_write(f->session->variables, "optimizer/learning_rate", wide ? (const void *)&rate : &narrow,
+                             wide ? sizeof rate : sizeof narrow);
+}
+
+static tct_status report(fit *f, int64_t epoch, int64_t step, const tct_totals *totals, bool epoch_end) {
+  const int64_t now = tct_clock_ns();
+  if (f->options->progress == NULL || (!epoch_end && now - f->last_report_ns < PROGRESS_NS)) return TCT_OK;
+  f->last_report_ns = now;
+  if (!epoch_end) tct_totals_finish(f->session, f->model, totals, f->values);
+  const double seconds = (double)(now - f->epoch_began_ns) * 1e-9;
+  const tct_progress progress = {
+      .epoch = epoch, .epochs = f->epochs, .step = step, .steps = f->steps_per_epoch, .total_step = f->step,
+      .epoch_end = epoch_end, .n_values = epoch_end ? f->n_values : f->n_train_values, .names = f->names,
+      .values = f->values, .samples_per_second = seconds > 0 ? totals->samples / seconds : 0, .seconds = seconds,
+      .input_wait_seconds = (double)tct_loader_wait_ns(f->loader) * 1e-9, .learning_rate = f->session->learning_rate};
+  const tct_status status = f->options->progress(f->options->user, &progress);
+  if (status == TCT_CANCELLED) return tct_fail(TCT_CANCELLED, "fit: stopped by the caller after step %lld", (long long)f->step);
+  return status;
+}
+
+static tct_status train_step(fit *f, const tct_batch *batch, tct_totals *totals) {
+  tct_program *program = NULL;
+  double loss = 0;
+  TCT_TRY(tct_session_program(f->model, TCT_MODE_TRAIN, batch->n, f->feed.weighted, &program));
+  TCT_TRY(set_learning_rate(f));
+  TCT_TRY(tct_feed_batch(f->model, &f->feed, program, batch));
+  TCT_TRY(tct_program_run(program));
+  TCT_TRY(tct_totals_add(f->session, program, f->model, batch->n, totals, &loss));
+  if (f->options->on_step != NULL) TCT_TRY(f->options->on_step(f->options->user, f->step, loss));
+  if (!isfinite(loss)) {
+    return tct_fail(TCT_NUMERIC, "fit: the loss is %g at step %lld; lower the learning rate (now %g), clip the gradients, "
+                    "or look for unscaled inputs", loss, (long long)f->step, f->session->learning_rate);
+  }
+  f->step++;
+  return TCT_OK;
+}
+
+/* The epoch's row of the history, with validation. */
+static tct_status end_epoch(fit *f, const tct_totals *totals) {
+  tct_totals_finish(f->session, f->model, totals, f->values);
+  if (f->validation != NULL) {
+    tct_evaluation evaluation;
+    TCT_TRY(tct_evaluate(f->model, f->validation, f->batch_size, &evaluation));
+    memcpy(f->values + f->n_train_values, evaluation.values, (size_t)f->n_train_values * sizeof(double));
+  }
+  tct_history *history = &f->session->history;
+  memcpy(history->values + (size_t)history->n_epochs * (size_t)f->n_values, f->values,
+         (size_t)f->n_values * sizeof(double));
+  history->n_epochs++;
+  return TCT_OK;
+}
+
+static tct_status run_epoch(fit *f, int64_t epoch) {
+  tct_totals totals = {0};
+  int64_t done = 0;
+  TCT_TRY(tct_loader_start(f->loader, epoch, 0));
+  f->epoch_began_ns = f->last_report_ns = tct_clock_ns();
+  while (f->step < f->total_steps) {
+    tct_batch batch;
+    TCT_TRY(tct_loader_next(f->loader, &batch));
+    if (batch.n == 0) break;
+    TCT_TRY(train_step(f, &batch, &totals));
+    TCT_TRY(report(f, epoch, ++done, &totals, false));
+  }
+  TCT_TRY(end_epoch(f, &totals));
+  return report(f, epoch, done, &totals, true);
+}
+
+static tct_status run(fit *f, tct_dataset *data) {
+  TCT_TRY(begin(f, data));
+  for (int64_t epoch = 0; epoch < f->epochs && f->step < f->total_steps; epoch++) TCT_TRY(run_epoch(f, epoch));
+  return TCT_OK;
+}
+
+tct_status tct_fit(tct_model *model, tct_dataset *data, const tct_fit_options *options) {
+  static const tct_fit_options defaults = {0};
+  fit f = {.model = model, .options = options != NULL ? options : &defaults};
+  TCT_TRY(tct_session_of(model, &f.session));
+  const tct_status status = run(&f, data);
+  tct_loader_free(f.loader);
+  tct_feed_free(&f.feed);
+  tct_dataset_free(f.train);
+  tct_dataset_free(f.validation);
+  return status;
+}
+
+/* ---- history ---- */
+
+static const tct_history *history_of(const tct_model *model) {
+  static const tct_history none = {0};
+  return model != NULL && model->session != NULL ? &model->session->history : &none;
+}
+
+int32_t tct_history_n_epochs(const tct_model *model) { return history_of(model)->n_epochs; }
+int32_t tct_history_n_values(const tct_model *model) { return history_of(model)->n_values; }
+
+const char *tct_history_name(const tct_model *model, int32_t i) {
+  const tct_history *history = history_of(model);
+  return i >= 0 && i < history->n_values ? history->names[i] : NULL;
+}
+
+double tct_history_value(const tct_model *model, int32_t epoch, int32_t i) {
+  const tct_history *history = history_of(model);
+  if (epoch < 0 || epoch >= history->n_epochs || i < 0 || i >= history->n_values) return NAN;
+  return history->values[(size_t)epoch * (size_t)history->n_values + (size_t)i];
+}

@@ -1,0 +1,183 @@
+/* From a model to the graph of a whole step. */
+#include "train/graphs.h"
+
+#include <string.h>
+#include "base/alloc.h"
+#include "base/status.h"
+#include "graph/graph.h"
+
+typedef struct step_graph {
+  const tct_model *model;
+  const tct_session *session;
+  tct_graph *graph;
+  int64_t batch;
+  bool weighted;
+  tct_tensor logits, output, target, step, lr;
+} step_graph;
+
+static tct_shape batched(int64_t batch, const tct_shape *sample) {
+  tct_shape shape = {.rank = sample->rank + 1, .dim = {batch}};
+  for (int32_t i = 0; i < sample->rank; i++) shape.dim[i + 1] = sample->dim[i];
+  return shape;
+}
+
+static tct_status forward(step_graph *s, bool training) {
+  tct_tensor inputs[16];
+  const int32_t n = tct_model_n_inputs(s->model);
+  if (n > 16) return tct_fail(TCT_INVALID, "model '%s' has %d inputs, at most 16", s->model->name, n);
+  for (int32_t i = 0; i < n; i++) {
+    tct_desc desc;
+    TCT_TRY(tct_model_input_desc(s->model, i, &desc));
+    inputs[i] = tct_input(s->graph, tct_model_input_name(s->model, i), desc.dtype, batched(s->batch, &desc.shape));
+  }
+  if (training) {
+    s->step = tct_variable(s->graph, "optimizer/step", TCT_I64, tct_shape_of(0, NULL), (tct_init){0});
+    s->lr = tct_variable(s->graph, "optimizer/learning_rate", s->model->dtype, tct_shape_of(0, NULL), (tct_init){0});
+  }
+  const tct_tensor step = training ? s->step : tct_poison(s->graph);
+  s->output = tct_model_build(s->model, s->graph, inputs, n, step, s->session->seed, &s->logits);
+  return tct_graph_status(s->graph);
+}
+
+/* The input "y", shaped as the loss wants it. */
+static tct_status add_target(step_graph *s) {
+  tct_shape shape = tct_tensor_shape(s->output);
+  tct_dtype dtype = s->model->dtype;
+  char text[160];
+  if (s->session->loss->target == TCT_TARGET_CLASS) {
+    if (shape.rank < 2) {
+      return tct_fail(TCT_INVALID, "loss %s needs an output [batch, .., classes]; the model's is %s", s->session->loss->name,
+                      tct_shape_print(&shape, text, sizeof text));
+    }
+    shape.rank--;
+    dtype = TCT_I32;
+  }
+  s->target = tct_input(s->graph, "y", dtype, shape);
+  return tct_graph_status(s->graph);
+}
+
+/* One loss per sample, then its mean; weights multiply samples. */
+static tct_tensor data_loss(step_graph *s) {
+  const tct_loss_type *loss = s->session->loss;
+  tct_tensor rows = loss->build(loss->from_logits ? s->logits : s->output, s->target, &s->session->loss_settings);
+  if (s->weighted) {
+    const int32_t rank = tct_tensor_shape(rows).rank;
+    int32_t axes[TCT_MAX_RANK], n = 0;
+    for (int32_t i = 1; i < rank; i++) axes[n++] = i;
+    if (n > 0) rows = tct_reduce_mean(rows, axes, n, false);
+    rows = tct_mul(rows, tct_input(s->graph, "weight", s->model->dtype, TCT_SHAPE(s->batch)));
+  }
+  return tct_reduce_mean(rows, NULL, 0, false);
+}
+
+/* The graph's variable of a parameter; poisoned when the graph does not use it. */
+static tct_tensor variable_of(tct_graph *graph, const char *name) {
+  for (int32_t n = 0; n < graph->n_nodes; n++) {
+    if (graph->nodes[n].op == TCT_OP_variable && strcmp(graph->nodes[n].name, name) == 0) {
+      return (tct_tensor){graph, graph->nodes[n].out};
+    }
+  }
+  return tct_poison(graph);
+}
+
+static tct_tensor add_penalties(step_graph *s, tct_tensor loss) {
+  tct_tensor total = loss;
+  for (int32_t i = 0; i < s->model->n_parameters; i++) {
+    const tct_parameter *p = &s->model->parameters[i];
+    const tct_tensor w = variable_of(s->graph, p->name);
+    if (!tct_tensor_ok(w) || !p->trainable) continue;
+    if (p->penalty.l1 != 0) {
+      total = tct_add(total, tct_scale(tct_reduce_sum(tct_abs(w), NULL, 0, false), p->penalty.l1, 0));
+    }
+    if (p->penalty.l2 != 0) {
+      total = tct_add(total, tct_scale(tct_reduce_sum(tct_square(w), NULL, 0, false), p->penalty.l2, 0));
+    }
+  }
+  return total;
+}
+
+static tct_status add_updates(step_graph *s, tct_tensor loss) {
+  const int32_t most = s->model->n_parameters;
+  tct_arena scratch = {0};
+  tct_tensor *variables = tct_arena_alloc(&scratch, ((size_t)most + 1) * 2 * sizeof *variables);
+  const char **names = tct_arena_alloc(&scratch, ((size_t)most + 1) * sizeof *names);
+  if (variables == NULL || names == NULL) {
+    tct_arena_free(&scratch);
+    return TCT_OUT_OF_MEMORY;
+  }
+  tct_tensor *grads = variables + most;
+  int32_t n = 0;
+  for (int32_t i = 0; i < most; i++) {
+    const tct_parameter *p = &s->model->parameters[i];
+    variables[n] = variable_of(s->graph, p->name);
+    names[n] = p->name;
+    if (p->trainable && tct_tensor_ok(variables[n])) n++;
+  }
+  tct_gradients(loss, variables, n, grads);
+  tct_optimizer_apply(&s->session->optimizer, variables, names, grads, n, s->lr, s->step);
+  s->graph->phase = TCT_PHASE_UPDATE;
+  tct_assign(s->step, tct_add(s->step, tct_scalar(s->graph, TCT_I64, 1)));
+  s->graph->phase = TCT_PHASE_FORWARD;
+  tct_arena_free(&scratch);
+  return tct_graph_status(s->graph);
+}
+
+static void add_sums(step_graph *s, tct_tensor total, tct_tensor data) {
+  tct_tensor sums[2 + TCT_MAX_METRICS * TCT_MAX_SUMS] = {total, data};
+  int32_t n = 2;
+  const tct_metric_list *metrics = &s->session->metrics;
+  tct_metric_inputs in = {.logits = s->logits, .output = s->output, .target = s->target, .loss = s->session->loss};
+  tct_scope_push(s->graph, "metrics");
+  for (int32_t m = 0; m < metrics->n; m++) {
+    in.k = metrics->metric[m].k;
+    metrics->metric[m].type->build(&in, &sums[n]);
+    n += metrics->metric[m].type->n_sums;
+  }
+  for (int32_t i = 0; i < n; i++) sums[i] = tct_reshape(sums[i], TCT_SHAPE(1));
+  tct_output(s->graph, "sums", tct_concat(sums, n, 0));
+  tct_output(s->graph, "data_loss", data);
+  tct_scope_pop(s->graph);
+}
+
+/* confusion[t][p] = Σ onehot(t)ᵀ·onehot(p): whole numbers, exact in f32 up to 2²⁴ a batch. */
+static void add_confusion(step_graph *s) {
+  const tct_shape shape = tct_tensor_shape(s->logits);
+  const int64_t classes = shape.dim[shape.rank - 1];
+  const tct_tensor truth = s->session->loss->target == TCT_TARGET_CLASS ? s->target : tct_argmax(s->target, -1, false);
+  const tct_tensor said = tct_argmax(s->logits, -1, false);
+  const tct_tensor t = tct_reshape(tct_one_hot(truth, classes, 1, 0, s->model->dtype), TCT_SHAPE(-1, classes));
+  const tct_tensor p = tct_reshape(tct_one_hot(said, classes, 1, 0, s->model->dtype), TCT_SHAPE(-1, classes));
+  tct_output(s->graph, "confusion", tct_matmul_transposed(t, p, true, false));
+}
+
+static tct_status build(step_graph *s, tct_mode mode) {
+  TCT_TRY(forward(s, mode == TCT_MODE_TRAIN));
+  if (mode == TCT_MODE_PREDICT) {
+    tct_output(s->graph, "output", s->output);
+    return tct_graph_status(s->graph);
+  }
+  TCT_TRY(add_target(s));
+  tct_scope_push(s->graph, "loss");
+  const tct_tensor data = data_loss(s);
+  const tct_tensor total = add_penalties(s, data);
+  tct_scope_pop(s->graph);
+  TCT_TRY(tct_graph_status(s->graph));
+  if (mode == TCT_MODE_TRAIN) TCT_TRY(add_updates(s, total));
+  add_sums(s, total, data);
+  if (mode == TCT_MODE_EVALUATE && s->session->metrics.confusion) add_confusion(s);
+  return tct_graph_status(s->graph);
+}
+
+tct_status tct_build_step(const tct_model *model, const tct_session *session, tct_mode mode, int64_t batch, bool weighted,
+                          tct_graph **out) {
+  *out = NULL;
+  step_graph s = {.model = model, .session = session, .batch = batch, .weighted = weighted};
+  TCT_TRY(tct_graph_create(&s.graph));
+  const tct_status status = build(&s, mode);
+  if (status != TCT_OK) {
+    tct_graph_free(s.graph);
+    return tct_context("in model '%s'", model->name);
+  }
+  *out = s.graph;
+  return TCT_OK;
+}

@@ -1,0 +1,164 @@
+/* Compiling a model: settings checked, device opened, programs made when they are first needed. */
+#include "train/session.h"
+
+#include <stdio.h>
+#include <string.h>
+#include "base/alloc.h"
+#include "base/status.h"
+#include "graph/graph.h"
+#include "train/graphs.h"
+
+static void drop_programs(tct_session *session) {
+  for (int32_t i = 0; i < session->n_programs; i++) tct_program_free(session->programs[i].program);
+  session->n_programs = 0;
+}
+
+void tct_session_free(struct tct_session *session) {
+  if (session == NULL) return;
+  drop_programs(session);
+  tct_variables_free(session->variables);
+  tct_device_close(session->device);
+  tct_release(session->history.names);
+  tct_release(session->history.values);
+  tct_release(session->confusion);
+  tct_release(session);
+}
+
+static tct_status resolve(tct_session *s, const tct_training *t) {
+  s->loss = tct_loss_find(t->loss);
+  if (s->loss == NULL) return TCT_INVALID;
+  if (!(t->label_smoothing >= 0 && t->label_smoothing < 1)) {
+    return tct_fail(TCT_INVALID, "label_smoothing is %g, needs 0 <= label_smoothing < 1", t->label_smoothing);
+  }
+  if (!(t->huber_delta >= 0)) return tct_fail(TCT_INVALID, "huber_delta is %g, needs to be positive", t->huber_delta);
+  s->loss_settings = (tct_loss_settings){t->label_smoothing, t->huber_delta};
+  s->seed = t->seed;
+  s->fallback_host = t->fallback_host;
+  TCT_TRY(tct_optimizer_resolve(&t->optimizer, &s->optimizer));
+  TCT_TRY(tct_schedule_resolve(&t->schedule, &s->schedule));
+  TCT_TRY(tct_metrics_parse(t->metrics, s->loss, &s->metrics));
+  s->n_sums = 2;
+  for (int32_t m = 0; m < s->metrics.n; m++) s->n_sums += s->metrics.metric[m].type->n_sums;
+  s->learning_rate = -1;
+  return TCT_OK;
+}
+
+/* Every parameter of the model gets its variable now, so that weights can be read and written before the first step. */
+static tct_status make_variables(tct_model *model, tct_session *session) {
+  tct_program *program = NULL;
+  return tct_session_program(model, TCT_MODE_PREDICT, 1, false, &program);
+}
+
+static tct_status open_device(tct_session *s, const tct_training *t, tct_session *old) {
+  const char *spec = t->device != NULL ? t->device : "cpu";
+  if (old != NULL && strcmp(old->device_spec, spec) == 0 && old->n_threads == t->n_threads) {
+    s->device = old->device; /* with the weights */
+    s->variables = old->variables;
+    old->device = NULL;
+    old->variables = NULL;
+  } else {
+    TCT_TRY(tct_device_open(spec, &(tct_device_options){.n_threads = t->n_threads}, &s->device));
+    TCT_TRY(tct_variables_create(s->device, t->seed, &s->variables));
+  }
+  snprintf(s->device_spec, sizeof s->device_spec, "%s", spec);
+  s->n_threads = t->n_threads;
+  return TCT_OK;
+}
+
+static tct_status start_session(tct_model *model, const tct_training *training) {
+  tct_session *session = tct_alloc_zero(1, sizeof *session);
+  if (session == NULL) return TCT_OUT_OF_MEMORY;
+  const tct_status resolved = resolve(session, training);
+  if (resolved != TCT_OK) {
+    tct_release(session);
+    return tct_context("compiling model '%s'", model->name);
+  }
+  tct_session *old = model->session;
+  if (old != NULL) drop_programs(old);
+  const tct_status opened = open_device(session, training, old);
+  if (opened != TCT_OK) {
+    tct_session_free(session);
+    return opened;
+  }
+  tct_session_free(old);
+  model->session = session;
+  return make_variables(model, session);
+}
+
+tct_status tct_model_compile(tct_model *model, const tct_training *training) {
+  static const tct_training nothing = {0};
+  TCT_TRY(tct_model_status(model));
+  const tct_status status = start_session(model, training != NULL ? training : &nothing);
+  if (status != TCT_OK && model->session != NULL && model->session->n_programs == 0) {
+    tct_session_free(model->session);
+    model->session = NULL;
+  }
+  return status;
+}
+
+tct_status tct_session_of(tct_model *model, tct_session **out) {
+  *out = NULL;
+  TCT_TRY(tct_model_status(model));
+  if (model->session == NULL) {
+    return tct_fail(TCT_INVALID, "model '%s' is not compiled; call tct_model_compile first", model->name);
+  }
+  *out = model->session;
+  return TCT_OK;
+}
+
+/* ---- programs ---- */
+
+static tct_cached_program *free_slot(tct_session *session) {
+  if (session->n_programs < TCT_MAX_PROGRAMS) return &session->programs[session->n_programs++];
+  tct_cached_program *oldest = &session->programs[0];
+  for (int32_t i = 1; i < session->n_programs; i++) {
+    if (session->programs[i].used < oldest->used) oldest = &session->programs[i];
+  }
+  tct_program_free(oldest->program);
+  return oldest;
+}
+
+static tct_program *largest_program(const tct_session *session) {
+  tct_program *largest = NULL;
+  size_t most = 0;
+  for (int32_t i = 0; i < session->n_programs; i++) {
+    tct_program_info info;
+    tct_program_describe(session->programs[i].program, &info);
+    if (largest == NULL || info.arena_bytes > most) {
+      largest = session->programs[i].program;
+      most = info.arena_bytes;
+    }
+  }
+  return largest;
+}
+
+tct_status tct_session_program(tct_model *model, tct_mode mode, int64_t batch, bool weighted, tct_program **out) {
+  tct_session *session = model->session;
+  *out = NULL;
+  for (int32_t i = 0; i < session->n_programs; i++) {
+    tct_cached_program *cached = &session->programs[i];
+    if (cached->mode != mode || cached->batch != batch || cached->weighted != weighted) continue;
+    cached->used = ++session->clock;
+    *out = cached->program;
+    return TCT_OK;
+  }
+  tct_graph *graph = NULL;
+  TCT_TRY(tct_build_step(model, session, mode, batch, weighted, &graph));
+  const tct_compile_options options = {.variables = session->variables, .fallback_host = session->fallback_host,
+                                       .share_arena = largest_program(session)};
+  tct_program *program = NULL;
+  const tct_status status = tct_compile(graph, session->device, &options, &program);
+  tct_graph_free(graph);
+  if (status != TCT_OK) return tct_context("in model '%s' at batch %lld", model->name, (long long)batch);
+  *free_slot(session) = (tct_cached_program){program, mode, batch, weighted, ++session->clock};
+  *out = program;
+  return TCT_OK;
+}
+
+tct_status tct_model_program(tct_model *model, int64_t batch_size, bool training, tct_program **out) {
+  tct_session *session = NULL;
+  *out = NULL;
+  TCT_TRY(tct_session_of(model, &session));
+  if (batch_size < 1) return tct_fail(TCT_INVALID, "batch size %lld, needs at least 1", (long long)batch_size);
+  return tct_session_program(model, training ? TCT_MODE_TRAIN : TCT_MODE_PREDICT, batch_size, false, out);
+}

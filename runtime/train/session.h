@@ -1,0 +1,87 @@
+/* A compiled model: device, variables, what was asked for, and the programs made so far (one per batch size and mode). */
+#ifndef TCT_TRAIN_SESSION_H
+#define TCT_TRAIN_SESSION_H
+
+#include <tercet/train.h>
+#include "base/arena.h"
+#include "nn/losses.h"
+#include "nn/model.h"
+#include "nn/optimizers.h"
+#include "train/metrics.h"
+
+typedef enum tct_mode { TCT_MODE_TRAIN, TCT_MODE_EVALUATE, TCT_MODE_PREDICT } tct_mode;
+
+#define TCT_MAX_PROGRAMS 16
+
+typedef struct tct_cached_program {
+  tct_program *program;
+  tct_mode mode;
+  int64_t batch;
+  bool weighted;
+  int64_t used; /* for replacing the least recently used */
+} tct_cached_program;
+
+typedef struct tct_history {
+  char (*names)[40]; /* owned */
+  double *values;    /* [n_epochs, n_values]; owned */
+  int32_t n_values, n_epochs, cap_epochs;
+} tct_history;
+
+typedef struct tct_session {
+  tct_device *device;       /* owned */
+  tct_variables *variables; /* owned */
+  char device_spec[64];
+  int32_t n_threads;
+  uint64_t seed;
+  bool fallback_host;
+  const tct_loss_type *loss;
+  tct_loss_settings loss_settings;
+  tct_optimizer_plan optimizer;
+  tct_schedule_options schedule;
+  tct_metric_list metrics;
+  int32_t n_sums; /* of the "sums" output: total loss, data loss, then the metrics' */
+  int64_t n_classes;
+  tct_cached_program programs[TCT_MAX_PROGRAMS];
+  int32_t n_programs;
+  int64_t clock;
+  double learning_rate; /* on the device now */
+  tct_history history;
+  int64_t *confusion; /* [n_classes, n_classes]; owned; NULL until asked for */
+} tct_session;
+
+/* The compiled model's session, or an error that says what is missing. */
+tct_status tct_session_of(tct_model *model, tct_session **out) TCT_CHECKED;
+/* The program of a mode and batch size, compiled when it is not there. */
+tct_status tct_session_program(tct_model *model, tct_mode mode, int64_t batch, bool weighted, tct_program **out)
+    TCT_CHECKED;
+
+/* What a dataset must give: its fields matched to the model's inputs, target and weight, converted where that is safe. */
+typedef struct tct_feed {
+  tct_dataset *data; /* owned reference: the dataset, or a conversion of it */
+  int32_t n_ports;
+  struct {
+    char name[64];
+    int32_t field;
+    size_t bytes; /* of one sample */
+  } port[20];
+  int32_t target_field; /* -1: none */
+  bool weighted;
+} tct_feed;
+tct_status tct_feed_create(tct_model *model, tct_dataset *data, tct_mode mode, tct_feed *out) TCT_CHECKED;
+void tct_feed_free(tct_feed *feed);
+/* Copies a batch into the program; checks labels against the number of classes. */
+tct_status tct_feed_batch(const tct_model *model, const tct_feed *feed, tct_program *program, const tct_batch *batch)
+    TCT_CHECKED;
+
+/* Running sums of an epoch, in double. */
+typedef struct tct_totals {
+  double sums[2 + TCT_MAX_METRICS * TCT_MAX_SUMS];
+  double samples;
+} tct_totals;
+/* Reads the program's "sums" and adds them; *out_data_loss is the batch's data loss. */
+tct_status tct_totals_add(const tct_session *session, tct_program *program, const tct_model *model, int64_t n,
+                          tct_totals *totals, double *out_data_loss) TCT_CHECKED;
+/* loss and metrics, in the order of their names: values[1 + metrics.n]. */
+void tct_totals_finish(const tct_session *session, const tct_model *model, const tct_totals *totals, double *values);
+
+#endif
