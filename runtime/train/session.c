@@ -44,7 +44,7 @@ static tct_status resolve(tct_session *s, const tct_training *t) {
 }
 
 /* Every parameter of the model gets its variable now, so that weights can be read and written before the first step. */
-static tct_status make_variables(tct_model *model, tct_session *session) {
+static tct_status make_variables(tct_model *model) {
   tct_program *program = NULL;
   return tct_session_program(model, TCT_MODE_PREDICT, 1, false, &program);
 }
@@ -82,7 +82,7 @@ static tct_status start_session(tct_model *model, const tct_training *training) 
   }
   tct_session_free(old);
   model->session = session;
-  return make_variables(model, session);
+  return make_variables(model);
 }
 
 tct_status tct_model_compile(tct_model *model, const tct_training *training) {

@@ -1,5 +1,6 @@
 /* Sums of an epoch. */
 #include <string.h>
+#include "base/status.h"
 #include "graph/graph.h"
 #include "train/session.h"
 
