@@ -1,8 +1,7 @@
 /* Convolution (cross-correlation), NHWC, floats of one dtype:
- *   y[n,p,q,k] = bias[k] + Σ_{r,s,c} x[n, p·stride₀ + r·dilation₀ - top, q·stride₁ + s·dilation₁ - left, g·C/G + c]·w[r,s,c,k]
- * where g = k/(K/G) is the group of output channel k, and x is 0 outside.
- *   conv2d              x [N,H,W,C], w [R,S,C/G,K], bias [K]? → y [N,P,Q,K]
- *   conv2d_grad_input   dy [N,P,Q,K], w → dx of attrs.x_shape
+ *   y[n,p,q,k] = bias[k] + Σ_{r,s,c} x[n, p·stride₀ + r·dilation₀ - top, q·stride₁ + s·dilation₁ - left, g·C/G +
+ * c]·w[r,s,c,k] where g = k/(K/G) is the group of output channel k, and x is 0 outside. conv2d              x
+ * [N,H,W,C], w [R,S,C/G,K], bias [K]? → y [N,P,Q,K] conv2d_grad_input   dy [N,P,Q,K], w → dx of attrs.x_shape
  *   conv2d_grad_filter  x, dy → dw of attrs.w_shape
  * P and Q: ops/window.h. A depthwise convolution is G = C: its filter [R,S,C,M] has the bytes of [R,S,1,C·M].
  * 2·N·P·Q·K·R·S·C/G flops each. */
@@ -30,8 +29,8 @@ static bool check_channels(tct_infer *infer, const tct_conv2d_attrs *a) {
   const int64_t c = a->x_shape[3], k = a->w_shape[3];
   if (a->groups < 1) return tct_refuse(infer, "%" PRId64 " groups, needs at least 1", a->groups);
   if (c % a->groups != 0 || k % a->groups != 0) {
-    return tct_refuse(infer, "%" PRId64 " input and %" PRId64 " output channels do not divide into %" PRId64 " groups", c,
-                      k, a->groups);
+    return tct_refuse(infer, "%" PRId64 " input and %" PRId64 " output channels do not divide into %" PRId64 " groups",
+                      c, k, a->groups);
   }
   if (a->w_shape[2] != c / a->groups) {
     const tct_shape x = tct_shape_of(4, a->x_shape), w = tct_shape_of(4, a->w_shape);
@@ -47,8 +46,10 @@ static bool check_channels(tct_infer *infer, const tct_conv2d_attrs *a) {
 static bool infer_conv2d(tct_infer *infer) {
   tct_conv2d_attrs *attrs = infer->attrs;
   int64_t pq[2];
-  if (!check_rank4(infer, 0, "x", "[N,H,W,C]") || !check_rank4(infer, 1, "the filter", "[R,S,C/groups,K]")) return false;
-  if (!tct_check_same_dtype(infer, 0, "x", 1, "the filter") || !tct_check_dtype(infer, 0, "x", TCT_FLOATS)) return false;
+  if (!check_rank4(infer, 0, "x", "[N,H,W,C]") || !check_rank4(infer, 1, "the filter", "[R,S,C/groups,K]"))
+    return false;
+  if (!tct_check_same_dtype(infer, 0, "x", 1, "the filter") || !tct_check_dtype(infer, 0, "x", TCT_FLOATS))
+    return false;
   memcpy(attrs->x_shape, infer->in[0].shape.dim, sizeof attrs->x_shape);
   memcpy(attrs->w_shape, infer->in[1].shape.dim, sizeof attrs->w_shape);
   if (!check_channels(infer, attrs) || !outputs_of(infer, attrs, pq)) return false;
@@ -100,7 +101,7 @@ static void gradient_conv2d(tct_grad *grad) {
 /* All three do the same multiplications: one per (result of the forward, filter element that it reads). */
 static void cost_conv2d(const tct_node_view *node, tct_cost *out) {
   const tct_conv2d_attrs *a = node->attrs;
-  const tct_desc *y = node->op == TCT_OP_conv2d               ? &node->out[0]
+  const tct_desc *y = node->op == TCT_OP_conv2d              ? &node->out[0]
                       : node->op == TCT_OP_conv2d_grad_input ? &node->in[0]
                                                              : &node->in[1];
   const double reads = (double)a->w_shape[0] * (double)a->w_shape[1] * (double)a->w_shape[2];
@@ -122,7 +123,8 @@ static tct_tensor build(tct_tensor x, tct_tensor w, const tct_conv2d_options *op
     attrs.dilation[i] = o->dilation[i] == 0 ? 1 : o->dilation[i];
   }
   attrs.groups = groups == 0 ? 1 : groups;
-  if (tct_tensor_ok(x) && tct_tensor_ok(w)) { /* of another rank than 4, the extents are unused: the rule refuses them */
+  if (tct_tensor_ok(x) &&
+      tct_tensor_ok(w)) { /* of another rank than 4, the extents are unused: the rule refuses them */
     const tct_shape xs = tct_tensor_shape(x), ws = tct_tensor_shape(w);
     tct_window window[2];
     tct_windows(xs.dim + 1, ws.dim, attrs.stride, attrs.dilation, o->pad, window);
@@ -139,15 +141,18 @@ tct_tensor tct_depthwise_conv2d(tct_tensor x, tct_tensor w, const tct_conv2d_opt
   if (!tct_tensor_ok(x) || !tct_tensor_ok(w)) return tct_poison(x.graph != NULL ? x.graph : w.graph);
   const tct_shape xs = tct_tensor_shape(x), ws = tct_tensor_shape(w);
   if (xs.rank != 4 || ws.rank != 4 || xs.dim[3] != ws.dim[2]) {
-    return tct_graph_fail(x.graph, TCT_INVALID,
-                          "depthwise_conv2d: x is %s and the filter %s; needs x [N,H,W,C] and a filter [R,S,C,M] with the "
-                          "same C",
-                          tct_show(&xs).text, tct_show(&ws).text);
+    return tct_graph_fail(
+        x.graph, TCT_INVALID,
+        "depthwise_conv2d: x is %s and the filter %s; needs x [N,H,W,C] and a filter [R,S,C,M] with the "
+        "same C",
+        tct_show(&xs).text, tct_show(&ws).text);
   }
   if (options != NULL && options->groups != 0) {
-    return tct_graph_fail(x.graph, TCT_INVALID, "depthwise_conv2d: groups is %" PRId64 ", needs 0: it is the number of "
-                          "channels", options->groups);
+    return tct_graph_fail(x.graph, TCT_INVALID,
+                          "depthwise_conv2d: groups is %" PRId64 ", needs 0: it is the number of "
+                          "channels",
+                          options->groups);
   }
-  const tct_shape flat = TCT_SHAPE(ws.dim[0], ws.dim[1], 1, ws.dim[2] * ws.dim[3]);
+  const tct_shape flat = TCT_SHAPE(ws.dim[0], ws.dim[1], 1, tct_shape_extent(&ws, 2, 4));
   return build(x, tct_reshaped(w, flat), options, xs.dim[3]);
 }

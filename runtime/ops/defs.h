@@ -6,11 +6,12 @@
 #include <tercet/op.h>
 #include <tercet/ops.h>
 
-#define UNARY(row, dtypes, text, forward, derivative, needs, row_flops) extern const tct_op_def tct_def_##row, tct_def_##row##_grad;
-#define BINARY(row, dtypes, text, forward, row_flops)                   extern const tct_op_def tct_def_##row;
-#define COMPARE(row, text, condition)                                   extern const tct_op_def tct_def_##row;
-#define LOGICAL(row, text, condition)                                   extern const tct_op_def tct_def_##row;
-#define PREDICATE(row, dtypes, text, condition)                         extern const tct_op_def tct_def_##row;
+#define UNARY(row, dtypes, text, forward, derivative, needs, row_flops)                                                \
+  extern const tct_op_def tct_def_##row, tct_def_##row##_grad;
+#define BINARY(row, dtypes, text, forward, row_flops) extern const tct_op_def tct_def_##row;
+#define COMPARE(row, text, condition)                 extern const tct_op_def tct_def_##row;
+#define LOGICAL(row, text, condition)                 extern const tct_op_def tct_def_##row;
+#define PREDICATE(row, dtypes, text, condition)       extern const tct_op_def tct_def_##row;
 #include <tercet/elementwise.def>
 #define OP(row, attr, least, most, results, flags) extern const tct_op_def tct_def_##row;
 #include <tercet/ops.def>
@@ -23,9 +24,7 @@ typedef struct tct_none_attrs {
 
 enum {
 #define OP(row, attr, least, most, results, flags)                                                                     \
-  TCT_LEAST_OF_##row = (least),                                                                                        \
-  TCT_MOST_OF_##row = (most),                                                                                          \
-  TCT_RESULTS_OF_##row = (results),                                                                                    \
+  TCT_LEAST_OF_##row = (least), TCT_MOST_OF_##row = (most), TCT_RESULTS_OF_##row = (results),                          \
   TCT_ATTRS_OF_##row = sizeof(tct_##attr##_attrs) > 1 ? (int)sizeof(tct_##attr##_attrs) : 0,
 #include <tercet/ops.def>
 #undef OP

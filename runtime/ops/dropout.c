@@ -23,14 +23,17 @@ static void gradient_dropout(tct_grad *grad) {
 }
 
 /* A quarter of a Philox block of ten rounds (about 12 operations each), a comparison and a product. */
-static void cost_dropout(const tct_node_view *node, tct_cost *out) { tct_cost_per_output(node, 32, out); }
+static void cost_dropout(const tct_node_view *node, tct_cost *out) {
+  tct_cost_per_output(node, 32, out);
+}
 
 TCT_DEFINE(dropout, .infer = infer_dropout, .gradient = gradient_dropout, .cost = cost_dropout);
 
 tct_tensor tct_dropout(tct_tensor x, tct_tensor step, double rate, uint64_t seed, const char *name) {
   if (name == NULL) {
     if (!tct_tensor_ok(x)) return tct_poison(x.graph);
-    return tct_graph_fail(x.graph, TCT_INVALID, "dropout: the name is NULL; the mask is drawn from it, so it must be given");
+    return tct_graph_fail(x.graph, TCT_INVALID,
+                          "dropout: the name is NULL; the mask is drawn from it, so it must be given");
   }
   const uint64_t hash = tct_hash(name, strlen(name));
   tct_dropout_attrs attrs;

@@ -87,7 +87,9 @@ static void gradient_unary(tct_grad *grad) {
   grad->din[0] = tct_build(own->gradient, grad->attrs, in, n_in, NULL);
 }
 
-static tct_tensor zero_like(tct_tensor x) { return tct_scalar(x.graph, tct_tensor_dtype(x), 0); }
+static tct_tensor zero_like(tct_tensor x) {
+  return tct_scalar(x.graph, tct_tensor_dtype(x), 0);
+}
 
 static void gradient_add(tct_grad *grad) {
   grad->din[0] = grad->dout[0];
@@ -195,13 +197,26 @@ static tct_tensor unary(tct_op op, tct_tensor x, double p0, double p1) {
   return tct_build1(op, &attrs, x);
 }
 
-#define UNARY(op, ...)  tct_tensor tct_##op(tct_tensor x) { return unary(TCT_OP_##op, x, 0, 0); }
-#define UNARY1(op, ...) tct_tensor tct_##op(tct_tensor x, double p0) { return unary(TCT_OP_##op, x, p0, 0); }
+#define UNARY(op, ...)                                                                                                 \
+  tct_tensor tct_##op(tct_tensor x) {                                                                                  \
+    return unary(TCT_OP_##op, x, 0, 0);                                                                                \
+  }
+#define UNARY1(op, ...)                                                                                                \
+  tct_tensor tct_##op(tct_tensor x, double p0) {                                                                       \
+    return unary(TCT_OP_##op, x, p0, 0);                                                                               \
+  }
 #define UNARY2(op, ...)                                                                                                \
-  tct_tensor tct_##op(tct_tensor x, double p0, double p1) { return unary(TCT_OP_##op, x, p0, p1); }
+  tct_tensor tct_##op(tct_tensor x, double p0, double p1) {                                                            \
+    return unary(TCT_OP_##op, x, p0, p1);                                                                              \
+  }
 #define BINARY(op, ...)                                                                                                \
-  tct_tensor tct_##op(tct_tensor a, tct_tensor b) { return tct_build2(TCT_OP_##op, NULL, a, b); }
-#define COMPARE(op, ...)   BINARY(op, )
-#define LOGICAL(op, ...)   BINARY(op, )
-#define PREDICATE(op, ...) tct_tensor tct_##op(tct_tensor x) { return tct_build1(TCT_OP_##op, NULL, x); }
+  tct_tensor tct_##op(tct_tensor a, tct_tensor b) {                                                                    \
+    return tct_build2(TCT_OP_##op, NULL, a, b);                                                                        \
+  }
+#define COMPARE(op, ...) BINARY(op, )
+#define LOGICAL(op, ...) BINARY(op, )
+#define PREDICATE(op, ...)                                                                                             \
+  tct_tensor tct_##op(tct_tensor x) {                                                                                  \
+    return tct_build1(TCT_OP_##op, NULL, x);                                                                           \
+  }
 #include <tercet/elementwise.def>

@@ -2,7 +2,8 @@
  *   gather       (table, indices) → table[.., indices, ..]: the axis attrs.axis of the table is replaced by the axes of
  *                indices; out of range reads NaN (0 for integers)
  *   gather_grad  (indices, dy) → d table of attrs.table_shape: each row of dy is added to the row that it was read from
- *   one_hot      indices [..] → [.., depth] of attrs.dtype: attrs.on where the position is the index, attrs.off elsewhere */
+ *   one_hot      indices [..] → [.., depth] of attrs.dtype: attrs.on where the position is the index, attrs.off
+ * elsewhere */
 #include <inttypes.h>
 #include <string.h>
 #include "ops/defs.h"
@@ -27,7 +28,8 @@ static bool infer_gather(tct_infer *infer) {
   tct_gather_attrs *attrs = infer->attrs;
   const tct_shape *table = &infer->in[0].shape;
   tct_shape out;
-  if (!tct_check_dtype(infer, 0, "the table", TCT_ANY) || !tct_check_dtype(infer, 1, "indices", 1u << TCT_I32)) return false;
+  if (!tct_check_dtype(infer, 0, "the table", TCT_ANY) || !tct_check_dtype(infer, 1, "indices", 1u << TCT_I32))
+    return false;
   if (!tct_check_axis(infer, table, &attrs->axis)) return false;
   if (!gathered(infer, table, &infer->in[1].shape, attrs->axis, &out)) return false;
   attrs->table_shape = *table;
@@ -37,7 +39,8 @@ static bool infer_gather(tct_infer *infer) {
 static bool infer_gather_grad(tct_infer *infer) {
   tct_gather_attrs *attrs = infer->attrs;
   tct_shape dy;
-  if (!tct_check_dtype(infer, 0, "indices", 1u << TCT_I32) || !tct_check_dtype(infer, 1, "dy", TCT_FLOATS)) return false;
+  if (!tct_check_dtype(infer, 0, "indices", 1u << TCT_I32) || !tct_check_dtype(infer, 1, "dy", TCT_FLOATS))
+    return false;
   if (!tct_check_axis(infer, &attrs->table_shape, &attrs->axis)) return false;
   if (!gathered(infer, &attrs->table_shape, &infer->in[0].shape, attrs->axis, &dy)) return false;
   if (!tct_check_shape(infer, 1, "dy", &dy, "the forward's result")) return false;

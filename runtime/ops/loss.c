@@ -4,8 +4,8 @@
  *   sparse_softmax_cross_entropy       (x, labels i32 [..]): the same with t one-hot; a label out of range gives NaN
  *   sparse_softmax_cross_entropy_grad  (x, labels, dloss) → dx
  * With respect to t: -(1 - s)·ln p·dloss. Label smoothing: Szegedy et al., 2016.
- * The sigmoid's, from elementwise ops: z·softplus(-x) + (1 - z)·softplus(x) = max(x, 0) - x·z + ln(1 + e^-|x|), in the form
- * whose gradient is exact at x = 0 and does not cancel for large |x|. */
+ * The sigmoid's, from elementwise ops: z·softplus(-x) + (1 - z)·softplus(x) = max(x, 0) - x·z + ln(1 + e^-|x|), in the
+ * form whose gradient is exact at x = 0 and does not cancel for large |x|. */
 #include <inttypes.h>
 #include "graph/graph.h"
 #include "ops/defs.h"
@@ -16,7 +16,7 @@
 static bool check_logits(tct_infer *infer) {
   const tct_cross_entropy_attrs *attrs = infer->attrs;
   const tct_shape *x = &infer->in[0].shape;
-  if (!tct_check_dtype(infer, 0, "the logits are not a float tensor: they", TCT_FLOATS)) return false;
+  if (!tct_check_dtype(infer, 0, "the tensor of logits", TCT_FLOATS)) return false;
   if (x->rank == 0 || x->dim[x->rank - 1] == 0) {
     return tct_refuse(infer, "the logits are %s, need [..,C] with at least one class", tct_show(x).text);
   }
@@ -53,15 +53,19 @@ static bool infer_loss(tct_infer *infer, bool sparse) {
   return tct_give(infer, 0, infer->in[0].dtype, *x);
 }
 
-static bool infer_sparse(tct_infer *infer) { return infer_loss(infer, true); }
-static bool infer_dense(tct_infer *infer) { return infer_loss(infer, false); }
+static bool infer_sparse(tct_infer *infer) {
+  return infer_loss(infer, true);
+}
+static bool infer_dense(tct_infer *infer) {
+  return infer_loss(infer, false);
+}
 
 /* ---- gradients ---- */
 
 static void gradient_sparse(tct_grad *grad) {
   if (!grad->wanted[0]) return;
-  grad->din[0] = tct_build3(TCT_OP_sparse_softmax_cross_entropy_grad, grad->attrs, grad->in[0], grad->in[1],
-                            grad->dout[0]);
+  grad->din[0] =
+      tct_build3(TCT_OP_sparse_softmax_cross_entropy_grad, grad->attrs, grad->in[0], grad->in[1], grad->dout[0]);
 }
 
 static void gradient_dense(tct_grad *grad) {
@@ -102,7 +106,9 @@ static void decompose_dense_grad(tct_graph *graph, const void *attrs, const tct_
   out[0] = tct_mul(tct_sub(p, t), column);
 }
 
-static void cost_loss(const tct_node_view *node, tct_cost *out) { tct_cost_per_input(node, 14, out); }
+static void cost_loss(const tct_node_view *node, tct_cost *out) {
+  tct_cost_per_input(node, 14, out);
+}
 
 TCT_DEFINE(sparse_softmax_cross_entropy, .infer = infer_sparse, .gradient = gradient_sparse, .cost = cost_loss);
 TCT_DEFINE(sparse_softmax_cross_entropy_grad, .infer = infer_sparse, .gradient_why = TCT_NO_SECOND_ORDER,

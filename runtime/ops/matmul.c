@@ -98,4 +98,6 @@ tct_tensor tct_matmul_transposed(tct_tensor a, tct_tensor b, bool transpose_a, b
   return tct_build2(TCT_OP_matmul, &attrs, a, b);
 }
 
-tct_tensor tct_matmul(tct_tensor a, tct_tensor b) { return tct_matmul_transposed(a, b, false, false); }
+tct_tensor tct_matmul(tct_tensor a, tct_tensor b) {
+  return tct_matmul_transposed(a, b, false, false);
+}

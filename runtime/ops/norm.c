@@ -44,8 +44,7 @@ static bool check_like_x(tct_infer *infer, int32_t i, const char *what) {
 static bool check_per_row(tct_infer *infer, int32_t i, const char *what) {
   const tct_shape *x = &infer->in[0].shape;
   const tct_shape leading = tct_shape_part(x, 0, x->rank - 1);
-  return tct_check_same_dtype(infer, 0, "x", i, what) &&
-         tct_check_shape(infer, i, what, &leading, "one per row of x");
+  return tct_check_same_dtype(infer, 0, "x", i, what) && tct_check_shape(infer, i, what, &leading, "one per row of x");
 }
 
 static bool give_all(tct_infer *infer, const tct_shape *first, const tct_shape *second, const tct_shape *third) {
@@ -98,9 +97,13 @@ static bool infer_layer_norm_grad(tct_infer *infer) {
 
 /* ---- gradients ---- */
 
-static bool is_set(tct_tensor t) { return t.graph != NULL && t.id >= 0; }
+static bool is_set(tct_tensor t) {
+  return t.graph != NULL && t.id >= 0;
+}
 
-static void add_to(tct_tensor *sum, tct_tensor more) { *sum = is_set(*sum) ? tct_add(*sum, more) : more; }
+static void add_to(tct_tensor *sum, tct_tensor more) {
+  *sum = is_set(*sum) ? tct_add(*sum, more) : more;
+}
 
 /* The part that flows through y, as the op `gradient` of (x, gamma, statistics, dy). */
 static void gradient_through_y(tct_grad *grad, tct_op gradient) {
@@ -187,8 +190,12 @@ static void decompose_layer_norm(tct_graph *graph, const void *attrs, const tct_
   out[2] = tct_reshaped(r, rows);
 }
 
-static void cost_norm(const tct_node_view *node, tct_cost *out) { tct_cost_per_input(node, 8, out); }
-static void cost_inference(const tct_node_view *node, tct_cost *out) { tct_cost_per_input(node, 4, out); }
+static void cost_norm(const tct_node_view *node, tct_cost *out) {
+  tct_cost_per_input(node, 8, out);
+}
+static void cost_inference(const tct_node_view *node, tct_cost *out) {
+  tct_cost_per_input(node, 4, out);
+}
 
 TCT_DEFINE(batch_norm, .infer = infer_batch_norm, .gradient = gradient_batch_norm, .cost = cost_norm,
            .decompose = decompose_batch_norm);

@@ -24,8 +24,10 @@ static bool pooled(tct_infer *infer, tct_shape *out) {
       return tct_refuse(infer, "x is %s: an image without pixels has no maximum and no mean", tct_show(&x).text);
     }
     if (w->window > 0 && (w->before >= w->window || w->after >= w->window)) {
-      return tct_refuse(infer, "padding %" PRId64 " and %" PRId64 " is not smaller than the window %" PRId64
-                        ": some windows would hold only padding", w->before, w->after, w->window);
+      return tct_refuse(infer,
+                        "padding %" PRId64 " and %" PRId64 " is not smaller than the window %" PRId64
+                        ": some windows would hold only padding",
+                        w->before, w->after, w->window);
     }
   }
   if (!tct_window_outputs(infer, window, pq)) return false;

@@ -17,8 +17,8 @@
 static bool check_axes(tct_infer *infer, uint32_t axes, bool needs_elements) {
   const tct_shape *x = &infer->in[0].shape;
   if (axes >> x->rank != 0) {
-    return tct_refuse(infer, "the set of axes 0x%" PRIx32 " names an axis that %s (rank %" PRId32 ") does not have", axes,
-                      tct_show(x).text, x->rank);
+    return tct_refuse(infer, "the set of axes 0x%" PRIx32 " names an axis that %s (rank %" PRId32 ") does not have",
+                      axes, tct_show(x).text, x->rank);
   }
   for (int32_t i = 0; i < x->rank; i++) {
     if (needs_elements && (axes >> i & 1u) != 0 && x->dim[i] == 0) {
@@ -35,9 +35,15 @@ static bool infer_reduction(tct_infer *infer, unsigned dtypes, bool needs_elemen
   return tct_give(infer, 0, infer->in[0].dtype, tct_reduced(&infer->in[0].shape, attrs->axes, attrs->keepdims));
 }
 
-static bool infer_fold(tct_infer *infer) { return infer_reduction(infer, TCT_NUMBERS, false); }
-static bool infer_extremum(tct_infer *infer) { return infer_reduction(infer, TCT_NUMBERS, true); }
-static bool infer_mean(tct_infer *infer) { return infer_reduction(infer, TCT_FLOATS, true); }
+static bool infer_fold(tct_infer *infer) {
+  return infer_reduction(infer, TCT_NUMBERS, false);
+}
+static bool infer_extremum(tct_infer *infer) {
+  return infer_reduction(infer, TCT_NUMBERS, true);
+}
+static bool infer_mean(tct_infer *infer) {
+  return infer_reduction(infer, TCT_FLOATS, true);
+}
 
 static bool infer_prod_grad(tct_infer *infer) {
   const tct_reduce_attrs *attrs = infer->attrs;
@@ -120,7 +126,8 @@ static void gradient_global_norm(tct_grad *grad) {
 /* ---- simpler ops ---- */
 
 /* m + ln Σ e^(x - m), m the maximum */
-static void decompose_logsumexp(tct_graph *graph, const void *attrs, const tct_tensor *in, int32_t n_in, tct_tensor *out) {
+static void decompose_logsumexp(tct_graph *graph, const void *attrs, const tct_tensor *in, int32_t n_in,
+                                tct_tensor *out) {
   (void)graph, (void)n_in;
   const tct_reduce_attrs *own = attrs;
   const tct_reduce_attrs keeping = {own->axes, true};
@@ -140,9 +147,15 @@ static void decompose_global_norm(tct_graph *graph, const void *attrs, const tct
 
 /* ---- costs and definitions ---- */
 
-static void cost_fold(const tct_node_view *node, tct_cost *out) { tct_cost_per_input(node, 1, out); }
-static void cost_logsumexp(const tct_node_view *node, tct_cost *out) { tct_cost_per_input(node, 11, out); }
-static void cost_prod_grad(const tct_node_view *node, tct_cost *out) { tct_cost_per_input(node, 3, out); }
+static void cost_fold(const tct_node_view *node, tct_cost *out) {
+  tct_cost_per_input(node, 1, out);
+}
+static void cost_logsumexp(const tct_node_view *node, tct_cost *out) {
+  tct_cost_per_input(node, 11, out);
+}
+static void cost_prod_grad(const tct_node_view *node, tct_cost *out) {
+  tct_cost_per_input(node, 3, out);
+}
 static void cost_global_norm(const tct_node_view *node, tct_cost *out) {
   *out = (tct_cost){0, tct_node_bytes(node)};
   for (int32_t i = 0; i < node->n_in; i++) out->flops += 2 * tct_desc_elements(&node->in[i]);
@@ -172,12 +185,13 @@ static bool axes_of(tct_op op, tct_tensor x, const int32_t *axes, int32_t n_axes
     const int32_t axis = axes[i] < 0 ? axes[i] + s.rank : axes[i];
     if (axis < 0 || axis >= s.rank) {
       tct_graph_fail(x.graph, TCT_INVALID,
-                     "%s: axis %" PRId32 " is out of range for %s (rank %" PRId32 "); use %" PRId32 " to %" PRId32, name,
-                     axes[i], tct_show(&s).text, s.rank, -s.rank, s.rank - 1);
+                     "%s: axis %" PRId32 " is out of range for %s (rank %" PRId32 "); use %" PRId32 " to %" PRId32,
+                     name, axes[i], tct_show(&s).text, s.rank, -s.rank, s.rank - 1);
       return false;
     }
     if ((*out >> axis & 1u) != 0) {
-      tct_graph_fail(x.graph, TCT_INVALID, "%s: axis %" PRId32 " of %s is named twice", name, axes[i], tct_show(&s).text);
+      tct_graph_fail(x.graph, TCT_INVALID, "%s: axis %" PRId32 " of %s is named twice", name, axes[i],
+                     tct_show(&s).text);
       return false;
     }
     *out |= 1u << axis;
@@ -220,7 +234,13 @@ static tct_tensor arg(tct_op op, tct_tensor x, int32_t axis, bool keepdims) {
   return tct_build1(op, &attrs, x);
 }
 
-tct_tensor tct_argmax(tct_tensor x, int32_t axis, bool keepdims) { return arg(TCT_OP_argmax, x, axis, keepdims); }
-tct_tensor tct_argmin(tct_tensor x, int32_t axis, bool keepdims) { return arg(TCT_OP_argmin, x, axis, keepdims); }
+tct_tensor tct_argmax(tct_tensor x, int32_t axis, bool keepdims) {
+  return arg(TCT_OP_argmax, x, axis, keepdims);
+}
+tct_tensor tct_argmin(tct_tensor x, int32_t axis, bool keepdims) {
+  return arg(TCT_OP_argmin, x, axis, keepdims);
+}
 
-tct_tensor tct_global_norm(const tct_tensor *x, int32_t n) { return tct_build(TCT_OP_global_norm, NULL, x, n, NULL); }
+tct_tensor tct_global_norm(const tct_tensor *x, int32_t n) {
+  return tct_build(TCT_OP_global_norm, NULL, x, n, NULL);
+}

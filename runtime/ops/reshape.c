@@ -65,7 +65,9 @@ static tct_tensor build_to_shape(tct_op op, tct_tensor x, const tct_shape *shape
   return tct_build1(op, &attrs, x);
 }
 
-tct_tensor tct_reshape(tct_tensor x, tct_shape shape) { return build_to_shape(TCT_OP_reshape, x, &shape); }
+tct_tensor tct_reshape(tct_tensor x, tct_shape shape) {
+  return build_to_shape(TCT_OP_reshape, x, &shape);
+}
 
 /* ---- transpose ---- */
 
@@ -77,8 +79,8 @@ static bool infer_transpose(tct_infer *infer) {
   for (int32_t i = 0; i < x->rank; i++) {
     const int32_t axis = attrs->perm[i];
     if (axis < 0 || axis >= x->rank || (seen >> axis & 1u) != 0) {
-      return tct_refuse(infer, "perm[%" PRId32 "] is %" PRId32 "; perm needs each axis of %s (0 to %" PRId32 ") once", i,
-                        axis, tct_show(x).text, x->rank - 1);
+      return tct_refuse(infer, "perm[%" PRId32 "] is %" PRId32 "; perm needs each axis of %s (0 to %" PRId32 ") once",
+                        i, axis, tct_show(x).text, x->rank - 1);
     }
     seen |= 1u << axis;
     out.dim[i] = x->dim[axis];
@@ -127,9 +129,9 @@ static void gradient_tile(tct_grad *grad) {
   tct_shape shape = tct_tensor_shape(dx);
   for (int32_t i = 0; i < x.rank; i++) {
     if (repeats->dim[i] == 1) continue;
-    const int64_t before = tct_shape_extent(&shape, 0, i), after = tct_shape_extent(&shape, i + 1, shape.rank);
-    dx = tct_reduce_sum(tct_reshape(dx, TCT_SHAPE(before, repeats->dim[i], x.dim[i] * after)), &middle, 1, false);
     shape.dim[i] = x.dim[i];
+    const int64_t before = tct_shape_extent(&shape, 0, i), rest = tct_shape_extent(&shape, i, shape.rank);
+    dx = tct_reduce_sum(tct_reshape(dx, TCT_SHAPE(before, repeats->dim[i], rest)), &middle, 1, false);
   }
   grad->din[0] = tct_reshaped(dx, x);
 }
@@ -154,8 +156,12 @@ static bool infer_broadcast_to(tct_infer *infer) {
   return tct_give(infer, 0, infer->in[0].dtype, *target);
 }
 
-static void gradient_broadcast_to(tct_grad *grad) { grad->din[0] = grad->dout[0]; }
+static void gradient_broadcast_to(tct_grad *grad) {
+  grad->din[0] = grad->dout[0];
+}
 
 TCT_DEFINE(broadcast_to, .infer = infer_broadcast_to, .gradient = gradient_broadcast_to, .cost = tct_cost_of_copy);
 
-tct_tensor tct_broadcast_to(tct_tensor x, tct_shape shape) { return build_to_shape(TCT_OP_broadcast_to, x, &shape); }
+tct_tensor tct_broadcast_to(tct_tensor x, tct_shape shape) {
+  return build_to_shape(TCT_OP_broadcast_to, x, &shape);
+}

@@ -8,7 +8,9 @@
 #include "ops/defs.h"
 #include "ops/shape.h"
 
-static void cost_one(const tct_node_view *node, tct_cost *out) { tct_cost_per_output(node, 1, out); }
+static void cost_one(const tct_node_view *node, tct_cost *out) {
+  tct_cost_per_output(node, 1, out);
+}
 
 /* ---- select ---- */
 
@@ -49,7 +51,9 @@ static bool infer_cast(tct_infer *infer) {
   return tct_give(infer, 0, attrs->dtype, infer->in[0].shape);
 }
 
-static bool is_float(tct_tensor x) { return (TCT_FLOATS >> tct_tensor_dtype(x) & 1) != 0; }
+static bool is_float(tct_tensor x) {
+  return (TCT_FLOATS >> tct_tensor_dtype(x) & 1) != 0;
+}
 
 static void gradient_cast(tct_grad *grad) {
   if (!is_float(grad->in[0]) || !is_float(grad->out[0])) return;
@@ -69,11 +73,15 @@ static bool infer_stop_gradient(tct_infer *infer) {
   return tct_give(infer, 0, infer->in[0].dtype, infer->in[0].shape);
 }
 
-static void gradient_of_nothing(tct_grad *grad) { (void)grad; }
+static void gradient_of_nothing(tct_grad *grad) {
+  (void)grad;
+}
 
 TCT_DEFINE(stop_gradient, .infer = infer_stop_gradient, .gradient = gradient_of_nothing, .cost = tct_cost_of_nothing);
 
-tct_tensor tct_stop_gradient(tct_tensor x) { return tct_build1(TCT_OP_stop_gradient, NULL, x); }
+tct_tensor tct_stop_gradient(tct_tensor x) {
+  return tct_build1(TCT_OP_stop_gradient, NULL, x);
+}
 
 /* ---- chain ---- */
 

@@ -24,8 +24,9 @@ static bool infer_concat(tct_infer *infer) {
     tct_shape like = *first;
     if (next->rank == like.rank) like.dim[attrs->axis] = next->dim[attrs->axis];
     if (!tct_shape_equal(next, &like)) {
-      return tct_refuse(infer, "operand %" PRId32 " is %s and operand 0 is %s; they may differ along axis %" PRId32 " only",
-                        i, tct_show(next).text, tct_show(first).text, attrs->axis);
+      return tct_refuse(infer,
+                        "operand %" PRId32 " is %s and operand 0 is %s; they may differ along axis %" PRId32 " only", i,
+                        tct_show(next).text, tct_show(first).text, attrs->axis);
     }
     if (!tct_add_i64(out.dim[attrs->axis], next->dim[attrs->axis], &out.dim[attrs->axis])) {
       return tct_refuse(infer, "the extents along axis %" PRId32 " overflow", attrs->axis);
@@ -147,8 +148,10 @@ static bool infer_pad(tct_infer *infer) {
   for (int32_t i = 0; i < x->rank; i++) {
     const int64_t before = attrs->before[i], after = attrs->after[i];
     if (before < 0 || after < 0) {
-      return tct_refuse(infer, "axis %" PRId32 " of %s: %" PRId64 " before and %" PRId64
-                        " after; both need at least 0 (cut with tct_slice)", i, tct_show(x).text, before, after);
+      return tct_refuse(infer,
+                        "axis %" PRId32 " of %s: %" PRId64 " before and %" PRId64
+                        " after; both need at least 0 (cut with tct_slice)",
+                        i, tct_show(x).text, before, after);
     }
     if (!tct_add_i64(out.dim[i], before, &out.dim[i]) || !tct_add_i64(out.dim[i], after, &out.dim[i])) {
       return tct_refuse(infer, "axis %" PRId32 " of %s: %" PRId64 " before and %" PRId64 " after overflow", i,

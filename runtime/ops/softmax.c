@@ -25,12 +25,15 @@ static void gradient_log_softmax(tct_grad *grad) {
 
 /* ---- simpler ops ---- */
 
-static tct_tensor sum(tct_tensor x, const tct_axis_attrs *attrs) { return tct_reduce_sum(x, &attrs->axis, 1, true); }
+static tct_tensor sum(tct_tensor x, const tct_axis_attrs *attrs) {
+  return tct_reduce_sum(x, &attrs->axis, 1, true);
+}
 static tct_tensor below_maximum(tct_tensor x, const tct_axis_attrs *attrs) {
   return tct_sub(x, tct_reduce_max(x, &attrs->axis, 1, true));
 }
 
-static void decompose_softmax(tct_graph *graph, const void *attrs, const tct_tensor *in, int32_t n_in, tct_tensor *out) {
+static void decompose_softmax(tct_graph *graph, const void *attrs, const tct_tensor *in, int32_t n_in,
+                              tct_tensor *out) {
   (void)graph, (void)n_in;
   const tct_tensor e = tct_exp(below_maximum(in[0], attrs));
   out[0] = tct_div(e, sum(e, attrs));
@@ -57,8 +60,12 @@ static void decompose_log_softmax_grad(tct_graph *graph, const void *attrs, cons
   out[0] = tct_sub(dy, tct_mul(tct_exp(y), sum(dy, attrs)));
 }
 
-static void cost_forward(const tct_node_view *node, tct_cost *out) { tct_cost_per_output(node, 12, out); }
-static void cost_softmax_grad(const tct_node_view *node, tct_cost *out) { tct_cost_per_output(node, 4, out); }
+static void cost_forward(const tct_node_view *node, tct_cost *out) {
+  tct_cost_per_output(node, 12, out);
+}
+static void cost_softmax_grad(const tct_node_view *node, tct_cost *out) {
+  tct_cost_per_output(node, 4, out);
+}
 
 TCT_DEFINE(softmax, .infer = infer_rows, .gradient = gradient_softmax, .cost = cost_forward,
            .decompose = decompose_softmax);

@@ -42,15 +42,21 @@ static const uint8_t kinds[TCT_N_OPS] = {
 static_assert(1
 #include <tercet/elementwise.def>
 #include <tercet/ops.def>
-                      == TCT_N_OPS,
+                  == TCT_N_OPS,
               "every op of the enum has a row in the table of definitions");
 #undef OP
 
-static bool known(tct_op op) { return (int)op > TCT_OP_NONE && (int)op < TCT_N_OPS; }
+static bool known(tct_op op) {
+  return (int)op > TCT_OP_NONE && (int)op < TCT_N_OPS;
+}
 
-const tct_op_def *tct_op_definition(tct_op op) { return known(op) ? definitions[op] : NULL; }
+const tct_op_def *tct_op_definition(tct_op op) {
+  return known(op) ? definitions[op] : NULL;
+}
 
-const char *tct_op_name(tct_op op) { return known(op) ? definitions[op]->name : "none"; }
+const char *tct_op_name(tct_op op) {
+  return known(op) ? definitions[op]->name : "none";
+}
 
 tct_op tct_op_find(const char *name) {
   for (int op = TCT_OP_NONE + 1; op < TCT_N_OPS; op++) {
@@ -59,10 +65,18 @@ tct_op tct_op_find(const char *name) {
   return TCT_OP_NONE;
 }
 
-bool tct_op_is_source(tct_op op) { return known(op) && kinds[op] == SOURCE; }
-bool tct_op_is_view(tct_op op) { return known(op) && kinds[op] == VIEW; }
-bool tct_op_is_update(tct_op op) { return known(op) && kinds[op] == UPDATE; }
-bool tct_op_is_chain(tct_op op) { return known(op) && kinds[op] == CHAIN; }
+bool tct_op_is_source(tct_op op) {
+  return known(op) && kinds[op] == SOURCE;
+}
+bool tct_op_is_view(tct_op op) {
+  return known(op) && kinds[op] == VIEW;
+}
+bool tct_op_is_update(tct_op op) {
+  return known(op) && kinds[op] == UPDATE;
+}
+bool tct_op_is_chain(tct_op op) {
+  return known(op) && kinds[op] == CHAIN;
+}
 
 int32_t tct_node_writes(const tct_node *node) {
   return tct_op_is_update(node->op) ? ((const tct_update_attrs *)node->attrs)->n_state : 0;
@@ -94,7 +108,9 @@ void tct_cost_per_input(const tct_node_view *node, double flops_each, tct_cost *
   *out = (tct_cost){flops_each * tct_desc_elements(&node->in[0]), tct_node_bytes(node)};
 }
 
-void tct_cost_of_copy(const tct_node_view *node, tct_cost *out) { tct_cost_per_output(node, 0, out); }
+void tct_cost_of_copy(const tct_node_view *node, tct_cost *out) {
+  tct_cost_per_output(node, 0, out);
+}
 
 void tct_cost_of_nothing(const tct_node_view *node, tct_cost *out) {
   (void)node;

@@ -1,10 +1,7 @@
-/* Updates: ops without outputs that write their first attrs.n_state inputs, which are variables. Formulas: tct_update_attrs
- * in <tercet/attrs.h>. Inputs after the state: gradient, learning rate [], (adam) step i64 [], (has_scale) factor [].
- *   assign          (variable, value)
- *   sgd_update      (w, velocity?, …)
- *   adam_update     (w, m, v, …)
- *   rmsprop_update  (w, mean square, momentum?, mean gradient?, …)
- *   adagrad_update  (w, accumulator, …) */
+/* Updates: ops without outputs that write their first attrs.n_state inputs, which are variables. Formulas:
+ * tct_update_attrs in <tercet/attrs.h>. Inputs after the state: gradient, learning rate [], (adam) step i64 [],
+ * (has_scale) factor []. assign          (variable, value) sgd_update      (w, velocity?, …) adam_update     (w, m, v,
+ * …) rmsprop_update  (w, mean square, momentum?, mean gradient?, …) adagrad_update  (w, accumulator, …) */
 #include <inttypes.h>
 #include <string.h>
 #include "graph/graph.h"
@@ -29,7 +26,8 @@ static bool check_slots(tct_infer *infer) {
     return slots == rmsprop ||
            tct_refuse(infer, "%" PRId32 " slots, needs %" PRId32 ": {mean square%s%s}", slots, rmsprop,
                       a->momentum != 0 ? ", momentum" : "", a->centered ? ", mean gradient" : "");
-  default: return slots == 1 || tct_refuse(infer, "%" PRId32 " slots, needs 1: {accumulator}", slots);
+  default:
+    return slots == 1 || tct_refuse(infer, "%" PRId32 " slots, needs 1: {accumulator}", slots);
   }
 }
 
@@ -37,8 +35,8 @@ static bool check_slots(tct_infer *infer) {
 static bool check_numbers(tct_infer *infer) {
   const tct_update_attrs *a = infer->attrs;
   if (a->clip_value < 0 || a->epsilon < 0 || a->momentum < 0) {
-    return tct_refuse(infer, "clip_value is %g, epsilon %g, momentum %g; each needs at least 0", a->clip_value, a->epsilon,
-                      a->momentum);
+    return tct_refuse(infer, "clip_value is %g, epsilon %g, momentum %g; each needs at least 0", a->clip_value,
+                      a->epsilon, a->momentum);
   }
   if (infer->op == TCT_OP_adam_update && !(a->beta1 >= 0 && a->beta1 < 1 && a->beta2 >= 0 && a->beta2 < 1)) {
     return tct_refuse(infer, "beta1 is %g and beta2 %g; both need 0 <= beta < 1", a->beta1, a->beta2);
@@ -92,9 +90,15 @@ static void cost_assign(const tct_node_view *node, tct_cost *out) {
 static void cost_sgd(const tct_node_view *node, tct_cost *out) {
   cost_of(node, ((const tct_update_attrs *)node->attrs)->n_state > 1 ? 6 : 4, out);
 }
-static void cost_adam(const tct_node_view *node, tct_cost *out) { cost_of(node, 14, out); }
-static void cost_rmsprop(const tct_node_view *node, tct_cost *out) { cost_of(node, 12, out); }
-static void cost_adagrad(const tct_node_view *node, tct_cost *out) { cost_of(node, 8, out); }
+static void cost_adam(const tct_node_view *node, tct_cost *out) {
+  cost_of(node, 14, out);
+}
+static void cost_rmsprop(const tct_node_view *node, tct_cost *out) {
+  cost_of(node, 12, out);
+}
+static void cost_adagrad(const tct_node_view *node, tct_cost *out) {
+  cost_of(node, 8, out);
+}
 
 #define WHY "an update has no result"
 TCT_DEFINE(assign, .infer = infer_assign, .gradient_why = WHY, .cost = cost_assign);
@@ -112,7 +116,8 @@ static bool check_written(tct_op op, const tct_tensor *written, int32_t n) {
     tct_graph *graph = written[i].graph;
     const tct_node *maker = tct_maker(graph, written[i].id);
     if (maker->op != TCT_OP_variable) {
-      tct_graph_fail(graph, TCT_INVALID, "%s: would write '%s', which is the result of %s; only a tct_variable can be written",
+      tct_graph_fail(graph, TCT_INVALID,
+                     "%s: would write '%s', which is the result of %s; only a tct_variable can be written",
                      tct_op_name(op), maker->name, tct_op_name(maker->op));
       return false;
     }

@@ -17,8 +17,8 @@ void tct_windows(const int64_t in[2], const int64_t window[2], const int64_t str
 /* The number of outputs of each axis, or the refusal. */
 bool tct_window_outputs(tct_infer *infer, const tct_window window[2], int64_t out[2]);
 
-/* SAME (TensorFlow's): before and after such that there are ⌈in/stride⌉ outputs, the odd one after. Values that the shape
- * rule refuses give zeros. */
+/* SAME (TensorFlow's): before and after such that there are ⌈in/stride⌉ outputs, the odd one after. Values that the
+ * shape rule refuses give zeros. */
 void tct_window_same(tct_window *window);
 /* Writes `pad` of a builder's options; false after recording why the options contradict each other. */
 bool tct_resolve_padding(tct_graph *graph, const char *op_name, tct_padding padding, const int64_t asked[4],

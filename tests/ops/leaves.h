@@ -19,20 +19,38 @@ static inline tct_tensor leaf(tct_graph *g, bool variable, tct_dtype dtype, tct_
 
 #define F(...) leaf(g, true, float_dtype, TCT_SHAPE(__VA_ARGS__))
 #define P(...) tct_exp(F(__VA_ARGS__))
-#define S leaf(g, true, float_dtype, tct_shape_of(0, NULL))
+#define S      leaf(g, true, float_dtype, tct_shape_of(0, NULL))
 #define I(...) leaf(g, false, TCT_I32, TCT_SHAPE(__VA_ARGS__))
 #define L(...) leaf(g, false, TCT_I64, TCT_SHAPE(__VA_ARGS__))
 #define B(...) leaf(g, false, TCT_BOOL, TCT_SHAPE(__VA_ARGS__))
 #define D(...) leaf(g, false, TCT_F64, TCT_SHAPE(__VA_ARGS__))
 #define U(...) leaf(g, false, TCT_U8, TCT_SHAPE(__VA_ARGS__))
-#define STEP leaf(g, false, TCT_I64, tct_shape_of(0, NULL))
-#define LIST(...) (const int64_t[]){__VA_ARGS__}
-#define PERM(...) (const int32_t[]){__VA_ARGS__}
+#define STEP   leaf(g, false, TCT_I64, tct_shape_of(0, NULL))
+#define LIST(...)                                                                                                      \
+  (const int64_t[]) {                                                                                                  \
+    __VA_ARGS__                                                                                                        \
+  }
+#define PERM(...)                                                                                                      \
+  (const int32_t[]) {                                                                                                  \
+    __VA_ARGS__                                                                                                        \
+  }
 #define AXES(...) (const int32_t[]){__VA_ARGS__}, (int32_t)(sizeof((int32_t[]){__VA_ARGS__}) / sizeof(int32_t))
-#define TENSORS(...) (const tct_tensor[]){__VA_ARGS__}
-#define CONV(...) &(const tct_conv2d_options){__VA_ARGS__}
-#define POOL(...) &(const tct_pool2d_options){__VA_ARGS__}
-#define HOW(...) &(const tct_update_attrs){__VA_ARGS__}
+#define TENSORS(...)                                                                                                   \
+  (const tct_tensor[]) {                                                                                               \
+    __VA_ARGS__                                                                                                        \
+  }
+#define CONV(...)                                                                                                      \
+  &(const tct_conv2d_options) {                                                                                        \
+    __VA_ARGS__                                                                                                        \
+  }
+#define POOL(...)                                                                                                      \
+  &(const tct_pool2d_options) {                                                                                        \
+    __VA_ARGS__                                                                                                        \
+  }
+#define HOW(...)                                                                                                       \
+  &(const tct_update_attrs) {                                                                                          \
+    __VA_ARGS__                                                                                                        \
+  }
 
 static inline tct_tensor batch_statistic(tct_tensor x, tct_tensor gamma, tct_tensor beta, int which) {
   tct_tensor out[2];

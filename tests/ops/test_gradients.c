@@ -1,5 +1,6 @@
-/* Every gradient rule against the slope of its function along a random direction, in f64 on the reference device. The
- * functions are those of shape_cases.def and the rows of the elementwise table. */
+/* In f64 on the reference device: every gradient rule against the slope of its function along a direction, and every
+ * decomposition against its composite. The functions are those of shape_cases.def and the rows of the elementwise
+ * table. */
 #include <math.h>
 #include <string.h>
 #include <tercet/tercet.h>
@@ -7,17 +8,32 @@
 #include "ops/leaves.h"
 #include "test.h"
 
-#define GIVES(name, desc, expression) static tct_tensor build_##name(tct_graph *g) { return expression; }
+#define GIVES(name, desc, expression)                                                                                  \
+  static tct_tensor build_##name(tct_graph *g) {                                                                       \
+    return expression;                                                                                                 \
+  }
 #include "ops/shape_cases.def"
-#define UNARY(name, ...)                                                                           \
-  static tct_tensor signed_##name(tct_graph *g) { return tct_##name(F(4, 5)); }                    \
-  static tct_tensor positive_##name(tct_graph *g) { return tct_##name(P(4, 5)); }
-#define UNARY1(name, ...)                                                                          \
-  static tct_tensor signed_##name(tct_graph *g) { return tct_##name(F(4, 5), 0.7); }               \
-  static tct_tensor positive_##name(tct_graph *g) { return tct_##name(P(4, 5), 0.7); }
-#define UNARY2(name, ...)                                                                          \
-  static tct_tensor signed_##name(tct_graph *g) { return tct_##name(F(4, 5), 0.7, 1.3); }          \
-  static tct_tensor positive_##name(tct_graph *g) { return tct_##name(P(4, 5), 0.7, 1.3); }
+#define UNARY(name, ...)                                                                                               \
+  static tct_tensor signed_##name(tct_graph *g) {                                                                      \
+    return tct_##name(F(4, 5));                                                                                        \
+  }                                                                                                                    \
+  static tct_tensor positive_##name(tct_graph *g) {                                                                    \
+    return tct_##name(P(4, 5));                                                                                        \
+  }
+#define UNARY1(name, ...)                                                                                              \
+  static tct_tensor signed_##name(tct_graph *g) {                                                                      \
+    return tct_##name(F(4, 5), 0.7);                                                                                   \
+  }                                                                                                                    \
+  static tct_tensor positive_##name(tct_graph *g) {                                                                    \
+    return tct_##name(P(4, 5), 0.7);                                                                                   \
+  }
+#define UNARY2(name, ...)                                                                                              \
+  static tct_tensor signed_##name(tct_graph *g) {                                                                      \
+    return tct_##name(F(4, 5), 0.7, 1.3);                                                                              \
+  }                                                                                                                    \
+  static tct_tensor positive_##name(tct_graph *g) {                                                                    \
+    return tct_##name(P(4, 5), 0.7, 1.3);                                                                              \
+  }
 #include <tercet/elementwise.def>
 
 typedef struct gradient_case {
@@ -33,7 +49,7 @@ static const gradient_case cases[] = {
 #include <tercet/elementwise.def>
 };
 
-#define MOST_WRT 8
+#define MOST_WRT      8
 #define MOST_ELEMENTS 2048
 
 /* Weights that differ, so that no part of the result can be lost in a sum. */
@@ -41,7 +57,7 @@ static tct_tensor weights_like(tct_graph *g, tct_tensor y) {
   static double data[MOST_ELEMENTS];
   const tct_shape shape = tct_tensor_shape(y);
   const int64_t n = tct_shape_size(&shape);
-  CHECK(n <= MOST_ELEMENTS);
+  CHECK(n <= MOST_ELEMENTS, "a case of %d elements", (int)n);
   for (int64_t i = 0; i < n; i++) data[i] = cos(1.7 * (double)i + 0.3);
   return tct_constant(g, TCT_F64, shape, data);
 }
@@ -97,8 +113,50 @@ static void check_slope(const char *what, tct_program *program, const char *name
   OK(tct_variables_write(variables, name, x, bytes));
   loss_of(program);
   const double slope = (side[0] - side[1]) / (2 * h);
-  CHECK(fabs(slope - expected) <= 1e-6 * scale, "%s: along %s the slope is %.12g, the gradient says %.12g", what, name, slope,
-        expected);
+  CHECK(fabs(slope - expected) <= 1e-6 * scale, "%s: along %s the slope is %.12g, the gradient says %.12g", what, name,
+        slope, expected);
+}
+
+static void output(tct_graph *g, char kind, int32_t i, tct_tensor t) {
+  char name[16];
+  snprintf(name, sizeof name, "%c%d", kind, i);
+  tct_output(g, name, t);
+}
+
+/* Builds each composite's decomposition beside it; returns how many pairs (a, b) of outputs that makes. */
+static int32_t decompose_all(tct_graph *g) {
+  int32_t n_pairs = 0;
+  const int32_t n_nodes = g->n_nodes;
+  for (int32_t n = 0; n < n_nodes; n++) {
+    const tct_node node = g->nodes[n]; /* a copy: building moves the array */
+    const tct_op_def *def = tct_op_definition(node.op);
+    if (def->decompose == NULL) continue;
+    tct_tensor in[16], simple[8] = {{NULL, -1}};
+    for (int32_t i = 0; i < node.n_in; i++) in[i] = (tct_tensor){g, node.in[i]};
+    def->decompose(g, node.attrs, in, node.n_in, simple);
+    for (int32_t o = 0; o < node.n_out; o++, n_pairs++) {
+      output(g, 'a', n_pairs, (tct_tensor){g, node.out + o});
+      output(g, 'b', n_pairs, simple[o]);
+    }
+  }
+  return n_pairs;
+}
+
+static void check_pair(const char *what, tct_program *program, const tct_graph *g, int32_t pair) {
+  static double one[MOST_ELEMENTS], other[MOST_ELEMENTS];
+  char a[16], b[16];
+  snprintf(a, sizeof a, "a%d", pair);
+  snprintf(b, sizeof b, "b%d", pair);
+  int64_t size = -1;
+  for (int32_t i = 0; i < g->n_outputs; i++) {
+    if (strcmp(g->outputs[i].name, b) == 0) size = tct_shape_size(&g->values[g->outputs[i].value].desc.shape);
+  }
+  OK(tct_program_get(program, a, one, (size_t)size * sizeof(double)));
+  OK(tct_program_get(program, b, other, (size_t)size * sizeof(double)));
+  for (int64_t i = 0; i < size; i++) {
+    CHECK(fabs(one[i] - other[i]) <= 1e-11 * (1 + fabs(one[i])), "%s: composite %d is %.15g at %d, decomposed %.15g",
+          what, pair, one[i], (int)i, other[i]);
+  }
 }
 
 static void check_case(const gradient_case *c, tct_device *device) {
@@ -113,11 +171,8 @@ static void check_case(const gradient_case *c, tct_device *device) {
   }
   tct_gradients(y, wrt, n, out);
   tct_output(g, "loss", y);
-  for (int32_t i = 0; i < n; i++) {
-    char name[16];
-    snprintf(name, sizeof name, "d%d", i);
-    tct_output(g, name, out[i]);
-  }
+  for (int32_t i = 0; i < n; i++) output(g, 'd', i, out[i]);
+  const int32_t n_pairs = decompose_all(g);
   tct_program *program = NULL;
   const tct_compile_options options = {.seed = 11};
   const tct_status status = tct_compile(g, device, &options, &program);
@@ -125,6 +180,7 @@ static void check_case(const gradient_case *c, tct_device *device) {
   feed(program, g);
   const double loss = loss_of(program);
   CHECK(isfinite(loss) || c->maybe_nan, "%s: the loss is %g", c->name, loss);
+  for (int32_t i = 0; i < n_pairs; i++) check_pair(c->name, program, g, i);
   for (int32_t i = 0; isfinite(loss) && i < n; i++) {
     const tct_shape shape = tct_tensor_shape(wrt[i]);
     check_slope(c->name, program, tct_maker(g, wrt[i].id)->name, i, tct_shape_size(&shape));

@@ -7,9 +7,18 @@
 #include "ops/leaves.h"
 #include "test.h"
 
-#define GIVES(name, desc, expression) static tct_tensor build_##name(tct_graph *g) { return expression; }
-#define MAKES(name, desc, expression) static tct_tensor build_##name(tct_graph *g) { return expression; }
-#define REFUSES(name, part, expression) static tct_tensor refused_##name(tct_graph *g) { return expression; }
+#define GIVES(name, desc, expression)                                                                                  \
+  static tct_tensor build_##name(tct_graph *g) {                                                                       \
+    return expression;                                                                                                 \
+  }
+#define MAKES(name, desc, expression)                                                                                  \
+  static tct_tensor build_##name(tct_graph *g) {                                                                       \
+    return expression;                                                                                                 \
+  }
+#define REFUSES(name, part, expression)                                                                                \
+  static tct_tensor refused_##name(tct_graph *g) {                                                                     \
+    return expression;                                                                                                 \
+  }
 #include "ops/shape_cases.def"
 
 typedef struct shape_case {
@@ -30,9 +39,18 @@ static const shape_case refused[] = {
 };
 
 /* Elementwise rows have one case each, by themselves. */
-#define UNARY(name, ...)  static tct_tensor row_##name(tct_graph *g) { return tct_##name(F(2, 3)); }
-#define UNARY1(name, ...) static tct_tensor row_##name(tct_graph *g) { return tct_##name(F(2, 3), 0.5); }
-#define UNARY2(name, ...) static tct_tensor row_##name(tct_graph *g) { return tct_##name(F(2, 3), 0.5, 1.5); }
+#define UNARY(name, ...)                                                                                               \
+  static tct_tensor row_##name(tct_graph *g) {                                                                         \
+    return tct_##name(F(2, 3));                                                                                        \
+  }
+#define UNARY1(name, ...)                                                                                              \
+  static tct_tensor row_##name(tct_graph *g) {                                                                         \
+    return tct_##name(F(2, 3), 0.5);                                                                                   \
+  }
+#define UNARY2(name, ...)                                                                                              \
+  static tct_tensor row_##name(tct_graph *g) {                                                                         \
+    return tct_##name(F(2, 3), 0.5, 1.5);                                                                              \
+  }
 #include <tercet/elementwise.def>
 
 static const shape_case rows[] = {
@@ -60,8 +78,8 @@ static void check_gradients(tct_graph *g, tct_tensor y, const char *name) {
   CHECK(tct_graph_status(g) == TCT_OK, "%s: gradient: %s", name, tct_error_message());
   for (int32_t i = 0; i < n; i++) {
     char is[200], needs[200];
-    CHECK(strcmp(describe(out[i], is, sizeof is), describe(wrt[i], needs, sizeof needs)) == 0, "%s: gradient %d is %s, not %s",
-          name, i, is, needs);
+    CHECK(strcmp(describe(out[i], is, sizeof is), describe(wrt[i], needs, sizeof needs)) == 0,
+          "%s: gradient %d is %s, not %s", name, i, is, needs);
   }
 }
 
@@ -116,12 +134,13 @@ TEST(infer, definitions_are_whole) {
     const tct_op_def *def = tct_op_definition(op);
     CHECK(def != NULL && def->infer != NULL && def->cost != NULL && def->version >= 1, "op %d", i);
     CHECK(tct_op_find(def->name) == op, "'%s' is found as another op", def->name);
-    CHECK((def->gradient == NULL) == (def->gradient_why != NULL), "'%s' needs a gradient or the reason for none", def->name);
+    CHECK((def->gradient == NULL) == (def->gradient_why != NULL), "'%s' needs a gradient or the reason for none",
+          def->name);
     CHECK((def->n_out == 0) == tct_op_is_update(op), "'%s'", def->name);
   }
-  CHECK(tct_op_definition(TCT_OP_NONE) == NULL);
-  CHECK(tct_op_definition(TCT_N_OPS) == NULL);
-  CHECK(tct_op_find("convolve") == TCT_OP_NONE);
+  CHECK(tct_op_definition(TCT_OP_NONE) == NULL, "no op");
+  CHECK(tct_op_definition(TCT_N_OPS) == NULL, "past the table");
+  CHECK(tct_op_find("convolve") == TCT_OP_NONE, "an unknown name");
 }
 
 TEST(infer, chains) {
@@ -130,7 +149,8 @@ TEST(infer, chains) {
   const tct_tensor in[] = {leaf(g, false, TCT_F32, TCT_SHAPE(4, 3)), leaf(g, false, TCT_F32, TCT_SHAPE(3))};
   tct_chain_attrs attrs = {.n_steps = 2, .step = {{.op = TCT_OP_add, .arg = {0, 1}}, {.op = TCT_OP_relu, .arg = {2}}}};
   char text[200];
-  CHECK(strcmp(describe(tct_emit(g, TCT_OP_chain, &attrs, in, 2, NULL), text, sizeof text), "f32[4,3]") == 0, "%s", text);
+  CHECK(strcmp(describe(tct_emit(g, TCT_OP_chain, &attrs, in, 2, NULL), text, sizeof text), "f32[4,3]") == 0, "%s",
+        text);
   OK(tct_graph_status(g));
   attrs.step[0].arg[1] = 2;
   tct_emit(g, TCT_OP_chain, &attrs, in, 2, NULL);
@@ -168,7 +188,8 @@ TEST(infer, costs) {
   OK(tct_graph_status(g));
   for (size_t i = 0; i < COUNT(costs); i++) {
     const tct_cost cost = cost_of(g, costs[i].y);
-    CHECK(cost.flops == costs[i].flops && cost.bytes == costs[i].bytes, "row %zu: %g flops, %g bytes", i, cost.flops, cost.bytes);
+    CHECK(cost.flops == costs[i].flops && cost.bytes == costs[i].bytes, "row %zu: %g flops, %g bytes", i, cost.flops,
+          cost.bytes);
   }
   tct_graph_free(g);
 }
