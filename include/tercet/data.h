@@ -45,9 +45,10 @@ TCT_API tct_status tct_dataset_callback(int64_t n_samples, int32_t n_fields, con
                                         tct_dataset_fn fn, void *user, tct_dataset **out) TCT_CHECKED;
 
 /* IDX (the MNIST family), plain or .gz, told apart by content. Images [n, h, w] of u8 become field "x" f32 [h, w, 1],
- * scaled by 1/255 unless options->raw; labels [n] of u8 become "y" i32 []. labels_path NULL: no "y". */
+ * divided by 255 unless options->raw; labels [n] of u8 become "y" i32 []. labels_path NULL: no "y". */
 typedef struct tct_idx_options {
-  bool raw; /* keep 0…255 (as f32) */
+  bool raw;        /* keep 0…255 */
+  tct_dtype dtype; /* of "x": TCT_F32 (default) or TCT_F64, in which the division is done */
   uint64_t reserved[4];
 } tct_idx_options;
 TCT_API tct_status tct_dataset_idx(const char *images_path, const char *labels_path, const tct_idx_options *options,

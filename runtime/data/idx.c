@@ -22,7 +22,8 @@ typedef struct idx_file {
 typedef struct idx {
   tct_dataset base;
   idx_file images, labels;
-  float level[256]; /* what each pixel byte reads as */
+  double level[256]; /* what each pixel byte reads as */
+  float narrow[256]; /* the same in f32 */
 } idx;
 
 static tct_status check_magic(const char *path, const unsigned char *bytes, size_t n, const char *what) {
@@ -84,13 +85,27 @@ static tct_status read_idx(const char *path, int32_t rank, const char *what, idx
   return TCT_OK;
 }
 
-static tct_status idx_read(const tct_dataset *base, const int64_t *index, int64_t n, void *const *out) {
-  const idx *const self = (const idx *)base;
-  const int64_t pixels = self->images.dim[1] * self->images.dim[2];
-  float *x = out[0];
+static void read_narrow(const idx *self, const int64_t *index, int64_t n, int64_t pixels, float *x) {
+  for (int64_t i = 0; i < n; i++) {
+    const unsigned char *const from = self->images.data + index[i] * pixels;
+    for (int64_t p = 0; p < pixels; p++) *x++ = self->narrow[from[p]];
+  }
+}
+
+static void read_wide(const idx *self, const int64_t *index, int64_t n, int64_t pixels, double *x) {
   for (int64_t i = 0; i < n; i++) {
     const unsigned char *const from = self->images.data + index[i] * pixels;
     for (int64_t p = 0; p < pixels; p++) *x++ = self->level[from[p]];
+  }
+}
+
+static tct_status idx_read(const tct_dataset *base, const int64_t *index, int64_t n, void *const *out) {
+  const idx *const self = (const idx *)base;
+  const int64_t pixels = self->images.dim[1] * self->images.dim[2];
+  if (base->fields[0].dtype == TCT_F64) {
+    read_wide(self, index, n, pixels, out[0]);
+  } else {
+    read_narrow(self, index, n, pixels, out[0]);
   }
   if (base->n_fields == 1) return TCT_OK;
   int32_t *const y = out[1];
@@ -106,7 +121,7 @@ static void idx_release(tct_dataset *base) {
 
 static const tct_dataset_kind idx_kind = {.read = idx_read, .release = idx_release};
 
-static tct_status open_idx(const char *images_path, const char *labels_path, bool raw, idx_file *images,
+static tct_status open_idx(const char *images_path, const char *labels_path, const tct_idx_options *options, idx_file *images,
                            idx_file *labels, tct_dataset **out) {
   TCT_TRY(read_idx(images_path, 3, "images", images));
   if (labels_path) {
@@ -117,22 +132,29 @@ static tct_status open_idx(const char *images_path, const char *labels_path, boo
                       "split",
                       labels_path, labels->dim[0], images_path, images->dim[0]);
   }
-  const tct_field fields[2] = {{"x", TCT_F32, TCT_SHAPE(images->dim[1], images->dim[2], 1)},
+  const tct_field fields[2] = {{"x", options->dtype == TCT_F64 ? TCT_F64 : TCT_F32, TCT_SHAPE(images->dim[1], images->dim[2], 1)},
                                {"y", TCT_I32, tct_shape_of(0, NULL)}};
   TCT_TRY(tct_dataset_new(&idx_kind, sizeof(idx), images->dim[0], labels_path ? 2 : 1, fields, NULL, out));
   idx *const self = (idx *)*out;
   self->images = *images;
   self->labels = *labels;
-  for (int v = 0; v < 256; v++) self->level[v] = raw ? (float)v : (float)v / 255.0f;
+  for (int v = 0; v < 256; v++) {
+    self->level[v] = options->raw ? v : v / 255.0;
+    self->narrow[v] = options->raw ? (float)v : (float)v / 255.0f;
+  }
   return TCT_OK;
 }
 
 tct_status tct_dataset_idx(const char *images_path, const char *labels_path, const tct_idx_options *options,
                            tct_dataset **out) {
   *out = NULL;
+  static const tct_idx_options defaults = {0};
+  if (!options) options = &defaults;
+  if (options->dtype != TCT_DTYPE_NONE && options->dtype != TCT_F32 && options->dtype != TCT_F64)
+    return tct_fail(TCT_INVALID, "idx: dtype is %s; needs f32 or f64", tct_dtype_name(options->dtype));
   if (!images_path) return tct_fail(TCT_INVALID, "idx: images_path is NULL; needs the path of an images file");
   idx_file images = {0}, labels = {0};
-  const tct_status status = open_idx(images_path, labels_path, options && options->raw, &images, &labels, out);
+  const tct_status status = open_idx(images_path, labels_path, options, &images, &labels, out);
   if (status != TCT_OK) {
     tct_release(images.bytes);
     tct_release(labels.bytes);
