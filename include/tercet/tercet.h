@@ -9,5 +9,6 @@
 #include <tercet/data.h>
 #include <tercet/nn.h>
 #include <tercet/train.h>
+#include <tercet/job.h>
 
 #endif

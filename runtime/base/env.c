@@ -16,6 +16,10 @@ const char *tct_env(tct_env_id id) {
   return value ? value : tct_env_table[id].fallback;
 }
 
+const char *tct_env_named(const char *name) {
+  return getenv(name);
+}
+
 bool tct_list_has(const char *list, const char *word) {
   const size_t length = strlen(word);
   while (*list != '\0') {

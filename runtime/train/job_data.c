@@ -1,0 +1,437 @@
+/* The `data` section: one opener per format, then what every format gets: the model's types, the limit, the split, and
+ * standardising with the training split's moments. */
+#include <inttypes.h>
+#include <math.h>
+#include <string.h>
+
+#include "base/alloc.h"
+#include "base/env.h"
+#include "base/status.h"
+#include "data/dataset.h"
+#include "train/job.h"
+
+/* Drawings of a seed are numbered; the parts take theirs from far apart. */
+static const int64_t first_glyph[TCT_JOB_N_PARTS] = {
+    [TCT_JOB_TRAIN] = 0, [TCT_JOB_VALIDATION] = 2000000, [TCT_JOB_TEST] = 1000000};
+
+static const char *const part_names[TCT_JOB_N_PARTS] = {
+    [TCT_JOB_TRAIN] = "train", [TCT_JOB_VALIDATION] = "validation", [TCT_JOB_TEST] = "test"};
+
+/* ---- reading the section ------------------------------------------------------------------------------- */
+
+static const tct_yaml *key_of(const tct_job *job, tct_job_part part, const char *key) {
+  const tct_yaml *const part_node = part == TCT_JOB_TRAIN ? NULL : tct_yaml_get(job->spec.data, part_names[part]);
+  const tct_yaml *const own = tct_yaml_get(part_node, key);
+  return own ? own : tct_yaml_get(job->spec.data, key);
+}
+
+static const tct_yaml *node_of(const tct_job *job, tct_job_part part) {
+  const tct_yaml *const node = part == TCT_JOB_TRAIN ? NULL : tct_yaml_get(job->spec.data, part_names[part]);
+  return node ? node : job->spec.data;
+}
+
+static bool read_numbers(tct_job *job, tct_problems *problems, const tct_yaml *list, double **out, int64_t *out_n) {
+  *out_n = list && list->kind == TCT_YAML_LIST ? list->n : 0;
+  if (*out_n == 0) return false;
+  *out = tct_arena_alloc(&job->arena, (size_t)*out_n * sizeof **out);
+  if (!*out) return false;
+  double *at = *out;
+  for (const tct_yaml *item = list->first; item; item = item->next, at++)
+    if (item->kind != TCT_YAML_SCALAR || !tct_parse_double(item->text, strlen(item->text), at))
+      tct_problem(problems, item, false, "needs a number");
+  return true;
+}
+
+static void read_standardize(tct_job *job, tct_problems *problems, const tct_yaml *node) {
+  static const char *const known[] = {"mean", "std"};
+  if (!node || tct_spec_bool(node, &job->standardize)) return;
+  job->standardize = true;
+  for (const tct_yaml *at = node->kind == TCT_YAML_MAP ? node->first : NULL; at; at = at->next)
+    if (strcmp(at->key, "mean") != 0 && strcmp(at->key, "std") != 0)
+      tct_problem_unknown(problems, at, known, TCT_COUNT_OF(known));
+  int64_t n_std = 0;
+  const bool good = read_numbers(job, problems, tct_yaml_get(node, "mean"), &job->mean, &job->n_moments) &&
+                    read_numbers(job, problems, tct_yaml_get(node, "std"), &job->std, &n_std) &&
+                    n_std == job->n_moments;
+  if (!good)
+    tct_problem(problems, node, false, "needs true, false, or {mean: […], std: […]} of equal length");
+  for (int64_t i = 0; good && i < n_std; i++)
+    if (!(job->std[i] > 0)) {
+      tct_problem(problems, tct_yaml_get(node, "std"), false, "deviation %" PRId64 " is %g, needs more than 0", i,
+                  job->std[i]);
+      return;
+    }
+}
+
+static tct_status read_class_names(tct_job *job, tct_problems *problems, const tct_yaml *node) {
+  if (!node) return TCT_OK;
+  if (node->kind != TCT_YAML_LIST || node->n == 0) {
+    tct_problem(problems, node, false, "needs a list of names");
+    return TCT_OK;
+  }
+  job->class_names = tct_arena_alloc(&job->arena, (size_t)node->n * sizeof *job->class_names);
+  if (!job->class_names) return TCT_OUT_OF_MEMORY;
+  for (const tct_yaml *at = node->first; at; at = at->next) {
+    if (at->kind != TCT_YAML_SCALAR) tct_problem(problems, at, false, "needs a name");
+    job->class_names[job->n_classes++] = at->text ? at->text : "";
+  }
+  return TCT_OK;
+}
+
+static void check_values(tct_problems *problems, const tct_yaml *node, const tct_spec_data *data) {
+  if (data->delimiter && data->delimiter[0] && data->delimiter[1])
+    tct_problem(problems, node, false, "delimiter is '%s', needs one character", data->delimiter);
+  if (data->end > 0 && data->begin >= data->end)
+    tct_problem(problems, node, false, "begin %g is not before end %g", data->begin, data->end);
+}
+
+/* A part's keys on top of the training data's. */
+static void read_part(tct_job *job, tct_problems *problems, tct_job_part part, const tct_yaml *node) {
+  static const char *const whole_data[] = {"type", "standardize", "validation_split", "validation", "test",
+                                           "class_names"};
+  tct_spec_data *const spec = &job->data[part];
+  *spec = job->data[TCT_JOB_TRAIN];
+  job->has_data[part] = true;
+  if (node->kind == TCT_YAML_MAP)
+    for (size_t i = 0; i < TCT_COUNT_OF(whole_data); i++) {
+      const tct_yaml *const at = tct_yaml_get(node, whole_data[i]);
+      if (at) tct_problem(problems, at, true, "'%s' belongs to data itself, for all parts", at->key);
+    }
+  tct_spec_read(problems, &tct_section_data, node, spec->type, spec);
+  if (!tct_yaml_get(node, "first")) spec->first = first_glyph[part];
+  check_values(problems, node, spec);
+}
+
+tct_status tct_job_read_data(tct_job *job, tct_problems *problems) {
+  const tct_yaml *const node = job->spec.data;
+  if (!node) return TCT_OK; /* reported as missing */
+  tct_spec_data *const data = &job->data[TCT_JOB_TRAIN];
+  job->has_data[TCT_JOB_TRAIN] = true;
+  tct_spec_read(problems, &tct_section_data, node, NULL, data);
+  if (node->kind != TCT_YAML_MAP) return TCT_OK;
+  check_values(problems, node, data);
+  read_standardize(job, problems, data->standardize);
+  TCT_TRY(read_class_names(job, problems, data->class_names));
+  if (data->validation && data->validation_split > 0)
+    tct_problem(problems, data->validation, true, "validation data and a validation_split; needs one of them");
+  if (data->validation_split >= 1)
+    tct_problem(problems, tct_yaml_get(node, "validation_split"), false, "leaves nothing to train on");
+  if (data->validation) read_part(job, problems, TCT_JOB_VALIDATION, data->validation);
+  if (data->test) read_part(job, problems, TCT_JOB_TEST, data->test);
+  if (data->validation_split > 0) job->has_data[TCT_JOB_VALIDATION] = true;
+  return TCT_OK;
+}
+
+/* ---- paths -------------------------------------------------------------------------------------------- */
+
+/* ${VAR} → its value. */
+static tct_status expand(tct_job *job, const tct_yaml *node, const char *text, tct_text *out) {
+  while (*text) {
+    const char *const begin = strstr(text, "${");
+    const char *const end = begin ? strchr(begin, '}') : NULL;
+    if (!end) break;
+    tct_text_append_bytes(out, text, (size_t)(begin - text));
+    char *const name = tct_arena_printf(&job->arena, "%.*s", (int)(end - begin - 2), begin + 2);
+    if (!name) return TCT_OUT_OF_MEMORY;
+    const char *const value = tct_env_named(name);
+    if (!value || !*value) {
+      (void)tct_fail(TCT_NOT_FOUND, "path '%s' needs the environment variable %s, which is not set", text, name);
+      return tct_job_context(job, node);
+    }
+    tct_text_append(out, value);
+    text = end + 1;
+  }
+  tct_text_append(out, text);
+  return TCT_OK;
+}
+
+tct_status tct_job_path(tct_job *job, const tct_yaml *node, const char *text, const char **out) {
+  *out = NULL;
+  if (!text) return TCT_OK;
+  tct_text path = {0};
+  tct_status status = expand(job, node, text, &path);
+  if (status == TCT_OK && path.data && path.data[0] != '/' && job->directory[0]) {
+    tct_text joined = {0};
+    tct_text_printf(&joined, "%s/%s", job->directory, path.data);
+    tct_text_free(&path);
+    path = joined;
+  }
+  if (status == TCT_OK && (path.failed || !path.data)) status = tct_fail(TCT_OUT_OF_MEMORY, "no memory for a path");
+  if (status == TCT_OK && !(*out = tct_arena_strdup(&job->arena, path.data))) status = TCT_OUT_OF_MEMORY;
+  tct_text_free(&path);
+  return status;
+}
+
+static tct_status part_path(tct_job *job, tct_job_part part, const char *key, const char *text, const char **out) {
+  const tct_yaml *const node = key_of(job, part, key);
+  return tct_job_path(job, node ? node : job->spec.data, text, out);
+}
+
+/* ---- opening ------------------------------------------------------------------------------------------ */
+
+static tct_status open_idx(tct_job *job, tct_job_part part, const tct_spec_data *spec, tct_dataset **out) {
+  const tct_idx_options options = {.raw = spec->raw == TCT_ON};
+  const char *images = NULL, *labels = NULL;
+  TCT_TRY(part_path(job, part, "images", spec->images, &images));
+  TCT_TRY(part_path(job, part, "labels", spec->labels, &labels));
+  return tct_dataset_idx(images, labels, &options, out);
+}
+
+/* An empty dataset that has the class names which the job carries. */
+static tct_status make_naming(const tct_job *job, tct_dataset **out) {
+  const tct_field field = {.name = "y", .dtype = TCT_I32};
+  const int32_t nothing = 0;
+  const void *const data[] = {&nothing};
+  TCT_TRY(tct_dataset_arrays(0, 1, &field, data, false, out));
+  return tct_dataset_set_classes(*out, job->n_classes, job->class_names);
+}
+
+static tct_status open_source(tct_job *job, tct_job_part part, tct_dataset **out);
+
+static tct_status open_csv(tct_job *job, tct_job_part part, const tct_spec_data *spec, tct_dataset **out) {
+  const bool no_target = spec->target && strcmp(spec->target, "none") == 0;
+  tct_csv_options options = {.header = spec->header,
+                             .delimiter = spec->delimiter ? spec->delimiter[0] : '\0',
+                             .target = no_target ? NULL : spec->target,
+                             .no_target = no_target,
+                             .classes = spec->classes,
+                             .dtype = job->dtype};
+  const bool class_ids = job->loss_type && job->loss_type->target == TCT_TARGET_CLASS;
+  if (options.classes == TCT_DEFAULT && class_ids) options.classes = TCT_ON;
+  const char *path = NULL;
+  TCT_TRY(part_path(job, part, "file", spec->file, &path));
+  tct_dataset *naming = NULL;
+  tct_status status = TCT_OK;
+  if (job->n_classes > 0) {
+    status = make_naming(job, &naming);
+  } else if (part != TCT_JOB_TRAIN && !no_target) {
+    status = open_source(job, TCT_JOB_TRAIN, &naming);
+  }
+  options.like = naming;
+  if (status == TCT_OK) status = tct_dataset_csv(path, &options, out);
+  tct_dataset_free(naming);
+  return status;
+}
+
+static tct_status open_npy(tct_job *job, tct_job_part part, const tct_spec_data *spec, tct_dataset **out) {
+  const char *x = NULL, *y = NULL;
+  TCT_TRY(part_path(job, part, "x", spec->x, &x));
+  TCT_TRY(part_path(job, part, "y", spec->y, &y));
+  return tct_dataset_npy(x, y, out);
+}
+
+static tct_status open_text(tct_job *job, tct_job_part part, const tct_spec_data *spec, tct_dataset **out) {
+  const tct_text_options options = {.window = spec->window,
+                                    .stride = spec->stride,
+                                    .last_only = spec->last_only == TCT_ON,
+                                    .begin = fmax(spec->begin, 0),
+                                    .end = spec->end == 0 && spec->begin > 0 ? 1 : fmax(spec->end, 0)};
+  const char *path = NULL;
+  TCT_TRY(part_path(job, part, "file", spec->file, &path));
+  return tct_dataset_text(path, &options, out);
+}
+
+static tct_status open_glyphs(tct_job *job, tct_job_part part, const tct_spec_data *spec, tct_dataset **out) {
+  (void)job;
+  (void)part;
+  const tct_glyphs_options options = {
+      .n_samples = spec->samples, .seed = (uint64_t)spec->seed, .first = spec->first};
+  return tct_dataset_glyphs(&options, out);
+}
+
+static const struct {
+  const char *type;
+  tct_status (*open)(tct_job *job, tct_job_part part, const tct_spec_data *spec, tct_dataset **out);
+} formats[] = {
+    {"idx", open_idx}, {"csv", open_csv}, {"npy", open_npy}, {"text", open_text}, {"glyphs", open_glyphs}};
+
+/* ---- types -------------------------------------------------------------------------------------------- */
+
+/* What the model needs of the field: floats of the job's type, i32 for whole numbers that are not bytes; targets as the
+ * loss reads them. */
+static tct_field wanted_field(const tct_job *job, const tct_spec_data *spec, const tct_field *field) {
+  tct_field want = *field;
+  const bool target = strcmp(field->name, "y") == 0;
+  const bool classes = job->loss_type && job->loss_type->target == TCT_TARGET_CLASS;
+  const bool from_file = strcmp(spec->type, "text") != 0;
+  if (field->dtype == TCT_I64) want.dtype = TCT_I32;
+  if (field->dtype != TCT_I32 && field->dtype != TCT_I64) want.dtype = job->dtype;
+  if (strcmp(field->name, "weight") == 0) want.dtype = job->dtype;
+  for (int32_t i = 0; i < job->n_inputs && !target; i++)
+    if (strcmp(job->inputs[i].name, field->name) == 0 && job->inputs[i].dtype != TCT_DTYPE_NONE)
+      want.dtype = job->inputs[i].dtype == TCT_I32 ? TCT_I32 : job->dtype;
+  if (target && classes) {
+    want.dtype = TCT_I32;
+    if (from_file && want.shape.rank == 1 && want.shape.dim[0] == 1) want.shape = (tct_shape){0};
+  } else if (target) {
+    want.dtype = job->dtype;
+    if (want.shape.rank == 0) want.shape = TCT_SHAPE(1);
+  }
+  return want;
+}
+
+/* Replaces *data by a view on it, or keeps it. */
+static void step_view(tct_dataset **data, tct_dataset *view) {
+  tct_dataset_free(*data);
+  *data = view;
+}
+
+static tct_status convert_fields(const tct_job *job, const tct_spec_data *spec, tct_dataset **data) {
+  tct_field fields[TCT_DATASET_MAX_FIELDS];
+  int32_t from[TCT_DATASET_MAX_FIELDS];
+  const int32_t n = tct_dataset_n_fields(*data);
+  bool same = true;
+  for (int32_t f = 0; f < n; f++) {
+    const tct_field *const field = tct_dataset_field(*data, f);
+    fields[f] = wanted_field(job, spec, field);
+    from[f] = f;
+    same = same && fields[f].dtype == field->dtype && tct_shape_equal(&fields[f].shape, &field->shape);
+  }
+  if (same) return TCT_OK;
+  tct_dataset *view = NULL;
+  TCT_TRY(tct_dataset_select(*data, n, from, fields, &view));
+  step_view(data, view);
+  return TCT_OK;
+}
+
+static tct_status slice(tct_dataset **data, int64_t begin, int64_t end) {
+  tct_dataset *view = NULL;
+  TCT_TRY(tct_dataset_slice(*data, begin, end, &view));
+  step_view(data, view);
+  return TCT_OK;
+}
+
+static tct_status open_format(tct_job *job, tct_job_part part, tct_dataset **out) {
+  const tct_spec_data *const spec = &job->data[part];
+  for (size_t i = 0; i < TCT_COUNT_OF(formats); i++) {
+    if (strcmp(formats[i].type, spec->type) != 0) continue;
+    TCT_TRY(formats[i].open(job, part, spec, out));
+    TCT_TRY(convert_fields(job, spec, out));
+    if (spec->limit > 0 && spec->limit < tct_dataset_samples(*out)) TCT_TRY(slice(out, 0, spec->limit));
+    return TCT_OK;
+  }
+  return tct_fail(TCT_INTERNAL, "data type '%s' has no opener", spec->type);
+}
+
+/* The part's files, whole and converted; a new reference. The training files are kept: splits share them. */
+static tct_status open_source(tct_job *job, tct_job_part part, tct_dataset **out) {
+  *out = NULL;
+  if (part == TCT_JOB_TRAIN && job->source) {
+    tct_dataset_retain(job->source);
+    *out = job->source;
+    return TCT_OK;
+  }
+  if (open_format(job, part, out) != TCT_OK) {
+    tct_dataset_free(*out);
+    *out = NULL;
+    return tct_job_context(job, node_of(job, part));
+  }
+  if (part == TCT_JOB_TRAIN) {
+    tct_dataset_retain(*out);
+    job->source = *out;
+  }
+  return TCT_OK;
+}
+
+/* ---- splitting and standardising ----------------------------------------------------------------------- */
+
+static tct_status learn_moments(tct_job *job, int64_t n) {
+  tct_dataset *train = job->parts[TCT_JOB_TRAIN];
+  if (!train) TCT_TRY(tct_job_dataset(job, TCT_JOB_TRAIN, &train)); /* fills the moments itself */
+  if (job->n_moments > 0) return TCT_OK;
+  job->mean = tct_arena_alloc(&job->arena, (size_t)n * sizeof *job->mean);
+  job->std = tct_arena_alloc(&job->arena, (size_t)n * sizeof *job->std);
+  if (!job->mean || !job->std) return TCT_OUT_OF_MEMORY;
+  TCT_TRY(tct_dataset_moments(train, tct_dataset_find(train, "x"), job->mean, job->std));
+  job->n_moments = n;
+  return TCT_OK;
+}
+
+static tct_status standardize(tct_job *job, tct_job_part part, tct_dataset **data) {
+  const int32_t f = tct_dataset_find(*data, "x");
+  const tct_field *const x = tct_dataset_field(*data, f);
+  if (!x || (x->dtype != TCT_F32 && x->dtype != TCT_F64))
+    return tct_fail(TCT_INVALID, "standardize: the data's x is %s, needs numbers with a fraction",
+                    x ? tct_dtype_name(x->dtype) : "not there");
+  const int64_t n = tct_shape_size(&x->shape);
+  if (part == TCT_JOB_TRAIN && job->n_moments == 0) {
+    job->parts[TCT_JOB_TRAIN] = *data; /* as it is, for its moments */
+    const tct_status status = learn_moments(job, n);
+    job->parts[TCT_JOB_TRAIN] = NULL;
+    TCT_TRY(status);
+  } else if (job->n_moments == 0) {
+    TCT_TRY(learn_moments(job, n));
+  }
+  if (n != job->n_moments)
+    return tct_fail(TCT_INVALID, "standardize: the data has %" PRId64 " features, the moments are of %" PRId64, n,
+                    job->n_moments);
+  tct_dataset *view = NULL;
+  TCT_TRY(tct_dataset_standardize(*data, f, job->mean, job->std, &view));
+  step_view(data, view);
+  return TCT_OK;
+}
+
+static tct_status split(const tct_job *job, tct_job_part part, tct_dataset **data) {
+  const double fraction = job->data[TCT_JOB_TRAIN].validation_split;
+  if (!(fraction > 0) || part == TCT_JOB_TEST) return TCT_OK;
+  const int64_t n = tct_dataset_samples(*data);
+  const int64_t at = (int64_t)floor((double)n * (1 - fraction)); /* as Keras cuts */
+  if (at < 1 || at >= n)
+    return tct_fail(TCT_INVALID, "validation_split %g cuts %" PRId64 " samples into %" PRId64 " and %" PRId64
+                    "; each part needs at least one", fraction, n, at, n - at);
+  return part == TCT_JOB_TRAIN ? slice(data, 0, at) : slice(data, at, n);
+}
+
+/* The first class names that a part brings are the job's. */
+static tct_status keep_class_names(tct_job *job, const tct_dataset *data) {
+  const int32_t n = tct_dataset_n_classes(data);
+  if (job->n_classes > 0 || n == 0) return TCT_OK;
+  const char **const names = tct_arena_alloc(&job->arena, (size_t)n * sizeof *names);
+  if (!names) return TCT_OUT_OF_MEMORY;
+  for (int32_t i = 0; i < n; i++)
+    if (!(names[i] = tct_arena_strdup(&job->arena, tct_dataset_class_name(data, i)))) return TCT_OUT_OF_MEMORY;
+  job->class_names = names;
+  job->n_classes = n;
+  return TCT_OK;
+}
+
+tct_status tct_job_dataset(tct_job *job, tct_job_part part, tct_dataset **out) {
+  *out = NULL;
+  if ((int)part < 0 || part >= TCT_JOB_N_PARTS) return tct_fail(TCT_INVALID, "job: no part %d of the data", (int)part);
+  if (job->parts[part]) {
+    *out = job->parts[part];
+    return TCT_OK;
+  }
+  if (!job->has_data[part])
+    return tct_fail(TCT_NOT_FOUND, "%s: the job has no %s data; give it under data.%s", job->origin, part_names[part],
+                    part_names[part]);
+  const bool own_files = part == TCT_JOB_TEST || (part == TCT_JOB_VALIDATION && job->data[TCT_JOB_TRAIN].validation);
+  tct_dataset *data = NULL;
+  TCT_TRY(open_source(job, own_files ? part : TCT_JOB_TRAIN, &data));
+  tct_status status = keep_class_names(job, data);
+  if (status == TCT_OK && !own_files) status = split(job, part, &data);
+  if (status == TCT_OK && job->standardize) status = standardize(job, part, &data);
+  if (status != TCT_OK) {
+    tct_dataset_free(data);
+    return tct_job_context(job, node_of(job, part));
+  }
+  job->parts[part] = data;
+  *out = data;
+  return TCT_OK;
+}
+
+void tct_job_use(tct_job *job, tct_job_part part, tct_dataset *data) {
+  if ((int)part < 0 || part >= TCT_JOB_N_PARTS) return;
+  if (data) tct_dataset_retain(data);
+  tct_dataset_free(job->parts[part]);
+  job->parts[part] = data;
+  job->has_data[part] = job->has_data[part] || data != NULL;
+}
+
+int32_t tct_job_n_classes(const tct_job *job) {
+  return job->n_classes;
+}
+
+const char *tct_job_class_name(const tct_job *job, int32_t class_id) {
+  return class_id >= 0 && class_id < job->n_classes ? job->class_names[class_id] : NULL;
+}
