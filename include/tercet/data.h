@@ -34,12 +34,13 @@ TCT_API void tct_dataset_free(tct_dataset *data);
 
 /* ---- sources ---------------------------------------------------------------------------------------- */
 
-/* Arrays in memory: data[i] is [n_samples, fields[i].shape…]. Copied unless `borrow` (then the caller keeps them alive
- * and unchanged until the dataset is freed). */
+/* Arrays in memory, at most 64: data[i] is [n_samples, fields[i].shape…]. Copied unless `borrow` (then the caller keeps
+ * them alive and unchanged until the dataset is freed). */
 TCT_API tct_status tct_dataset_arrays(int64_t n_samples, int32_t n_fields, const tct_field *fields,
                                       const void *const *data, bool borrow, tct_dataset **out) TCT_CHECKED;
 
-/* A callback that fills one batch, as tct_dataset_read does; called from the loader's thread. */
+/* A callback that fills one batch, as tct_dataset_read does; called from the loader's thread, and with parts of a batch
+ * through a slice. */
 typedef tct_status (*tct_dataset_fn)(void *user, const int64_t *index, int64_t n, void *const *out);
 TCT_API tct_status tct_dataset_callback(int64_t n_samples, int32_t n_fields, const tct_field *fields,
                                         tct_dataset_fn fn, void *user, tct_dataset **out) TCT_CHECKED;
@@ -54,9 +55,9 @@ typedef struct tct_idx_options {
 TCT_API tct_status tct_dataset_idx(const char *images_path, const char *labels_path, const tct_idx_options *options,
                                    tct_dataset **out) TCT_CHECKED;
 
-/* CSV (RFC 4180). Every column but the target is a number and goes, in order, into "x" f32 [features]; the target becomes
- * "y": class ids i32 [] with names sorted bytewise when any target is not a number or options->classes is TCT_ON, else
- * f32 [1] (whole numbers too). */
+/* CSV (RFC 4180), plain or .gz. Every column but the target is a number and goes, in order, into "x" f32 [features];
+ * the target becomes "y": class ids i32 [] with names sorted bytewise when any target is not a number or options->classes
+ * is TCT_ON, else f32 [1] (whole numbers too). Missing and non-finite values are errors that name file:line:column. */
 typedef struct tct_csv_options {
   tct_toggle header;         /* default: on when the first row has a non-number in a feature column */
   char delimiter;            /* 0: ',' */
@@ -110,12 +111,14 @@ TCT_API tct_status tct_dataset_moments(const tct_dataset *data, int32_t field, d
 /* (value − mean) ÷ std for each feature of `field`; moments are copied. Take them from the training split only. */
 TCT_API tct_status tct_dataset_standardize(tct_dataset *data, int32_t field, const double *mean, const double *std,
                                            tct_dataset **out) TCT_CHECKED;
-/* Fields of other names or dtypes: `fields[i]` is made from field from[i] (f32 ↔ f64, integers → floats). */
+/* Fields of other names, dtypes or shapes of the same size: `fields[i]` is made from field from[i] (f32 ↔ f64,
+ * integers → floats, integers → i32: a value that does not fit is an error of the read). */
 TCT_API tct_status tct_dataset_select(tct_dataset *data, int32_t n_fields, const int32_t *from,
                                       const tct_field *fields, tct_dataset **out) TCT_CHECKED;
 
 /* ---- loader ----------------------------------------------------------------------------------------- */
 
+/* One thread at a time uses a loader. */
 typedef struct tct_loader tct_loader;
 
 typedef struct tct_loader_options {
@@ -141,7 +144,8 @@ TCT_API void tct_loader_free(tct_loader *loader);
 TCT_API int64_t tct_loader_batches(const tct_loader *loader); /* per epoch */
 /* Begins epoch number `epoch` at batch `skip` (resume); any unread batches are dropped. */
 TCT_API tct_status tct_loader_start(tct_loader *loader, int64_t epoch, int64_t skip) TCT_CHECKED;
-/* The next batch; at the end of the epoch out->n is 0. A read error comes out here, once. No allocation. */
+/* The next batch; at the end of the epoch out->n is 0. A read error comes out here, once, in the place
+ * of its batch, and ends the epoch. No allocation. */
 TCT_API tct_status tct_loader_next(tct_loader *loader, tct_batch *out) TCT_CHECKED;
 /* Nanoseconds that tct_loader_next has waited for data since the last tct_loader_start. */
 TCT_API int64_t tct_loader_wait_ns(const tct_loader *loader);
