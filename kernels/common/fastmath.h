@@ -262,10 +262,10 @@ static inline float tct_powf(float x, float y) {
   const int is_big = __builtin_fabsf(y) >= 16777216.0f;
   const int is_whole = is_big | (whole == wide);
   const int is_odd = is_whole & !is_big & (half_whole != half);
-  r = (x < 0.0f) & (ax < inf) & !is_whole ? __builtin_nanf("") : r;
+  r = ((x < 0.0f) & (ax < inf) & !is_whole) ? __builtin_nanf("") : r;
   r = is_odd ? __builtin_copysignf(r, x) : r;
-  r = (x != x) | (y != y) ? x + y : r;
-  r = (y == 0.0f) | (x == 1.0f) ? 1.0f : r;
+  r = ((x != x) | (y != y)) ? x + y : r;
+  r = ((y == 0.0f) | (x == 1.0f)) ? 1.0f : r;
   return r;
 }
 

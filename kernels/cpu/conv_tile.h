@@ -1,0 +1,73 @@
+/* The register tiles of direct convolution for one vector type, included once per type with
+ *   V      suffix of the type's functions in simd.h (tct_v16_load …), LANES its width
+ *   NAME   pastes a prefix: NAME(forward) must be unique
+ * The counts of pixels, taps and vectors are constants at every call, so that the accumulators live in registers. */
+
+typedef V_TYPE NAME(vector);
+
+TCT_INLINE void NAME(forward)(const tct_cpu_conv_tile *at, const int pixels, const int vectors) {
+  NAME(vector) acc[TCT_CPU_MOST_PIXELS][2];
+  TCT_UNROLL for (int v = 0; v < vectors; v++) {
+    const NAME(vector) start = at->bias != NULL ? V_(load)(at->bias + v * LANES) : V_(splat)(0.0f);
+    TCT_UNROLL for (int i = 0; i < pixels; i++) acc[i][v] = start;
+  }
+  const float *w = at->w;
+  const int64_t step = at->x_step, taps = at->taps, n_rows = at->n_rows;
+  for (int64_t row = 0; row < n_rows; row++) {
+    const float *x = at->x + at->row_offset[row];
+    for (int64_t t = 0; t < taps; t++, x++, w += vectors * LANES) {
+      NAME(vector) weight[2];
+      TCT_UNROLL for (int v = 0; v < vectors; v++) weight[v] = V_(load)(w + v * LANES);
+      TCT_UNROLL for (int i = 0; i < pixels; i++) {
+        const NAME(vector) one = V_(splat)(x[i * step]);
+        TCT_UNROLL for (int v = 0; v < vectors; v++) acc[i][v] = V_(fma)(one, weight[v], acc[i][v]);
+      }
+    }
+  }
+  float *y = at->y;
+  const bool whole = at->width == vectors * LANES;
+  TCT_UNROLL for (int i = 0; i < pixels; i++, y += at->y_step) {
+    float last[2 * LANES];
+    TCT_UNROLL for (int v = 0; v < vectors; v++) {
+      const NAME(vector) value = at->relu ? V_(relu)(acc[i][v]) : acc[i][v];
+      V_(store)((whole ? y : last) + v * LANES, value);
+    }
+    if (!whole) memcpy(y, last, (size_t)at->width * sizeof *y);
+  }
+}
+
+TCT_INLINE void NAME(filter)(const tct_cpu_filter_tile *at, const int rows, const int taps, const int vectors) {
+  NAME(vector) acc[TCT_CPU_MOST_TAP_ROWS][TCT_CPU_MOST_PIXELS][2];
+  TCT_UNROLL for (int a = 0; a < rows; a++)
+    TCT_UNROLL for (int t = 0; t < taps; t++)
+      TCT_UNROLL for (int v = 0; v < vectors; v++)
+        acc[a][t][v] = V_(load)(at->dw + a * at->dw_row + t * at->dw_tap + v * LANES);
+  const int64_t x_step = at->x_step, dy_step = at->dy_step;
+  for (int64_t i = 0; i < at->p; i++) {
+    const float *x[TCT_CPU_MOST_TAP_ROWS];
+    TCT_UNROLL for (int a = 0; a < rows; a++) x[a] = at->x + i * at->x_row + at->row_offset[a];
+    const float *dy = at->dy + i * at->dy_row;
+    for (int64_t j = 0; j < at->q; j++, dy += dy_step) {
+      NAME(vector) slope[2];
+      TCT_UNROLL for (int v = 0; v < vectors; v++) slope[v] = V_(load)(dy + v * LANES);
+      TCT_UNROLL for (int a = 0; a < rows; a++) {
+        TCT_UNROLL for (int t = 0; t < taps; t++) {
+          const NAME(vector) one = V_(splat)(x[a][t]);
+          TCT_UNROLL for (int v = 0; v < vectors; v++) acc[a][t][v] = V_(fma)(one, slope[v], acc[a][t][v]);
+        }
+        x[a] += x_step;
+      }
+    }
+  }
+  TCT_UNROLL for (int a = 0; a < rows; a++)
+    TCT_UNROLL for (int t = 0; t < taps; t++)
+      TCT_UNROLL for (int v = 0; v < vectors; v++)
+        V_(store)(at->dw + a * at->dw_row + t * at->dw_tap + v * LANES, acc[a][t][v]);
+}
+
+#define FORWARD(n, vectors)                                                                                            \
+  static void NAME(forward_##n##_##vectors)(const tct_cpu_conv_tile *at) { NAME(forward)(at, n, vectors); }
+#define FILTER(rows, taps, vectors)                                                                                    \
+  static void NAME(filter_##rows##_##taps##_##vectors)(const tct_cpu_filter_tile *at) {                                \
+    NAME(filter)(at, rows, taps, vectors);                                                                             \
+  }

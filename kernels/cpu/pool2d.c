@@ -1,0 +1,150 @@
+/* Pooling of one image [H,W,C], vectorised over channels. Windows that tile the image (stride = window, no padding) take
+ * the branch-free path, where every input belongs to one window at most; others gather and scatter window by window. */
+#include "kernels/cpu/kernels.h"
+
+#define TCT_SCALAR float
+#include "kernels/common/scalar.h"
+
+/* The part of window (i, j) that lies inside the image. */
+typedef struct window {
+  int64_t top, bottom, left, right;
+} window;
+
+static window window_at(const tct_cpu_image *at, int64_t i, int64_t j) {
+  const int64_t top = i * at->stride[0] - at->pad[0], left = j * at->stride[1] - at->pad[1];
+  return (window){top < 0 ? 0 : top, top + at->r < at->h ? top + at->r : at->h, left < 0 ? 0 : left,
+                  left + at->s < at->w ? left + at->s : at->w};
+}
+
+static bool halves(const tct_cpu_image *at) {
+  return at->r == 2 && at->s == 2 && at->stride[0] == 2 && at->stride[1] == 2 && at->pad[0] == 0 && at->pad[1] == 0 &&
+         2 * at->p <= at->h && 2 * at->q <= at->w;
+}
+
+/* The four inputs of output (i, j) of a 2 × 2 pooling start here, `c` and `row` floats apart. */
+static int64_t corner(const tct_cpu_image *at, int64_t i, int64_t j) { return ((2 * i) * at->w + 2 * j) * at->c; }
+
+TCT_INLINE void max_of_four(const float *x, int64_t row, int64_t stride, float *y, const int64_t c) {
+  TCT_INDEPENDENT for (int64_t k = 0; k < c; k++) {
+    y[k] = MAXIMUM(MAXIMUM(x[k], x[stride + k]), MAXIMUM(x[row + k], x[row + stride + k]));
+  }
+}
+
+static void max_pool_halves(const tct_cpu_image *at, const float *x, float *y) {
+  const int64_t c = at->c, row = at->w * c;
+  for (int64_t i = 0; i < at->p; i++)
+    for (int64_t j = 0; j < at->q; j++, y += c) {
+      const float *from = x + corner(at, i, j);
+      int64_t k = 0;
+      for (; k + 8 <= c; k += 8) max_of_four(from + k, row, c, y + k, 8);
+      max_of_four(from + k, row, c, y + k, c - k);
+    }
+}
+
+void TCT_CPU(max_pool)(const tct_cpu_image *at, const float *x, float *y) {
+  if (halves(at)) {
+    max_pool_halves(at, x, y);
+    return;
+  }
+  const int64_t c = at->c;
+  for (int64_t i = 0; i < at->p; i++)
+    for (int64_t j = 0; j < at->q; j++, y += c) {
+      const window in = window_at(at, i, j);
+      for (int64_t k = 0; k < c; k++) y[k] = -INFINITY;
+      for (int64_t h = in.top; h < in.bottom; h++)
+        for (int64_t w = in.left; w < in.right; w++) {
+          const float *from = x + (h * at->w + w) * c;
+          TCT_INDEPENDENT for (int64_t k = 0; k < c; k++) y[k] = MAXIMUM(y[k], from[k]);
+        }
+    }
+}
+
+/* dy goes to the first of the four that equals y; where none does (a NaN), nowhere. */
+TCT_INLINE void give_to_first(const float *x, const float *y, const float *dy, int64_t row, int64_t stride, float *dx,
+                              const int64_t c) {
+  TCT_INDEPENDENT for (int64_t k = 0; k < c; k++) {
+    const float most = y[k];
+    float left = dy[k];
+    const float d0 = x[k] == most ? left : 0.0f;
+    left = x[k] == most ? 0.0f : left;
+    const float d1 = x[stride + k] == most ? left : 0.0f;
+    left = x[stride + k] == most ? 0.0f : left;
+    const float d2 = x[row + k] == most ? left : 0.0f;
+    left = x[row + k] == most ? 0.0f : left;
+    const float d3 = x[row + stride + k] == most ? left : 0.0f;
+    dx[k] = d0;
+    dx[stride + k] = d1;
+    dx[row + k] = d2;
+    dx[row + stride + k] = d3;
+  }
+}
+
+static void max_pool_grad_halves(const tct_cpu_image *at, const float *x, const float *y, const float *dy, float *dx) {
+  const int64_t c = at->c, row = at->w * c;
+  for (int64_t i = 0; i < at->p; i++) {
+    for (int64_t j = 0; j < at->q; j++, y += c, dy += c) {
+      const int64_t from = corner(at, i, j);
+      int64_t k = 0;
+      for (; k + 8 <= c; k += 8) give_to_first(x + from + k, y + k, dy + k, row, c, dx + from + k, 8);
+      give_to_first(x + from + k, y + k, dy + k, row, c, dx + from + k, c - k);
+    }
+    /* A column that no window reads. */
+    const size_t rest = (size_t)(at->w - 2 * at->q) * (size_t)c * sizeof *dx;
+    for (int64_t h = 2 * i; rest > 0 && h < 2 * i + 2; h++) memset(dx + (h * at->w + 2 * at->q) * c, 0, rest);
+  }
+  memset(dx + 2 * at->p * row, 0, (size_t)((at->h - 2 * at->p) * row) * sizeof *dx);
+}
+
+void TCT_CPU(max_pool_grad)(const tct_cpu_image *at, const float *x, const float *y, const float *dy, float *dx) {
+  if (halves(at)) {
+    max_pool_grad_halves(at, x, y, dy, dx);
+    return;
+  }
+  const int64_t c = at->c;
+  memset(dx, 0, (size_t)(at->h * at->w * c) * sizeof *dx);
+  for (int64_t i = 0; i < at->p; i++)
+    for (int64_t j = 0; j < at->q; j++, y += c, dy += c) {
+      const window in = window_at(at, i, j);
+      for (int64_t k = 0; k < c; k++) {
+        bool given = false;
+        for (int64_t h = in.top; h < in.bottom && !given; h++)
+          for (int64_t w = in.left; w < in.right && !given; w++) {
+            const int64_t e = (h * at->w + w) * c + k;
+            if (x[e] != y[k]) continue;
+            dx[e] += dy[k];
+            given = true;
+          }
+      }
+    }
+}
+
+void TCT_CPU(avg_pool)(const tct_cpu_image *at, const float *x, float *y) {
+  const int64_t c = at->c;
+  for (int64_t i = 0; i < at->p; i++)
+    for (int64_t j = 0; j < at->q; j++, y += c) {
+      const window in = window_at(at, i, j);
+      const float factor = 1.0f / (float)((in.bottom - in.top) * (in.right - in.left));
+      memset(y, 0, (size_t)c * sizeof *y);
+      for (int64_t h = in.top; h < in.bottom; h++)
+        for (int64_t w = in.left; w < in.right; w++) {
+          const float *from = x + (h * at->w + w) * c;
+          TCT_INDEPENDENT for (int64_t k = 0; k < c; k++) y[k] += from[k];
+        }
+      TCT_INDEPENDENT for (int64_t k = 0; k < c; k++) y[k] *= factor;
+    }
+}
+
+void TCT_CPU(avg_pool_grad)(const tct_cpu_image *at, const float *dy, float *dx) {
+  const int64_t c = at->c;
+  memset(dx, 0, (size_t)(at->h * at->w * c) * sizeof *dx);
+  for (int64_t i = 0; i < at->p; i++)
+    for (int64_t j = 0; j < at->q; j++, dy += c) {
+      const window in = window_at(at, i, j);
+      const float factor = 1.0f / (float)((in.bottom - in.top) * (in.right - in.left));
+      for (int64_t h = in.top; h < in.bottom; h++)
+        for (int64_t w = in.left; w < in.right; w++) {
+          float *to = dx + (h * at->w + w) * c;
+          TCT_INDEPENDENT for (int64_t k = 0; k < c; k++) to[k] += dy[k] * factor;
+        }
+    }
+}
