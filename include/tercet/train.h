@@ -18,8 +18,8 @@ typedef struct tct_optimizer {
   double rho;           /* rmsprop: 0.9 */
   bool centered;        /* rmsprop */
   double initial_accumulator_value; /* adagrad: 0.1 */
-  double weight_decay;  /* decoupled: w ← w − lr·weight_decay·w, kernels only; adamw: 0.004 */
-  double l1, l2;        /* added to the gradient only: g + l1·sign(w) + l2·w, kernels and biases alike */
+  double weight_decay;  /* decoupled: w ← w − lr·weight_decay·w, every weight, as in Keras; adamw: 0.004 */
+  double l1, l2;        /* added to the gradient only: g + l1·sign(w) + l2·w, every weight, as in PyTorch */
   double clipvalue;     /* each gradient element to ±clipvalue */
   double global_clipnorm; /* all gradients scaled so that their joint norm is at most this */
   uint64_t reserved[4];
@@ -57,7 +57,7 @@ typedef struct tct_training {
 } tct_training;
 
 /* Opens the device and fixes loss, optimizer and metrics; weights get their first values. May be called again (weights are
- * kept when the device is the same, else drawn anew). All text is copied. */
+ * kept when the device is the same, else drawn anew). Refused settings leave an earlier compilation in place. */
 TCT_API tct_status tct_model_compile(tct_model *model, const tct_training *training) TCT_CHECKED;
 
 /* ---- fit ---- */

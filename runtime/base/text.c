@@ -250,22 +250,28 @@ static char lower(char c) {
   return c >= 'A' && c <= 'Z' ? (char)(c - 'A' + 'a') : c;
 }
 
-/* Levenshtein's distance, upper and lower case alike. Both names are at most LONGEST_NAME long. */
+/* The optimal string alignment distance (Levenshtein's, with two neighbours swapped as one edit), upper and lower case
+ * alike. Both names are at most LONGEST_NAME long. */
 static size_t edit_distance(const char *a, size_t a_length, const char *b, size_t b_length) {
-  size_t row[LONGEST_NAME + 1];
-  for (size_t j = 0; j <= b_length; j++) row[j] = j;
+  size_t rows[3][LONGEST_NAME + 1];
+  size_t *before = rows[0], *last = rows[1], *row = rows[2];
+  for (size_t j = 0; j <= b_length; j++) last[j] = before[j] = j;
   for (size_t i = 1; i <= a_length; i++) {
-    size_t diagonal = row[0];
     row[0] = i;
     for (size_t j = 1; j <= b_length; j++) {
-      size_t best = diagonal + (lower(a[i - 1]) != lower(b[j - 1]));
-      if (row[j] + 1 < best) best = row[j] + 1;
+      size_t best = last[j - 1] + (lower(a[i - 1]) != lower(b[j - 1]));
+      if (last[j] + 1 < best) best = last[j] + 1;
       if (row[j - 1] + 1 < best) best = row[j - 1] + 1;
-      diagonal = row[j];
+      const bool swapped = i > 1 && j > 1 && lower(a[i - 1]) == lower(b[j - 2]) && lower(a[i - 2]) == lower(b[j - 1]);
+      if (swapped && before[j - 2] + 1 < best) best = before[j - 2] + 1;
       row[j] = best;
     }
+    size_t *const oldest = before;
+    before = last;
+    last = row;
+    row = oldest;
   }
-  return row[b_length];
+  return last[b_length];
 }
 
 const char *tct_nearest(const char *word, const char *const *candidates, size_t n_candidates) {

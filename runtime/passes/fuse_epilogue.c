@@ -28,7 +28,7 @@ static bool is_activation(tct_op op) {
   return table[op];
 }
 
-/* The operand of `add` that is a bias [n] for `node` and made before it, or -1. */
+/* The operand of `add` that is a bias [n] for `node` and there before it (a source always can be), or -1. */
 static int32_t bias_operand(const fuser *f, const tct_node *node, const tct_node *add) {
   const tct_graph *from = f->rewrite.from;
   if (add == NULL || add->op != TCT_OP_add) return -1;
@@ -36,7 +36,8 @@ static int32_t bias_operand(const fuser *f, const tct_node *node, const tct_node
   const tct_desc *result = &from->values[node->out].desc, *desc = &from->values[bias].desc;
   const bool fits = desc->shape.rank == 1 && result->shape.rank >= 1 && desc->dtype == result->dtype &&
                     desc->shape.dim[0] == result->shape.dim[result->shape.rank - 1];
-  return fits && bias < node->out && tct_rewrite_value(&f->rewrite, bias) >= 0 ? bias : -1;
+  const bool there = tct_rewrite_value(&f->rewrite, bias) >= 0 || tct_op_is_source(tct_maker(from, bias)->op);
+  return fits && there ? bias : -1;
 }
 
 static tct_op *activation_slot(tct_node *node, tct_unary_attrs **out_attrs) {
@@ -98,6 +99,11 @@ static tct_status fuse_tail(fuser *f, const tct_node *node) {
     }
   }
   int32_t in[3];
+  if (like.n_in == 3 && tct_rewrite_value(&f->rewrite, old_in[2]) < 0) {
+    const tct_node *source = tct_maker(f->rewrite.from, old_in[2]);
+    TCT_TRY(tct_rewrite_copy(&f->rewrite, source));
+    f->absorbed[source - f->rewrite.from->nodes] = true;
+  }
   for (int32_t i = 0; i < like.n_in; i++) in[i] = tct_rewrite_value(&f->rewrite, old_in[i]);
   TCT_TRY(tct_rewrite_replace(&f->rewrite, node, &like, in));
   tct_rewrite_map(&f->rewrite, tail->out, tct_rewrite_value(&f->rewrite, node->out));

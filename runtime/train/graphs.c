@@ -12,7 +12,7 @@ typedef struct step_graph {
   tct_graph *graph;
   int64_t batch;
   bool weighted;
-  tct_tensor logits, output, target, step, lr;
+  tct_tensor logits, output, target, weight, step, lr;
 } step_graph;
 
 static tct_shape batched(int64_t batch, const tct_shape *sample) {
@@ -39,7 +39,7 @@ static tct_status forward(step_graph *s, bool training) {
   return tct_graph_status(s->graph);
 }
 
-/* The input "y", shaped as the loss wants it. */
+/* The input "y", shaped as the loss wants it, and the weights. */
 static tct_status add_target(step_graph *s) {
   tct_shape shape = tct_tensor_shape(s->output);
   tct_dtype dtype = s->model->dtype;
@@ -53,6 +53,7 @@ static tct_status add_target(step_graph *s) {
     dtype = TCT_I32;
   }
   s->target = tct_input(s->graph, "y", dtype, shape);
+  if (s->weighted) s->weight = tct_input(s->graph, "weight", s->model->dtype, TCT_SHAPE(s->batch));
   return tct_graph_status(s->graph);
 }
 
@@ -65,7 +66,7 @@ static tct_tensor data_loss(step_graph *s) {
     int32_t axes[TCT_MAX_RANK], n = 0;
     for (int32_t i = 1; i < rank; i++) axes[n++] = i;
     if (n > 0) rows = tct_reduce_mean(rows, axes, n, false);
-    rows = tct_mul(rows, tct_input(s->graph, "weight", s->model->dtype, TCT_SHAPE(s->batch)));
+    rows = tct_mul(rows, s->weight);
   }
   return tct_reduce_mean(rows, NULL, 0, false);
 }

@@ -49,48 +49,41 @@ static tct_status make_variables(tct_model *model) {
   return tct_session_program(model, TCT_MODE_PREDICT, 1, false, &program);
 }
 
+/* Takes over device and weights of the old session when they fit; else opens and makes new ones. */
 static tct_status open_device(tct_session *s, const tct_training *t, tct_session *old) {
   const char *spec = t->device != NULL ? t->device : "cpu";
+  if (strlen(spec) >= sizeof s->device_spec) return tct_fail(TCT_INVALID, "device: the name is longer than 63 characters");
+  memcpy(s->device_spec, spec, strlen(spec) + 1);
+  s->n_threads = t->n_threads;
   if (old != NULL && strcmp(old->device_spec, spec) == 0 && old->n_threads == t->n_threads) {
-    s->device = old->device; /* with the weights */
+    drop_programs(old);
+    s->device = old->device;
     s->variables = old->variables;
     old->device = NULL;
     old->variables = NULL;
-  } else {
-    TCT_TRY(tct_device_open(spec, &(tct_device_options){.n_threads = t->n_threads}, &s->device));
-    TCT_TRY(tct_variables_create(s->device, t->seed, &s->variables));
+    return TCT_OK;
   }
-  snprintf(s->device_spec, sizeof s->device_spec, "%s", spec);
-  s->n_threads = t->n_threads;
-  return TCT_OK;
-}
-
-static tct_status start_session(tct_model *model, const tct_training *training) {
-  tct_session *session = tct_alloc_zero(1, sizeof *session);
-  if (session == NULL) return TCT_OUT_OF_MEMORY;
-  const tct_status resolved = resolve(session, training);
-  if (resolved != TCT_OK) {
-    tct_release(session);
-    return tct_context("compiling model '%s'", model->name);
-  }
-  tct_session *old = model->session;
-  if (old != NULL) drop_programs(old);
-  const tct_status opened = open_device(session, training, old);
-  if (opened != TCT_OK) {
-    tct_session_free(session);
-    return opened;
-  }
-  tct_session_free(old);
-  model->session = session;
-  return make_variables(model);
+  TCT_TRY(tct_device_open(spec, &(tct_device_options){.n_threads = t->n_threads}, &s->device));
+  return tct_variables_create(s->device, t->seed, &s->variables);
 }
 
 tct_status tct_model_compile(tct_model *model, const tct_training *training) {
   static const tct_training nothing = {0};
   TCT_TRY(tct_model_status(model));
-  const tct_status status = start_session(model, training != NULL ? training : &nothing);
-  if (status != TCT_OK && model->session != NULL && model->session->n_programs == 0) {
-    tct_session_free(model->session);
+  if (training == NULL) training = &nothing;
+  tct_session *session = tct_alloc_zero(1, sizeof *session);
+  if (session == NULL) return TCT_OUT_OF_MEMORY;
+  tct_status status = resolve(session, training);
+  if (status == TCT_OK) status = open_device(session, training, model->session);
+  if (status != TCT_OK) {
+    tct_session_free(session);
+    return tct_context("compiling model '%s'", model->name);
+  }
+  tct_session_free(model->session);
+  model->session = session;
+  status = make_variables(model);
+  if (status != TCT_OK) {
+    tct_session_free(session);
     model->session = NULL;
   }
   return status;
