@@ -64,6 +64,11 @@ TCT_API tct_status tct_job_dataset(tct_job *job, tct_job_part part, tct_dataset 
 /* The program's own data in place of what the job says; the job keeps a reference. It is used as it is. */
 TCT_API void tct_job_use(tct_job *job, tct_job_part part, tct_dataset *data);
 
+/* A file of inputs without targets, for predictions: IDX images (plain or .gz), .npy, .csv (features only; header and
+ * delimiter as in the job's CSV) or text, by its extension and the job's own format; made ready as the job's data is. The
+ * path is the process's own. Owned by the job, until the next call. */
+TCT_API tct_status tct_job_open_inputs(tct_job *job, const char *path, tct_dataset **out) TCT_CHECKED;
+
 /* Names of the classes, where the data or the model file has names; 0 and NULL otherwise. */
 TCT_API int32_t tct_job_n_classes(const tct_job *job);
 TCT_API const char *tct_job_class_name(const tct_job *job, int32_t class_id);

@@ -174,6 +174,7 @@ void tct_job_free(tct_job *job) {
   tct_model_free(job->model);
   for (int p = 0; p < TCT_JOB_N_PARTS; p++) tct_dataset_free(job->parts[p]);
   tct_dataset_free(job->source);
+  tct_dataset_free(job->opened);
   tct_text_free(&job->text);
   tct_arena_free(&job->arena);
   tct_release(job);

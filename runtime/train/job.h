@@ -58,6 +58,7 @@ struct tct_job {
 
   tct_dataset *source;                 /* the training files, whole; owned reference */
   tct_dataset *parts[TCT_JOB_N_PARTS]; /* owned references */
+  tct_dataset *opened;                 /* of tct_job_open_inputs; owned reference */
   tct_model *model;                    /* owned */
   const char *weights;                 /* the model file to load; NULL: none */
   tct_text text;                       /* of tct_job_text */

@@ -420,6 +420,51 @@ tct_status tct_job_dataset(tct_job *job, tct_job_part part, tct_dataset **out) {
   return TCT_OK;
 }
 
+/* ---- inputs alone ------------------------------------------------------------------------------------- */
+
+static bool ends_with(const char *text, const char *end) {
+  const size_t length = strlen(text), tail = strlen(end);
+  return length >= tail && strcmp(text + length - tail, end) == 0;
+}
+
+static tct_status open_inputs(tct_job *job, const char *path, tct_dataset **out) {
+  tct_spec_data spec = job->data[TCT_JOB_TRAIN];
+  if (ends_with(path, ".npy")) {
+    spec.type = "npy";
+    TCT_TRY(tct_dataset_npy(path, NULL, out));
+  } else if (ends_with(path, ".csv")) {
+    const tct_csv_options options = {.header = spec.header,
+                                     .delimiter = spec.delimiter ? spec.delimiter[0] : '\0',
+                                     .no_target = true,
+                                     .dtype = job->dtype};
+    spec.type = "csv";
+    TCT_TRY(tct_dataset_csv(path, &options, out));
+  } else if (strcmp(spec.type, "text") == 0) {
+    const tct_text_options options = {
+        .window = spec.window, .stride = spec.stride, .last_only = spec.last_only == TCT_ON};
+    TCT_TRY(tct_dataset_text(path, &options, out));
+  } else {
+    const tct_idx_options options = {.raw = spec.raw == TCT_ON};
+    spec.type = "idx";
+    TCT_TRY(tct_dataset_idx(path, NULL, &options, out));
+  }
+  TCT_TRY(convert_fields(job, &spec, out));
+  return job->standardize ? standardize(job, TCT_JOB_TEST, out) : TCT_OK;
+}
+
+tct_status tct_job_open_inputs(tct_job *job, const char *path, tct_dataset **out) {
+  *out = NULL;
+  tct_dataset_free(job->opened);
+  job->opened = NULL;
+  tct_dataset *data = NULL;
+  if (open_inputs(job, path, &data) != TCT_OK) {
+    tct_dataset_free(data);
+    return tct_context("inputs '%s'", path);
+  }
+  *out = job->opened = data;
+  return TCT_OK;
+}
+
 void tct_job_use(tct_job *job, tct_job_part part, tct_dataset *data) {
   if ((int)part < 0 || part >= TCT_JOB_N_PARTS) return;
   if (data) tct_dataset_retain(data);

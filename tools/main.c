@@ -1,0 +1,73 @@
+/* The `tercet` command: finds the subcommand and runs it. */
+#include "tool.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static const tool_command *const commands[] = {&tool_train,   &tool_evaluate, &tool_predict,
+                                               &tool_summary, &tool_devices,  &tool_data};
+enum { N_COMMANDS = sizeof commands / sizeof commands[0] };
+
+static void print_log(void *user, tct_log_level level, const char *text) {
+  static const char *const names[] = {"error: ", "warning: ", "", ""};
+  (void)user;
+  fprintf(stderr, "tercet: %s%s\n", names[level], text);
+}
+
+static void print_overview(FILE *to) {
+  fputs("tercet trains neural networks from job files.\n\n"
+        "  tercet COMMAND [arguments] [options]\n\n"
+        "Commands:\n", to);
+  for (size_t i = 0; i < N_COMMANDS; i++)
+    fprintf(to, "  %-9s %-10s %s\n", commands[i]->name, commands[i]->argument, commands[i]->summary);
+  fputs("\nBegin with:\n"
+        "  tercet train examples/glyphs.yaml        draws its own data, trains a CNN, saves it\n"
+        "  tercet COMMAND --help                    options, examples and exit codes\n"
+        "\ndocs/job-file.md describes job files. tercet --version prints the version.\n", to);
+}
+
+static const tool_command *find(const char *name) {
+  for (size_t i = 0; i < N_COMMANDS; i++)
+    if (strcmp(commands[i]->name, name) == 0) return commands[i];
+  return NULL;
+}
+
+static int unknown_command(const char *name) {
+  const char *names[N_COMMANDS];
+  for (size_t i = 0; i < N_COMMANDS; i++) names[i] = commands[i]->name;
+  const char *const nearest = tool_nearest(name, names, N_COMMANDS);
+  if (nearest) return tool_usage("unknown command '%s'; did you mean '%s'?", name, nearest);
+  return tool_usage("unknown command '%s'; 'tercet --help' lists them", name);
+}
+
+static int help(int argc, char **argv) {
+  const tool_command *const command = argc > 2 ? find(argv[2]) : NULL;
+  if (argc > 2 && !command) return unknown_command(argv[2]);
+  if (command)
+    tool_print_help(command, stdout);
+  else
+    print_overview(stdout);
+  return tool_finish();
+}
+
+int main(int argc, char **argv) {
+  const char *const name = argc > 1 ? argv[1] : NULL;
+  if (!name) {
+    print_overview(stderr);
+    return TOOL_USAGE;
+  }
+  if (strcmp(name, "--help") == 0 || strcmp(name, "-h") == 0 || strcmp(name, "help") == 0) return help(argc, argv);
+  if (strcmp(name, "--version") == 0) {
+    printf("tercet %s\n", tct_version());
+    return tool_finish();
+  }
+  const tool_command *const command = find(name);
+  if (!command) return unknown_command(name);
+  tool_options options = {.n_train = 60000, .n_test = 10000};
+  const int done = tool_parse(command, argc - 1, argv + 1, &options);
+  if (done >= 0) return done;
+  /* A dump that was asked for is wanted on the screen. */
+  const bool dumps = getenv("TERCET_DUMP") != NULL;
+  if (!options.quiet) tct_set_log(print_log, NULL, options.verbose || dumps ? TCT_LOG_DEBUG : TCT_LOG_WARNING);
+  return command->run(&options);
+}

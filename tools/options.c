@@ -1,0 +1,214 @@
+/* Options from one table: getopt_long's arrays, the help texts, and "did you mean" for what nobody knows. */
+#include "tool.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <getopt.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+
+typedef enum effect { SET, SET_TO, TEXT, NUMBER, FLAG, ADD_SET } effect;
+
+typedef struct option_row {
+  const char *name;
+  int letter;
+  const char *argument;
+  effect effect;
+  const char *target; /* SET, SET_TO: path or override */
+  size_t offset;      /* TEXT, NUMBER, FLAG: the member */
+  const char *commands, *help;
+} option_row;
+
+#define ROW_SET(path) .target = path
+#define ROW_SET_TO(path) .target = path
+#define ROW_ADD_SET(unused) .target = unused
+#define ROW_TEXT(member) .offset = offsetof(tool_options, member)
+#define ROW_NUMBER(member) .offset = offsetof(tool_options, member)
+#define ROW_FLAG(member) .offset = offsetof(tool_options, member)
+static const option_row rows[] = {
+#define OPTION(long_name, short_letter, argument_name, does, goes, who, text)                                          \
+  {.name = long_name, .letter = short_letter, .argument = argument_name, .effect = does, ROW_##does(goes),             \
+   .commands = who, .help = text},
+#include "options.def"
+#undef OPTION
+};
+enum { N_ROWS = sizeof rows / sizeof rows[0], FIRST_ID = 1000 };
+
+static bool belongs(const option_row *row, const tool_command *command) {
+  return strchr(row->commands, command->letter) != NULL;
+}
+
+int tool_usage(const char *format, ...) {
+  va_list args;
+  va_start(args, format);
+  fputs("tercet: ", stderr);
+  vfprintf(stderr, format, args);
+  fputc('\n', stderr);
+  va_end(args);
+  return TOOL_USAGE;
+}
+
+/* ---- did you mean ------------------------------------------------------------------------------------- */
+
+enum { LONGEST_WORD = 48 };
+
+static size_t distance(const char *a, const char *b) {
+  size_t row[LONGEST_WORD + 1];
+  const size_t n = strlen(b);
+  for (size_t j = 0; j <= n; j++) row[j] = j;
+  for (size_t i = 0; a[i]; i++) {
+    size_t diagonal = row[0];
+    row[0] = i + 1;
+    for (size_t j = 0; j < n; j++) {
+      const size_t change = diagonal + (tolower((unsigned char)a[i]) != tolower((unsigned char)b[j]));
+      diagonal = row[j + 1];
+      const size_t grow = (row[j] < row[j + 1] ? row[j] : row[j + 1]) + 1;
+      row[j + 1] = change < grow ? change : grow;
+    }
+  }
+  return row[n];
+}
+
+const char *tool_nearest(const char *word, const char *const *candidates, size_t n) {
+  const char *best = NULL;
+  size_t least = strlen(word) / 3 + 1;
+  if (strlen(word) > LONGEST_WORD) return NULL;
+  for (size_t i = 0; i < n; i++) {
+    const size_t d = strlen(candidates[i]) > LONGEST_WORD ? LONGEST_WORD : distance(word, candidates[i]);
+    if (d > least || (best && d == least)) continue;
+    least = d;
+    best = candidates[i];
+  }
+  return best;
+}
+
+static int unknown_option(const tool_command *command, const char *given) {
+  char word[LONGEST_WORD + 1];
+  const char *known[N_ROWS];
+  size_t n = 0;
+  snprintf(word, sizeof word, "%.*s", (int)strcspn(given, "="), given);
+  for (size_t i = 0; i < N_ROWS; i++)
+    if (belongs(&rows[i], command)) known[n++] = rows[i].name;
+  const char *const nearest = strncmp(word, "--", 2) == 0 ? tool_nearest(word + 2, known, n) : NULL;
+  if (nearest) return tool_usage("%s: unknown option '%s'; did you mean '--%s'?", command->name, word, nearest);
+  return tool_usage("%s: unknown option '%s'; 'tercet %s --help' lists them", command->name, word, command->name);
+}
+
+/* ---- applying ----------------------------------------------------------------------------------------- */
+
+static bool add_set(tool_options *out, const char *path, const char *value) {
+  if (out->n_set == TOOL_MOST_SETS) {
+    (void)tool_usage("more than %d overrides", TOOL_MOST_SETS);
+    return false;
+  }
+  const size_t bytes = strlen(path) + strlen(value) + 2;
+  char *const text = malloc(bytes); /* lives as long as the process */
+  if (!text) {
+    (void)tool_usage("out of memory");
+    return false;
+  }
+  snprintf(text, bytes, "%s%s%s", path, *path && *value ? "=" : "", value);
+  out->set[out->n_set++] = text;
+  return true;
+}
+
+static bool read_number(const option_row *row, const char *text, int64_t *out) {
+  char *end = NULL;
+  errno = 0;
+  const long long value = strtoll(text, &end, 10);
+  if (errno || end == text || *end || value < 0) {
+    (void)tool_usage("--%s is '%s', needs a whole number, 0 or more", row->name, text);
+    return false;
+  }
+  *out = value;
+  return true;
+}
+
+static bool apply(const option_row *row, const char *argument, tool_options *out) {
+  char *const member = (char *)out + row->offset;
+  switch (row->effect) {
+  case SET: return add_set(out, row->target, argument);
+  case SET_TO: return add_set(out, row->target, "");
+  case ADD_SET: return add_set(out, "", argument);
+  case NUMBER: return read_number(row, argument, (int64_t *)(void *)member);
+  case TEXT: *(const char **)(void *)member = argument; return true;
+  case FLAG: *(bool *)(void *)member = true; return true;
+  }
+  return false;
+}
+
+/* ---- parsing ------------------------------------------------------------------------------------------ */
+
+typedef struct tables {
+  struct option longs[N_ROWS + 1];
+  char shorts[2 * N_ROWS + 2];
+} tables;
+
+static void make_tables(const tool_command *command, tables *out) {
+  size_t n = 0, at = 0;
+  out->shorts[at++] = ':'; /* a missing argument is told from an unknown option */
+  for (size_t i = 0; i < N_ROWS; i++) {
+    if (!belongs(&rows[i], command)) continue;
+    const bool takes = *rows[i].argument != '\0';
+    out->longs[n++] = (struct option){.name = rows[i].name,
+                                      .has_arg = takes ? required_argument : no_argument,
+                                      .val = FIRST_ID + (int)i};
+    if (!rows[i].letter) continue;
+    out->shorts[at++] = (char)rows[i].letter;
+    if (takes) out->shorts[at++] = ':';
+  }
+  out->longs[n] = (struct option){0};
+  out->shorts[at] = '\0';
+}
+
+static const option_row *row_of(const tool_command *command, int id) {
+  if (id >= FIRST_ID) return &rows[id - FIRST_ID];
+  for (size_t i = 0; i < N_ROWS; i++)
+    if (rows[i].letter == id && belongs(&rows[i], command)) return &rows[i];
+  return NULL;
+}
+
+int tool_parse(const tool_command *command, int argc, char **argv, tool_options *out) {
+  tables t;
+  make_tables(command, &t);
+  opterr = 0;
+  optind = 1;
+  for (;;) {
+    const int at = optind;
+    const int id = getopt_long(argc, argv, t.shorts, t.longs, NULL);
+    if (id == -1) break;
+    if (id == ':') return tool_usage("%s: '%s' needs an argument", command->name, argv[at]);
+    /* getopt moves positionals behind, so the word is the one before optind unless a cluster of letters is open. */
+    if (id == '?') return unknown_option(command, argv[optind > at ? optind - 1 : at]);
+    const option_row *const row = row_of(command, id);
+    if (!row || !apply(row, optarg, out)) return TOOL_USAGE;
+  }
+  if (out->help) {
+    tool_print_help(command, stdout);
+    return tool_finish();
+  }
+  const bool wants = *command->argument != '\0';
+  if (wants && optind == argc)
+    return tool_usage("%s: which %s? 'tercet %s --help' has an example", command->name, command->argument,
+                      command->name);
+  if (wants) out->positional = argv[optind++];
+  if (optind < argc) return tool_usage("%s: '%s' is one argument too many", command->name, argv[optind]);
+  return -1;
+}
+
+void tool_print_help(const tool_command *command, FILE *to) {
+  fprintf(to, "tercet %s%s%s [options]\n\n%s\n\n%s\nOptions:\n", command->name, *command->argument ? " " : "",
+          command->argument, command->summary, command->about);
+  for (size_t i = 0; i < N_ROWS; i++) {
+    if (!belongs(&rows[i], command)) continue;
+    char left[48];
+    snprintf(left, sizeof left, "%s%c%s --%s%s%s", rows[i].letter ? "-" : " ", rows[i].letter ? rows[i].letter : ' ',
+             rows[i].letter ? "," : " ", rows[i].name, *rows[i].argument ? " " : "", rows[i].argument);
+    fprintf(to, "  %-28s %s\n", left, rows[i].help);
+  }
+  fputs("\nExit codes: 0 done; 1-127 trying again changes nothing (2 usage, 3 invalid job, 4 not found, 5 bad data,\n"
+        "6 unsupported by the device, 7 device unavailable, 8 NaN or Inf, 1 internal); 128 and more may pass when\n"
+        "tried again (130 interrupted, 143 terminated, 160 input/output, 161 out of memory).\n", to);
+}

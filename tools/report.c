@@ -1,0 +1,127 @@
+/* Errors, exit codes, results in text and JSON, and opening the job that every subcommand begins with. */
+#include "tool.h"
+
+#include <math.h>
+#include <string.h>
+
+static const struct {
+  tct_status status;
+  tool_exit code;
+} exits[] = {
+    {TCT_OK, TOOL_OK},
+    {TCT_INVALID, TOOL_INVALID},
+    {TCT_NOT_FOUND, TOOL_NOT_FOUND},
+    {TCT_BAD_DATA, TOOL_BAD_DATA},
+    {TCT_UNSUPPORTED, TOOL_UNSUPPORTED},
+    {TCT_UNAVAILABLE, TOOL_UNAVAILABLE},
+    {TCT_NUMERIC, TOOL_NUMERIC},
+    {TCT_CANCELLED, TOOL_INTERRUPTED},
+    {TCT_IO, TOOL_IO},
+    {TCT_OUT_OF_MEMORY, TOOL_OUT_OF_MEMORY},
+};
+
+int tool_exit_code(tct_status status) {
+  for (size_t i = 0; i < sizeof exits / sizeof exits[0]; i++)
+    if (exits[i].status == status) return (int)exits[i].code;
+  return TOOL_INTERNAL;
+}
+
+int tool_fail(void) {
+  fprintf(stderr, "tercet: %s\n", tct_error_message());
+  return tool_exit_code(tct_error_status());
+}
+
+int tool_finish(void) {
+  if (fflush(stdout) == 0 && !ferror(stdout)) return TOOL_OK;
+  fputs("tercet: cannot write to standard output\n", stderr);
+  return TOOL_IO;
+}
+
+/* ---- the job ------------------------------------------------------------------------------------------ */
+
+static bool is_model_file(const char *path) {
+  const char *const dot = strrchr(path, '.');
+  return dot && strcmp(dot, ".safetensors") == 0;
+}
+
+tct_status tool_open_job(const tool_options *options, tct_job **out) {
+  const tct_job_options job_options = {
+      .directory = options->job_dir, .set = options->set, .n_set = options->n_set};
+  tct_status status = is_model_file(options->positional)
+                          ? tct_job_from_model(options->positional, &job_options, out)
+                          : tct_job_load(options->positional, &job_options, out);
+  if (status != TCT_OK || !options->init) return status;
+  tct_model *model = NULL;
+  status = tct_job_model(*out, &model);
+  if (status == TCT_OK) status = tct_model_load(model, options->init);
+  if (status != TCT_OK) {
+    tct_job_free(*out);
+    *out = NULL;
+  }
+  return status;
+}
+
+static const char *const part_names[TCT_JOB_N_PARTS] = {"train", "validation", "test"};
+
+const char *tool_part_name(tct_job_part part) { return part_names[part]; }
+
+bool tool_part(const tool_options *options, const tct_job *job, tct_job_part *out) {
+  tct_job_info info;
+  tct_job_describe(job, &info);
+  *out = info.has_test ? TCT_JOB_TEST : TCT_JOB_TRAIN;
+  if (!options->part) return true;
+  for (int p = 0; p < TCT_JOB_N_PARTS; p++)
+    if (strcmp(options->part, part_names[p]) == 0) {
+      *out = (tct_job_part)p;
+      return true;
+    }
+  const char *const nearest = tool_nearest(options->part, part_names, TCT_JOB_N_PARTS);
+  (void)tool_usage("--part is '%s', needs train, validation or test%s%s%s", options->part,
+                   nearest ? "; did you mean '" : "", nearest ? nearest : "", nearest ? "'?" : "");
+  return false;
+}
+
+/* ---- results ------------------------------------------------------------------------------------------ */
+
+json_t *tool_number(double value) { return isfinite(value) ? json_real(value) : json_null(); }
+
+void tool_print_json(json_t *object) {
+  json_dumpf(object, stdout, JSON_COMPACT | JSON_REAL_PRECISION(17));
+  fputc('\n', stdout);
+  json_decref(object);
+}
+
+json_t *tool_evaluation_json(const tct_evaluation *e) {
+  json_t *const object = json_object();
+  json_object_set_new(object, "samples", json_integer(e->n_samples));
+  for (int32_t i = 0; i < e->n_values; i++) json_object_set_new(object, e->names[i], tool_number(e->values[i]));
+  if (e->n_classes == 0) return object;
+  json_t *const matrix = json_array();
+  for (int32_t t = 0; t < e->n_classes; t++) {
+    json_t *const row = json_array();
+    for (int32_t p = 0; p < e->n_classes; p++) json_array_append_new(row, json_integer(e->confusion[t * e->n_classes + p]));
+    json_array_append_new(matrix, row);
+  }
+  json_object_set_new(object, "confusion_matrix", matrix);
+  return object;
+}
+
+static void print_confusion(const tct_job *job, const tct_evaluation *e) {
+  printf("confusion matrix (rows: true class, columns: predicted)\n");
+  for (int32_t t = 0; t < e->n_classes; t++) {
+    const char *const name = tct_job_class_name(job, t);
+    if (name)
+      printf("%16.16s", name);
+    else
+      printf("%16d", (int)t);
+    for (int32_t p = 0; p < e->n_classes; p++) printf(" %6lld", (long long)e->confusion[t * e->n_classes + p]);
+    printf("\n");
+  }
+}
+
+void tool_print_evaluation(const char *what, const tct_job *job, const tct_evaluation *e) {
+  printf("%s:", what);
+  for (int32_t i = 0; i < e->n_values; i++) printf("  %s %.6g", e->names[i], e->values[i]);
+  printf("  (%lld samples)\n", (long long)e->n_samples);
+  if (e->n_classes > 0) print_confusion(job, e);
+}

@@ -1,0 +1,89 @@
+/* What the subcommands share: options, exit codes, messages, JSON, progress. Results go to stdout, all else to stderr. */
+#ifndef TERCET_TOOL_H
+#define TERCET_TOOL_H
+
+#include <jansson.h>
+#include <stdio.h>
+#include <tercet/tercet.h>
+
+#define TOOL_MOST_SETS 128
+
+/* 1–127: trying again changes nothing; from 128 on: it may. 130 and 143 are the shell's codes for SIGINT and SIGTERM. */
+typedef enum tool_exit {
+  TOOL_OK = 0,
+  TOOL_INTERNAL = 1,
+  TOOL_USAGE = 2,
+  TOOL_INVALID = 3,
+  TOOL_NOT_FOUND = 4,
+  TOOL_BAD_DATA = 5,
+  TOOL_UNSUPPORTED = 6,
+  TOOL_UNAVAILABLE = 7,
+  TOOL_NUMERIC = 8,
+  TOOL_INTERRUPTED = 130,
+  TOOL_TERMINATED = 143,
+  TOOL_IO = 160,
+  TOOL_OUT_OF_MEMORY = 161
+} tool_exit;
+
+typedef struct tool_options {
+  const char *positional; /* the job, the model file, "glyphs"; NULL: none */
+  const char *set[TOOL_MOST_SETS];
+  int32_t n_set;
+  const char *init, *save, *log_steps, *part, *input, *output, *format, *job_dir;
+  int64_t n_train, n_test, seed;
+  bool json, quiet, verbose, help;
+} tool_options;
+
+typedef struct tool_command {
+  const char *name;
+  char letter;          /* in options.def */
+  const char *argument; /* the positional's name; "" for none */
+  const char *summary;  /* one line */
+  const char *about;    /* paragraphs of --help, with an example */
+  int (*run)(const tool_options *options);
+} tool_command;
+
+/* One per file. */
+extern const tool_command tool_train, tool_evaluate, tool_predict, tool_summary, tool_devices, tool_data;
+
+/* ---- options.c ---- */
+
+/* Reads argv[1…]; argv[0] is the subcommand. Returns -1 to go on, else the exit code (help was printed, or a usage error).
+ * Texts that it makes live until the process ends. */
+int tool_parse(const tool_command *command, int argc, char **argv, tool_options *out);
+void tool_print_help(const tool_command *command, FILE *to);
+/* The nearest of `candidates` to a mistyped word; NULL: none is near. */
+const char *tool_nearest(const char *word, const char *const *candidates, size_t n);
+int tool_usage(const char *format, ...) TCT_PRINTF(1, 2); /* prints; returns TOOL_USAGE */
+
+/* ---- report.c ---- */
+
+int tool_exit_code(tct_status status);
+/* Prints the error record; returns its exit code. */
+int tool_fail(void);
+/* The job of a job file or a model file (".safetensors"), with the options' overrides and --init applied. */
+tct_status tool_open_job(const tool_options *options, tct_job **out);
+/* --part, or test where the job has it, else train. false after printing a usage error. */
+bool tool_part(const tool_options *options, const tct_job *job, tct_job_part *out);
+const char *tool_part_name(tct_job_part part);
+void tool_print_json(json_t *object); /* one line; takes the reference */
+json_t *tool_number(double value);    /* null when not finite */
+json_t *tool_evaluation_json(const tct_evaluation *evaluation);
+/* "loss 0.3121  accuracy 0.9213", and the confusion matrix. */
+void tool_print_evaluation(const char *what, const tct_job *job, const tct_evaluation *evaluation);
+/* Flushes stdout: a full disk or a closed pipe is an error, not a success. */
+int tool_finish(void);
+
+/* ---- progress.c ---- */
+
+typedef struct tool_progress {
+  bool quiet, live; /* live: one line, rewritten; else a line per epoch and every ten seconds */
+  bool colour;
+  double last_line_seconds;
+  int64_t last_epoch;
+} tool_progress;
+void tool_progress_begin(tool_progress *progress, bool quiet);
+void tool_progress_show(tool_progress *progress, const tct_progress *p);
+void tool_progress_end(tool_progress *progress); /* leaves the line */
+
+#endif
