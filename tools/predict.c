@@ -201,9 +201,9 @@ static int run_predict(const tool_options *options) {
 const tool_command tool_predict = {
     .name = "predict",
     .letter = 'p',
-    .argument = "MODEL.safetensors",
+    .argument = "MODEL",
     .summary = "write a trained model's outputs for every sample",
-    .about = "Writes one row per sample, in the order of the data: for classes the best one and every score, else the\n"
+    .about = "MODEL is a model file (.safetensors). Writes one row per sample, in the order of the data: for classes the best one and every score, else the\n"
              "outputs. The data are the job's test data (--part names another part), or --input FILE. .npy has the\n"
              "outputs alone, [samples, ...], in the model's dtype.\n\n"
              "Examples:\n"

@@ -21,8 +21,8 @@ TCT_BEGIN_DECLS
 typedef struct tct_job tct_job;
 
 typedef struct tct_job_options {
-  /* What relative paths of the job start from. NULL: the job file's own folder; for a text or a model file, the current
-   * folder. */
+  /* What relative paths of the data start from. NULL: the job file's own folder; for a text or a model file, the current
+   * folder. (`save` always starts from the current folder: results do not land among the sources.) */
   const char *directory;
   /* Overrides "model.width=64", applied in order; the value is YAML, `null` removes. A list item is named by its number
    * or its name: "model.layers[2].units=5", "model.layers.fc1.units=5". */

@@ -194,7 +194,7 @@ void tct_job_describe(const tct_job *job, tct_job_info *out) {
                         .classifies = strstr(job->loss_type->name, "categorical") != NULL};
   /* A path that cannot be expanded is reported by tct_job_save. */
   tct_job *const self = (tct_job *)(uintptr_t)job;
-  if (job->spec.save && tct_job_path(self, tct_yaml_get(job->root, "save"), job->spec.save, &out->save) != TCT_OK)
+  if (job->spec.save && tct_job_path(self, tct_yaml_get(job->root, "save"), "", job->spec.save, &out->save) != TCT_OK)
     out->save = job->spec.save;
 }
 
@@ -397,7 +397,7 @@ tct_status tct_job_save(tct_job *job, const char *path) {
   TCT_TRY(tct_job_model(job, &model));
   if (!path && !job->spec.save)
     return tct_fail(TCT_INVALID, "%s: nowhere to save the model: give 'save: FILE.safetensors', or a path", job->origin);
-  if (!path) TCT_TRY(tct_job_path(job, tct_yaml_get(job->root, "save"), job->spec.save, &path));
+  if (!path) TCT_TRY(tct_job_path(job, tct_yaml_get(job->root, "save"), "", job->spec.save, &path));
   TCT_TRY(tct_job_text(job, &text));
   return tct_model_save(model, path, text);
 }

@@ -68,9 +68,10 @@ struct tct_job {
 tct_status tct_job_read_model(tct_job *job, tct_problems *problems) TCT_CHECKED;
 tct_status tct_job_build_model(tct_job *job, tct_model **out) TCT_CHECKED;
 
-/* job_data.c: checks `data`. A path of the job: ${VAR} expanded, relative ones from the job's folder. */
+/* job_data.c: checks `data`. A path of the job: ${VAR} expanded, relative ones from `directory` ("": the process's). */
 tct_status tct_job_read_data(tct_job *job, tct_problems *problems) TCT_CHECKED;
-tct_status tct_job_path(tct_job *job, const tct_yaml *node, const char *text, const char **out) TCT_CHECKED;
+tct_status tct_job_path(tct_job *job, const tct_yaml *node, const char *directory, const char *text,
+                        const char **out) TCT_CHECKED;
 
 /* Adds "job.yaml:12:5: data.test" to the error record. */
 tct_status tct_job_context(const tct_job *job, const tct_yaml *node);

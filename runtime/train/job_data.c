@@ -145,14 +145,15 @@ static tct_status expand(tct_job *job, const tct_yaml *node, const char *text, t
   return TCT_OK;
 }
 
-tct_status tct_job_path(tct_job *job, const tct_yaml *node, const char *text, const char **out) {
+tct_status tct_job_path(tct_job *job, const tct_yaml *node, const char *directory, const char *text,
+                        const char **out) {
   *out = NULL;
   if (!text) return TCT_OK;
   tct_text path = {0};
   tct_status status = expand(job, node, text, &path);
-  if (status == TCT_OK && path.data && path.data[0] != '/' && job->directory[0]) {
+  if (status == TCT_OK && path.data && path.data[0] != '/' && directory[0]) {
     tct_text joined = {0};
-    tct_text_printf(&joined, "%s/%s", job->directory, path.data);
+    tct_text_printf(&joined, "%s/%s", directory, path.data);
     tct_text_free(&path);
     path = joined;
   }
@@ -164,7 +165,7 @@ tct_status tct_job_path(tct_job *job, const tct_yaml *node, const char *text, co
 
 static tct_status part_path(tct_job *job, tct_job_part part, const char *key, const char *text, const char **out) {
   const tct_yaml *const node = key_of(job, part, key);
-  return tct_job_path(job, node ? node : job->spec.data, text, out);
+  return tct_job_path(job, node ? node : job->spec.data, job->directory, text, out);
 }
 
 /* ---- opening ------------------------------------------------------------------------------------------ */

@@ -208,8 +208,12 @@ tct_status tct_yaml_parse(tct_arena *arena, const char *text, size_t length, con
   }
   yaml_parser_delete(&parser);
   TCT_TRY(status);
-  if (!b.root) b.root = tct_yaml_new(arena, TCT_YAML_MAP, NULL);
-  if (!b.root) return TCT_OUT_OF_MEMORY;
+  if (!b.root) {
+    b.root = tct_yaml_new(arena, TCT_YAML_MAP, NULL);
+    if (!b.root) return TCT_OUT_OF_MEMORY;
+    b.root->source = source;
+    b.root->line = b.root->column = 1;
+  }
   *out = b.root;
   return TCT_OK;
 }

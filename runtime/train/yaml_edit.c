@@ -102,16 +102,19 @@ static tct_status step_down(const override *o, tct_yaml *node, const char *step,
   return tct_yaml_add(o->arena, node, step, *out);
 }
 
-/* Cuts the next step off "a.b[2].c": letters up to '.', '[' or the end; brackets are steps too. */
+/* "a.b[2].c" → "a.b.2.c", in place. */
+static void drop_brackets(char *path) {
+  char *to = path;
+  for (const char *from = path; *from; from++)
+    if (*from != ']') *to++ = *from == '[' ? '.' : *from;
+  *to = '\0';
+}
+
+/* Cuts the first step off "a.b.2.c". */
 static char *next_step(char **path) {
-  char *begin = *path;
-  if (*begin == '[') begin++;
-  char *end = begin + strcspn(begin, ".[]");
-  char *after = end;
-  if (*after == ']') after++;
-  if (*after == '.') after++;
-  *end = '\0';
-  *path = after;
+  char *const begin = *path;
+  *path += strcspn(begin, ".");
+  if (**path == '.') *(*path)++ = '\0';
   return begin;
 }
 
@@ -139,6 +142,7 @@ tct_status tct_yaml_override(tct_arena *arena, tct_yaml *root, const char *assig
   if (!path_is_well_formed(path))
     return tct_fail(TCT_INVALID, "--set '%s': '%s' is not a path; needs names joined by dots, such as "
                     "model.layers[2].units", assignment, path);
+  drop_brackets(path);
   char *const origin = tct_arena_printf(arena, "--set '%s'", assignment);
   if (!origin) return TCT_OUT_OF_MEMORY;
   tct_yaml *value = NULL, *at = root;
