@@ -50,9 +50,13 @@ static tct_status fold(tct_rewrite *rewrite, tct_device *reference, const tct_no
   if (view == NULL || data == NULL) return TCT_OUT_OF_MEMORY;
   if (tct_op_is_view(node->op)) {
     data = in[0];
-  } else if (evaluate(reference, view, in, data) != TCT_OK) {
-    tct_error_clear(); /* left to the device, which will say what is wrong */
-    return TCT_OK;
+  } else {
+    const tct_status status = evaluate(reference, view, in, data);
+    if (status == TCT_OUT_OF_MEMORY) return status;
+    if (status != TCT_OK) {
+      tct_error_clear(); /* left to the device, which will say what is wrong */
+      return TCT_OK;
+    }
   }
   tct_constant_attrs constant = {data};
   mapped.op = TCT_OP_constant;

@@ -27,7 +27,10 @@ static tct_status place_all(tct_rewrite *rewrite, const tct_pass_context *contex
       tct_arena scratch = {0};
       char why[512];
       const tct_node_view *view = tct_node_view_of(from, &node, &scratch);
-      if (view == NULL) return TCT_OUT_OF_MEMORY;
+      if (view == NULL) {
+        tct_arena_free(&scratch);
+        return TCT_OUT_OF_MEMORY;
+      }
       if (tct_find_kernel(context->device, view, why, sizeof why) == NULL) {
         node.on_host = context->fallback_host;
         if (node.on_host) {

@@ -84,9 +84,22 @@ static int32_t same_value(simplifier *s, const tct_node *node, const int32_t *in
   }
 }
 
+/* Elementwise ops that broadcast their operands; the gradients of unary rows do not. */
+static bool broadcasts(tct_op op) {
+  static const bool table[TCT_N_OPS] = {
+#define BINARY(name, dtypes, text, forward, flops) [TCT_OP_##name] = true,
+#define COMPARE(name, text, condition) [TCT_OP_##name] = true,
+#define LOGICAL(name, text, condition) [TCT_OP_##name] = true,
+#include <tercet/elementwise.def>
+      [TCT_OP_select] = true,
+      [TCT_OP_chain] = true,
+  };
+  return table[op];
+}
+
 /* A broadcast operand of an elementwise node is read unbroadcast when another operand still gives the full shape. */
 static void drop_broadcasts(simplifier *s, const tct_node *node, int32_t *in) {
-  if (!tct_op_is_chain(node->op) || node->n_in < 2) return;
+  if (!broadcasts(node->op)) return;
   const tct_shape *out = &s->rewrite.from->values[node->out].desc.shape;
   for (int32_t i = 0; i < node->n_in; i++) {
     const tct_node *maker = new_maker(s, in[i]);

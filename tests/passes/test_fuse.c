@@ -1,0 +1,157 @@
+/* Fusion: which ops join a chain or a product's epilogue, which must not, and that the values are the same. */
+#include "graphs.h"
+#include "test.h"
+
+/* ---- chains ---- */
+
+TEST(fuse_chain, a_tree_becomes_one_node) {
+  tct_device *ref = device_make("ref");
+  tct_graph *graph = graph_make();
+  const tct_tensor x = INPUT(graph, "x", 3, 5), row = INPUT(graph, "row", 5), column = INPUT(graph, "column", 3, 1);
+  const tct_tensor left = tct_tanh(tct_add(x, row)), right = tct_leaky_relu(tct_mul(x, column), 0.25);
+  tct_output(graph, "y", tct_clip(tct_sub(left, right), -0.4, 0.6));
+  tct_graph *out = passed(graph, ref, tct_pass_fuse_chain);
+  CHECK(count_op(out, TCT_OP_chain) == 1 && out->n_nodes == 4, "%d nodes", (int)out->n_nodes);
+  const tct_chain_attrs *attrs = node_of(out, TCT_OP_chain)->attrs;
+  CHECK(attrs->n_steps == 6);
+  check_same_output(graph, out, ref, "y");
+  tct_graph_free(out);
+  tct_graph_free(graph);
+  tct_device_close(ref);
+}
+
+TEST(fuse_chain, what_others_read_is_kept) {
+  tct_device *ref = device_make("ref");
+  tct_graph *graph = graph_make();
+  const tct_tensor x = INPUT(graph, "x", 7), shared = tct_exp(tct_neg(x));
+  tct_output(graph, "y", tct_sin(tct_square(shared)));
+  tct_output(graph, "z", tct_cos(tct_square(tct_neg(shared))));
+  tct_output(graph, "shared", shared);
+  tct_graph *out = passed(graph, ref, tct_pass_fuse_chain);
+  CHECK(count_op(out, TCT_OP_chain) == 3, "%d chains", (int)count_op(out, TCT_OP_chain));
+  for (int32_t i = 0; i < graph->n_outputs; i++) check_same_output(graph, out, ref, graph->outputs[i].name);
+  tct_graph_free(out);
+  tct_graph_free(graph);
+  tct_device_close(ref);
+}
+
+TEST(fuse_chain, long_and_wide_chains_are_cut) {
+  tct_device *ref = device_make("ref");
+  tct_graph *graph = graph_make();
+  tct_tensor x = INPUT(graph, "x", 5), wide = tct_sin(x);
+  for (int i = 0; i < 40; i++) x = i % 2 == 0 ? tct_sin(x) : tct_scale(x, 1.5, 0.1);
+  for (int i = 0; i < 20; i++) {
+    char name[16];
+    snprintf(name, sizeof name, "w%d", i);
+    wide = tct_add(wide, INPUT(graph, name, 5));
+  }
+  tct_output(graph, "long", x);
+  tct_output(graph, "wide", wide);
+  tct_graph *out = passed(graph, ref, tct_pass_fuse_chain);
+  int32_t n_steps = 0;
+  for (int32_t n = 0; n < out->n_nodes; n++) {
+    const tct_node *node = &out->nodes[n];
+    n_steps += node->op == TCT_OP_chain     ? ((const tct_chain_attrs *)node->attrs)->n_steps
+               : tct_op_is_source(node->op) ? 0
+                                            : 1;
+    CHECK(node->op != TCT_OP_chain || node->n_in <= TCT_CHAIN_INPUTS);
+  }
+  CHECK(n_steps == 61, "%d steps of 61", (int)n_steps);
+  check_same_output(graph, out, ref, "long");
+  check_same_output(graph, out, ref, "wide");
+  tct_graph_free(out);
+  tct_graph_free(graph);
+  tct_device_close(ref);
+}
+
+TEST(fuse_chain, conditions_inside_join_those_outside_do_not) {
+  tct_device *ref = device_make("ref");
+  tct_graph *graph = graph_make();
+  const tct_tensor x = INPUT(graph, "x", 9), y = INPUT(graph, "y", 9);
+  const tct_tensor given = tct_input(graph, "labels", TCT_I32, TCT_SHAPE(9));
+  tct_output(graph, "inside", tct_select(tct_less(x, y), tct_neg(x), tct_square(y)));
+  tct_output(graph, "outside", tct_neg(tct_select(tct_cast(given, TCT_BOOL), tct_exp(x), tct_sin(y))));
+  tct_graph *out = passed(graph, ref, tct_pass_fuse_chain);
+  CHECK(count_op(out, TCT_OP_less) == 0 && count_op(out, TCT_OP_select) == 1);
+  check_same_output(graph, out, ref, "inside");
+  check_same_output(graph, out, ref, "outside");
+  tct_graph_free(out);
+  tct_graph_free(graph);
+  tct_device_close(ref);
+}
+
+TEST(fuse_chain, integers_and_smaller_operands_stay) {
+  tct_device *ref = device_make("ref");
+  tct_graph *graph = graph_make();
+  const tct_tensor i = tct_input(graph, "i", TCT_I32, TCT_SHAPE(4)), row = INPUT(graph, "row", 4),
+                   x = INPUT(graph, "x", 3, 4);
+  tct_output(graph, "integers", tct_cast(tct_neg(tct_add(i, i)), TCT_F64));
+  tct_output(graph, "y", tct_add(x, tct_exp(tct_neg(row)))); /* computed per row, not per element */
+  tct_graph *out = passed(graph, ref, tct_pass_fuse_chain);
+  CHECK(count_op(out, TCT_OP_chain) == 1 && count_op(out, TCT_OP_add) == 2);
+  check_same_output(graph, out, ref, "y");
+  check_same_output(graph, out, ref, "integers");
+  tct_graph_free(out);
+  tct_graph_free(graph);
+  tct_device_close(ref);
+}
+
+/* ---- epilogues ---- */
+
+TEST(fuse_epilogue, bias_and_activation_join_the_product) {
+  tct_device *ref = device_make("ref");
+  tct_graph *graph = graph_make();
+  const tct_tensor x = INPUT(graph, "x", 3, 4), w = VARIABLE(graph, "w", 4, 5), b = VARIABLE(graph, "b", 5);
+  const tct_tensor image = INPUT(graph, "image", 1, 5, 5, 2), filter = VARIABLE(graph, "filter", 3, 3, 2, 5);
+  tct_output(graph, "dense", tct_relu(tct_add(tct_matmul(x, w), b)));
+  tct_output(graph, "conv", tct_leaky_relu(tct_add(b, tct_conv2d(image, filter, NULL)), 0.1));
+  tct_output(graph, "no bias", tct_sigmoid(tct_matmul(x, tct_neg(w))));
+  tct_graph *out = passed(graph, ref, tct_pass_fuse_epilogue);
+  CHECK(count_op(out, TCT_OP_add) == 0 && count_op(out, TCT_OP_relu) == 0 && count_op(out, TCT_OP_sigmoid) == 0);
+  const tct_conv2d_attrs *conv = node_of(out, TCT_OP_conv2d)->attrs;
+  CHECK(conv->activation == TCT_OP_leaky_relu && conv->activation_attrs.p0 == 0.1);
+  CHECK(node_of(out, TCT_OP_matmul)->n_in == 3);
+  for (int32_t i = 0; i < graph->n_outputs; i++) check_same_output(graph, out, ref, graph->outputs[i].name);
+  tct_graph_free(out);
+  tct_graph_free(graph);
+  tct_device_close(ref);
+}
+
+TEST(fuse_epilogue, what_others_read_is_kept) {
+  tct_device *ref = device_make("ref");
+  tct_graph *graph = graph_make();
+  const tct_tensor x = INPUT(graph, "x", 3, 4), w = VARIABLE(graph, "w", 4, 5), b = VARIABLE(graph, "b", 5);
+  const tct_tensor before = tct_add(tct_matmul(x, w), b);
+  tct_output(graph, "y", tct_gelu(before));
+  tct_output(graph, "before", before);
+  tct_output(graph, "not a bias", tct_add(tct_matmul(x, w), INPUT(graph, "column", 3, 1)));
+  tct_graph *out = passed(graph, ref, tct_pass_fuse_epilogue);
+  CHECK(count_op(out, TCT_OP_gelu) == 1 && count_op(out, TCT_OP_add) == 1);
+  for (int32_t i = 0; i < graph->n_outputs; i++) check_same_output(graph, out, ref, graph->outputs[i].name);
+  tct_graph_free(out);
+  tct_graph_free(graph);
+  tct_device_close(ref);
+}
+
+/* relu's gradient reads its result, so a training step fuses too; gelu's reads what relu's does not, and must keep it.
+ */
+TEST(fuse_epilogue, the_backward_pass_still_has_what_it_reads) {
+  tct_device *ref = device_make("ref");
+  for (int smooth = 0; smooth < 2; smooth++) {
+    tct_graph *graph = graph_make();
+    const tct_tensor w = VARIABLE(graph, "w", 4, 5), b = VARIABLE(graph, "b", 5), wrt[] = {w, b};
+    const tct_tensor z = tct_add(tct_matmul(INPUT(graph, "x", 3, 4), w), b);
+    tct_tensor d[2];
+    const tct_tensor loss = sum_of(tct_square(smooth ? tct_gelu(z) : tct_relu(z)));
+    tct_gradients(loss, wrt, 2, d);
+    tct_output(graph, "dw", d[0]);
+    tct_output(graph, "db", d[1]);
+    tct_graph *out = passed(graph, ref, tct_pass_fuse_epilogue);
+    CHECK(count_op(out, TCT_OP_relu) == 0 && count_op(out, TCT_OP_gelu) == smooth);
+    check_same_output(graph, out, ref, "dw");
+    check_same_output(graph, out, ref, "db");
+    tct_graph_free(out);
+    tct_graph_free(graph);
+  }
+  tct_device_close(ref);
+}
