@@ -179,7 +179,7 @@ int tool_parse(const tool_command *command, int argc, char **argv, tool_options 
     const int at = optind;
     const int id = getopt_long(argc, argv, t.shorts, t.longs, NULL);
     if (id == -1) break;
-    if (id == ':') return tool_usage("%s: '%s' needs an argument", command->name, argv[at]);
+    if (id == ':') return tool_usage("%s: '%s' needs an argument", command->name, argv[optind - 1]);
     /* getopt moves positionals behind, so the word is the one before optind unless a cluster of letters is open. */
     if (id == '?') return unknown_option(command, argv[optind > at ? optind - 1 : at]);
     const option_row *const row = row_of(command, id);

@@ -1,0 +1,428 @@
+/* The `tercet` command from outside: what it prints where, its exit codes, its formats, signals, and that a run repeats to
+ * the last bit. Jobs are a few dozen glyphs on the reference device. */
+#include "test.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <jansson.h>
+#include <signal.h>
+#include <spawn.h>
+#include <sys/wait.h>
+#include <tercet/tercet.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/alloc.h"
+#include "base/status.h"
+#include "faults.h"
+#include "io/npy.h"
+#include "io/safetensors.h"
+
+extern char **environ;
+
+#define TERCET TCT_BINARY_DIR "/tercet"
+
+typedef struct outcome {
+  int code; /* exit code; -signal */
+  char out[65536], err[65536];
+} outcome;
+
+static char folder[SCRATCH_BYTES];
+static outcome result; /* large; of the last run */
+
+static const char *in_folder(const char *name) {
+  static char paths[8][SCRATCH_BYTES + 64];
+  static int turn;
+  char *const path = paths[turn++ % 8];
+  snprintf(path, sizeof paths[0], "%s/%s", folder, name);
+  return path;
+}
+
+static void read_text(const char *name, char *text, size_t bytes) {
+  FILE *const file = fopen(in_folder(name), "r");
+  CHECK(file != NULL, "%s", name);
+  text[fread(text, 1, bytes - 1, file)] = '\0';
+  fclose(file);
+}
+
+enum { MOST_ARGUMENTS = 40 };
+
+static pid_t start(const char *const *arguments) {
+  char *argv[MOST_ARGUMENTS + 2] = {(char *)(uintptr_t)TERCET};
+  for (int i = 0; i < MOST_ARGUMENTS && arguments[i]; i++) argv[i + 1] = (char *)(uintptr_t)arguments[i];
+  posix_spawn_file_actions_t actions;
+  posix_spawn_file_actions_init(&actions);
+  posix_spawn_file_actions_addopen(&actions, 1, in_folder("stdout.txt"), O_WRONLY | O_CREAT | O_TRUNC, 0600);
+  posix_spawn_file_actions_addopen(&actions, 2, in_folder("stderr.txt"), O_WRONLY | O_CREAT | O_TRUNC, 0600);
+  pid_t pid = 0;
+  CHECK(posix_spawn(&pid, TERCET, &actions, NULL, argv, environ) == 0, "cannot start " TERCET);
+  posix_spawn_file_actions_destroy(&actions);
+  return pid;
+}
+
+static void finish(pid_t pid) {
+  int status = 0;
+  while (waitpid(pid, &status, 0) < 0 && errno == EINTR) continue;
+  result.code = WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status);
+  read_text("stdout.txt", result.out, sizeof result.out);
+  read_text("stderr.txt", result.err, sizeof result.err);
+}
+
+/* Runs tercet with the arguments. */
+#define RUN(...) finish(start((const char *const[]){__VA_ARGS__, NULL}))
+#define EXITS(wanted)                                                                                                  \
+  CHECK(result.code == (wanted), "exit code %d, wanted %d\nstdout: %s\nstderr: %s", result.code, (int)(wanted),        \
+        result.out, result.err)
+#define SHOWS(stream, part) CHECK(strstr(result.stream, (part)), #stream " lacks '%s': %s", (part), result.stream)
+
+static const char small_job[] = "name: small\n"
+                                "seed: 3\n"
+                                "device: ref\n"
+                                "data: {type: glyphs, samples: 40, test: {samples: 20}}\n"
+                                "model:\n"
+                                "  width: 4\n"
+                                "  layers:\n"
+                                "    - Conv2D: {filters: $width, kernel_size: 5, strides: 3, activation: relu}\n"
+                                "    - Flatten\n"
+                                "    - Dropout: {rate: 0.1}\n"
+                                "    - Dense: {units: 10, activation: softmax, name: out}\n"
+                                "loss: sparse_categorical_crossentropy\n"
+                                "metrics: [accuracy, confusion_matrix]\n"
+                                "train: {epochs: 2, batch_size: 16}\n";
+
+static void write_text(const char *name, const char *text) {
+  FILE *const file = fopen(in_folder(name), "w");
+  CHECK(file && fputs(text, file) >= 0 && fclose(file) == 0);
+}
+
+static void begin(void) {
+  scratch_make(folder);
+  write_text("job.yaml", small_job);
+}
+
+static json_t *parse_json(const char *text) {
+  json_error_t error;
+  json_t *const value = json_loads(text, 0, &error);
+  CHECK(value != NULL, "%s: %s", error.text, text);
+  return value;
+}
+
+static void check_same_files(const char *a, const char *b) {
+  static char texts[2][1 << 20];
+  size_t bytes[2];
+  const char *const names[] = {a, b};
+  for (int i = 0; i < 2; i++) {
+    FILE *const file = fopen(in_folder(names[i]), "rb");
+    CHECK(file != NULL, "%s", names[i]);
+    bytes[i] = fread(texts[i], 1, sizeof texts[i], file);
+    fclose(file);
+  }
+  CHECK(bytes[0] > 0 && bytes[0] == bytes[1] && memcmp(texts[0], texts[1], bytes[0]) == 0, "%s differs from %s", a, b);
+}
+
+/* ---- usage -------------------------------------------------------------------------------------------- */
+
+TEST(cli, help_and_version) {
+  begin();
+  RUN("--help");
+  EXITS(0);
+  SHOWS(out, "train     JOB.yaml");
+  RUN("--version");
+  EXITS(0);
+  SHOWS(out, "tercet 0.");
+  static const char *const commands[] = {"train", "evaluate", "predict", "summary", "devices", "data"};
+  for (size_t i = 0; i < TCT_COUNT_OF(commands); i++) {
+    RUN(commands[i], "--help");
+    EXITS(0);
+    SHOWS(out, "Example");
+    SHOWS(out, "Exit codes: 0 done");
+    RUN("help", commands[i]);
+    EXITS(0);
+    SHOWS(out, "Options:");
+  }
+  scratch_remove(folder);
+}
+
+TEST(cli, usage_errors_suggest_and_exit_2) {
+  static const struct {
+    const char *arguments[5], *part;
+  } rows[] = {
+      {{"trian", NULL}, "unknown command 'trian'; did you mean 'train'?"},
+      {{"frobnicate", NULL}, "unknown command 'frobnicate'; 'tercet --help' lists them"},
+      {{"train", NULL}, "train: which JOB.yaml?"},
+      {{"train", "a", "b", NULL}, "'b' is one argument too many"},
+      {{"train", "--epcohs", "3", "a", NULL}, "unknown option '--epcohs'; did you mean '--epochs'?"},
+      {{"train", "--epcohs=3", "a", NULL}, "unknown option '--epcohs'; did you mean '--epochs'?"},
+      {{"train", "a", "-Z", NULL}, "unknown option '-Z'"},
+      {{"train", "a", "--epochs", NULL}, "'--epochs' needs an argument"},
+      {{"evaluate", "a", "--steps=3", NULL}, "unknown option '--steps'"},
+      {{"data", "glifs", NULL}, "unknown data 'glifs'"},
+      {{"data", "glyphs", NULL}, "give a folder with -o DIR"},
+      {{"data", "glyphs", "-o", "x", "--train=-3"}, "--train is '-3', needs a whole number"},
+      {{"predict", "a", "-o", "x.txt", NULL}, "'x.txt' says no format"},
+      {{"predict", "a", "--format", "jsonll", NULL}, "did you mean 'jsonl'?"},
+  };
+  begin();
+  for (size_t i = 0; i < TCT_COUNT_OF(rows); i++) {
+    const char *arguments[6] = {NULL};
+    memcpy(arguments, rows[i].arguments, sizeof rows[i].arguments);
+    finish(start(arguments));
+    EXITS(2);
+    SHOWS(err, rows[i].part);
+    CHECK(result.out[0] == '\0', "row %zu prints to stdout: %s", i, result.out);
+  }
+  scratch_remove(folder);
+}
+
+TEST(cli, exit_codes_tell_what_failed) {
+  begin();
+  write_text("bad.safetensors", "not one");
+  write_text("idx.yaml", "data: {type: idx, images: missing.gz}\nmodel: {layers: [Flatten]}\nloss: mse\n");
+  write_text("idx-bad.yaml", "data: {type: idx, images: job.yaml}\nmodel: {layers: [Flatten]}\nloss: mse\n");
+  const struct {
+    const char *job, *set;
+    int code;
+    const char *part;
+  } rows[] = {
+      {"missing.yaml", "seed=1", 4, "cannot open"},
+      {"job.yaml", "modle.width=3", 3, "--set 'modle.width=3': unknown key 'modle'; did you mean 'model'?"},
+      {"job.yaml", "device=gpuu", 4, "gpuu"},
+      {"job.yaml", "optimizer={type: sgd, learning_rate: 1e30}", 8, "the loss is"},
+      {"job.yaml", "save=/nonexistent-folder/x.safetensors", 4, "/nonexistent-folder/"},
+      {"idx.yaml", "seed=1", 4, "missing.gz"},
+      {"idx-bad.yaml", "seed=1", 5, "job.yaml"},
+      {"bad.safetensors", "seed=1", 5, "bad.safetensors"},
+  };
+  for (size_t i = 0; i < TCT_COUNT_OF(rows); i++) {
+    RUN("train", in_folder(rows[i].job), "--set", rows[i].set, "-q");
+    EXITS(rows[i].code);
+    SHOWS(err, rows[i].part);
+    CHECK(result.out[0] == '\0', "%s", result.out);
+  }
+  scratch_remove(folder);
+}
+
+/* ---- the way from a job to predictions ------------------------------------------------------------------ */
+
+TEST(cli, train_evaluate_predict) {
+  begin();
+  RUN("train", in_folder("job.yaml"), "--save", in_folder("m.safetensors"));
+  EXITS(0);
+  SHOWS(out, "test:  loss ");
+  SHOWS(out, "  accuracy ");
+  SHOWS(out, "confusion matrix");
+  SHOWS(out, "model saved to ");
+  SHOWS(err, "epoch 2/2  loss ");
+  CHECK(!strchr(result.err, '\033') && !strchr(result.err, '\r'), "a pipe gets plain lines: %s", result.err);
+
+  RUN("evaluate", in_folder("m.safetensors"), "--json");
+  EXITS(0);
+  CHECK(result.err[0] == '\0', "%s", result.err);
+  json_t *const evaluation = parse_json(result.out);
+  CHECK(json_integer_value(json_object_get(evaluation, "samples")) == 20);
+  CHECK(json_is_real(json_object_get(evaluation, "loss")) && json_is_number(json_object_get(evaluation, "accuracy")));
+  json_int_t sum = 0;
+  for (size_t t = 0; t < 10; t++)
+    for (size_t p = 0; p < 10; p++)
+      sum += json_integer_value(json_array_get(json_array_get(json_object_get(evaluation, "confusion_matrix"), t), p));
+  CHECK(sum == 20, "the confusion matrix counts %lld", (long long)sum);
+  json_decref(evaluation);
+
+  RUN("evaluate", in_folder("m.safetensors"), "--part", "train", "--set", "data.limit=7");
+  EXITS(0);
+  SHOWS(out, "train:  loss ");
+  SHOWS(out, "(7 samples)");
+  RUN("evaluate", in_folder("m.safetensors"), "--part", "tset");
+  EXITS(2);
+  SHOWS(err, "did you mean 'test'?");
+  RUN("evaluate", in_folder("m.safetensors"), "--part", "validation");
+  EXITS(4);
+  SHOWS(err, "the job has no validation data");
+  scratch_remove(folder);
+}
+
+static int count_lines(const char *text) {
+  int n = 0;
+  for (; *text; text++) n += *text == '\n';
+  return n;
+}
+
+TEST(cli, predictions_agree_in_every_format) {
+  begin();
+  RUN("train", in_folder("job.yaml"), "-q", "-o", in_folder("m.safetensors"), "--epochs", "1");
+  EXITS(0);
+  RUN("predict", in_folder("m.safetensors"));
+  EXITS(0);
+  CHECK(count_lines(result.out) == 21 && strncmp(result.out, "class,score_0,", 14) == 0, "%s", result.out);
+  int csv_class = -1;
+  float csv_scores[3];
+  CHECK(sscanf(strchr(result.out, '\n') + 1, "%d,%f,%f,%f", &csv_class, &csv_scores[0], &csv_scores[1],
+               &csv_scores[2]) == 4);
+
+  RUN("predict", in_folder("m.safetensors"), "-o", in_folder("p.jsonl"));
+  EXITS(0);
+  SHOWS(err, "20 predictions written to ");
+  static char lines[65536];
+  read_text("p.jsonl", lines, sizeof lines);
+  CHECK(count_lines(lines) == 20);
+  *strchr(lines, '\n') = '\0';
+  json_t *const first = parse_json(lines);
+  CHECK(json_integer_value(json_object_get(first, "class")) == csv_class);
+  json_t *const output = json_object_get(first, "output");
+  CHECK(json_array_size(output) == 10);
+
+  RUN("predict", in_folder("m.safetensors"), "-q", "-o", in_folder("p.npy"));
+  EXITS(0);
+  tct_desc desc;
+  void *data = NULL;
+  OK(tct_npy_read(in_folder("p.npy"), &desc, &data));
+  const tct_shape shape = TCT_SHAPE(20, 10);
+  CHECK(desc.dtype == TCT_F32 && tct_shape_equal(&desc.shape, &shape));
+  for (size_t k = 0; k < 3; k++) {
+    const float exact = ((const float *)data)[k];
+    CHECK((float)json_real_value(json_array_get(output, k)) == exact && csv_scores[k] == exact, "score %zu", k);
+  }
+  tct_release(data);
+  json_decref(first);
+  scratch_remove(folder);
+}
+
+TEST(cli, predicts_files_without_targets) {
+  begin();
+  RUN("data", "glyphs", "-o", folder, "--train", "5", "--test", "3", "--json");
+  EXITS(0);
+  SHOWS(out, "\"train\":5");
+  RUN("train", in_folder("job.yaml"), "-q", "-o", in_folder("m.safetensors"), "--epochs", "1");
+  EXITS(0);
+  RUN("predict", in_folder("m.safetensors"), "--input", in_folder("t10k-images-idx3-ubyte"), "--format", "jsonl");
+  EXITS(0);
+  CHECK(count_lines(result.out) == 3, "%s", result.out);
+  scratch_remove(folder);
+}
+
+TEST(cli, results_as_json) {
+  begin();
+  RUN("train", in_folder("job.yaml"), "--json", "-q", "--set", "data.validation_split=0.25");
+  EXITS(0);
+  CHECK(result.err[0] == '\0', "%s", result.err);
+  json_t *const trained = parse_json(result.out);
+  CHECK(strcmp(json_string_value(json_object_get(trained, "name")), "small") == 0);
+  CHECK(json_array_size(json_object_get(trained, "history")) == 2);
+  CHECK(json_is_number(json_object_get(json_array_get(json_object_get(trained, "history"), 1), "val_accuracy")));
+  CHECK(json_integer_value(json_object_get(trained, "steps")) == 4); /* 30 samples in batches of 16, twice */
+  CHECK(json_is_null(json_object_get(trained, "saved")) && json_is_false(json_object_get(trained, "interrupted")));
+  json_decref(trained);
+
+  RUN("summary", in_folder("job.yaml"), "--json", "--set", "model.width=7");
+  EXITS(0);
+  json_t *const summary = parse_json(result.out);
+  json_t *const kernel = json_array_get(json_object_get(summary, "parameters"), 0);
+  CHECK(strcmp(json_string_value(json_object_get(kernel, "name")), "conv2d/kernel") == 0);
+  CHECK(strcmp(json_string_value(json_object_get(kernel, "dtype")), "f32") == 0);
+  CHECK(json_integer_value(json_array_get(json_object_get(kernel, "shape"), 3)) == 7);
+  json_decref(summary);
+
+  RUN("devices", "--json");
+  EXITS(0);
+  json_t *const devices = parse_json(result.out);
+  CHECK(json_array_size(devices) >= 1);
+  json_decref(devices);
+  scratch_remove(folder);
+}
+
+/* ---- the same again ------------------------------------------------------------------------------------- */
+
+TEST(cli, the_same_seed_gives_the_same_bits) {
+  begin();
+  static const char *const logs[] = {"a.jsonl", "b.jsonl"}, *const models[] = {"a.safetensors", "b.safetensors"};
+  for (int i = 0; i < 2; i++) {
+    RUN("train", in_folder("job.yaml"), "-q", "--log-steps", in_folder(logs[i]), "--save", in_folder(models[i]));
+    EXITS(0);
+  }
+  check_same_files(logs[0], logs[1]);
+  check_same_files(models[0], models[1]);
+  scratch_remove(folder);
+}
+
+/* The loss of step t of a run in two halves is that of one run: weights go out and come in unchanged, and without
+ * shuffling the batches are consecutive rows. Plain SGD has no state but the weights. */
+TEST(cli, a_run_is_repeated_from_given_weights) {
+  begin();
+  const char *const common[] = {"--no-shuffle", "--dtype", "f64", "-q",    "--set",
+                                "optimizer=sgd", "--set",  "model.layers[2].rate=0"};
+#define COMMON common[0], common[1], common[2], common[3], common[4], common[5], common[6], common[7]
+  RUN("train", in_folder("job.yaml"), COMMON, "--steps", "6", "--log-steps", in_folder("whole.jsonl"), "--save",
+      in_folder("whole.safetensors"));
+  EXITS(0);
+  RUN("train", in_folder("job.yaml"), COMMON, "--steps", "3", "--log-steps", in_folder("half.jsonl"), "--save",
+      in_folder("half.safetensors"));
+  EXITS(0);
+  RUN("train", in_folder("job.yaml"), COMMON, "--steps", "3", "--init", in_folder("half.safetensors"), "--log-steps",
+      "-", "--save", in_folder("rest.safetensors"));
+  EXITS(0);
+#undef COMMON
+  static char whole[8192], half[8192];
+  read_text("whole.jsonl", whole, sizeof whole);
+  read_text("half.jsonl", half, sizeof half);
+  CHECK(count_lines(whole) == 6 && strncmp(whole, "{\"step\":0,\"loss\":", 17) == 0, "%s", whole);
+  CHECK(strncmp(whole, half, strlen(half)) == 0, "whole: %s\nhalf: %s", whole, half);
+  /* 40 samples make 3 batches, so the second half begins at the data's first row again. */
+  const char *a = whole + strlen(half), *b = result.out;
+  for (int step = 0; step < 3; step++) {
+    a = strstr(a, "\"loss\":");
+    b = strstr(b, "\"loss\":");
+    CHECK(a && b && strncmp(a, b, strcspn(a, "\n")) == 0, "step %d: whole %s rest %s", step, a, b);
+    a++;
+    b++;
+  }
+  tct_safetensors *files[2];
+  OK(tct_safetensors_read(in_folder("whole.safetensors"), &files[0]));
+  OK(tct_safetensors_read(in_folder("rest.safetensors"), &files[1]));
+  for (size_t i = 0; i < tct_safetensors_count(files[0]); i++) {
+    const tct_named_array *const x = tct_safetensors_at(files[0], i), *const y = tct_safetensors_at(files[1], i);
+    const size_t bytes = (size_t)tct_shape_size(&x->desc.shape) * sizeof(double);
+    CHECK(x->desc.dtype == TCT_F64 && strcmp(x->name, y->name) == 0 && memcmp(x->data, y->data, bytes) == 0, "%s",
+          x->name);
+  }
+  tct_safetensors_free(files[0]);
+  tct_safetensors_free(files[1]);
+
+  RUN("train", in_folder("job.yaml"), "-q", "--set", "model.width=5", "--init", in_folder("half.safetensors"));
+  EXITS(3);
+  SHOWS(err, "'conv2d/kernel' is f64[5,5,1,4] in the file");
+  SHOWS(err, "'out/kernel'");
+  scratch_remove(folder);
+}
+
+/* ---- signals ------------------------------------------------------------------------------------------ */
+
+static bool wait_for(const char *name, const char *part) {
+  static char text[65536];
+  for (int i = 0; i < 400; i++) {
+    read_text(name, text, sizeof text);
+    if (strstr(text, part)) return true;
+    nanosleep(&(struct timespec){.tv_nsec = 50000000}, NULL);
+  }
+  return false;
+}
+
+TEST(cli, the_first_signal_ends_cleanly) {
+  static const struct {
+    int number, code;
+  } rows[] = {{SIGINT, 130}, {SIGTERM, 143}};
+  begin();
+  for (size_t i = 0; i < TCT_COUNT_OF(rows); i++) {
+    const pid_t pid = start((const char *const[]){"train", in_folder("job.yaml"), "--epochs", "1000000", "--save",
+                                                  in_folder("cut.safetensors"), "--json", NULL});
+    CHECK(wait_for("stderr.txt", "epoch 1/1000000"), "training did not begin");
+    CHECK(kill(pid, rows[i].number) == 0);
+    finish(pid);
+    EXITS(rows[i].code);
+    json_t *const trained = parse_json(result.out);
+    CHECK(json_is_true(json_object_get(trained, "interrupted")) && json_is_null(json_object_get(trained, "test")));
+    json_decref(trained);
+    RUN("evaluate", in_folder("cut.safetensors"), "--json"); /* the model was saved, whole */
+    EXITS(0);
+  }
+  scratch_remove(folder);
+}
