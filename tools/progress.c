@@ -60,8 +60,7 @@ static void add_values(line *out, const tct_progress *p) {
   for (int32_t i = 0; i < p->n_values; i++) add(out, "  %s %.4f", p->names[i], p->values[i]);
 }
 
-static void add_speed(line *out, const tct_progress *p) {
-  add(out, "  %.0f samples/s", p->samples_per_second);
+static void add_wait(line *out, const tct_progress *p) {
   if (p->seconds > 0 && p->input_wait_seconds > 0.05 * p->seconds)
     add(out, "  %.0f%% waiting for data", 100 * p->input_wait_seconds / p->seconds);
 }
@@ -72,14 +71,15 @@ static void show_live(const tool_progress *progress, const tct_progress *p) {
   add(&out, "epoch %lld/%lld", (long long)p->epoch + 1, (long long)p->epochs);
   const int width = columns();
   if (width >= 100) add_bar(&out, part);
-  add(&out, " %3.0f%%  step %lld/%lld", 100 * part, (long long)p->step, (long long)p->steps);
+  add(&out, " %3.0f%%  %lld/%lld", 100 * part, (long long)p->step, (long long)p->steps);
   add_values(&out, p);
-  add_speed(&out, p);
+  add(&out, "  %.0f/s", p->samples_per_second);
   if (part > 0) {
     add(&out, "  ");
     add_time(&out, p->seconds / part * (1 - part + (double)(p->epochs - p->epoch - 1)));
     add(&out, " left");
   }
+  add_wait(&out, p);
   if (out.length >= (size_t)width) out.text[width - 1] = '\0';
   fprintf(stderr, "\r%s%s%s\033[K", progress->colour ? "\033[36m" : "", out.text, progress->colour ? "\033[0m" : "");
   fflush(stderr);
@@ -90,8 +90,8 @@ static void show_plain(const tct_progress *p) {
   add(&out, "epoch %lld/%lld", (long long)p->epoch + 1, (long long)p->epochs);
   if (!p->epoch_end) add(&out, "  step %lld/%lld", (long long)p->step, (long long)p->steps);
   add_values(&out, p);
-  add_speed(&out, p);
-  add(&out, "  %.1f s", p->seconds);
+  add(&out, "  %.0f samples/s  %.1f s", p->samples_per_second, p->seconds);
+  add_wait(&out, p);
   fprintf(stderr, "%s\n", out.text);
 }
 
