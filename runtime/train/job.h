@@ -73,6 +73,8 @@ tct_status tct_job_read_data(tct_job *job, tct_problems *problems) TCT_CHECKED;
 tct_status tct_job_path(tct_job *job, const tct_yaml *node, const char *directory, const char *text,
                         const char **out) TCT_CHECKED;
 
+const char *tct_job_part_name(tct_job_part part);
+
 /* Adds "job.yaml:12:5: data.test" to the error record. */
 tct_status tct_job_context(const tct_job *job, const tct_yaml *node);
 

@@ -403,6 +403,25 @@ TEST(job, moments_and_classes_are_the_training_splits_and_travel_with_the_model)
   scratch_remove(folder);
 }
 
+TEST(job, another_texts_characters_are_refused) {
+  char folder[SCRATCH_BYTES], path[SCRATCH_BYTES + 64];
+  scratch_make(folder);
+  write_file(folder, "a.txt", "abc\nabc\xe9");
+  write_file(folder, "b.txt", "abd\nabd\xe9");
+  write_file(folder, "job.yaml", "device: ref\ndata: {type: text, file: a.txt, window: 2, test: {file: b.txt}}\n"
+                                 "model: {layers: [{Embedding: {input_dim: 5, output_dim: 5}}]}\n" LOSS);
+  snprintf(path, sizeof path, "%s/job.yaml", folder);
+  tct_job *job = NULL;
+  tct_dataset *data = NULL;
+  OK(tct_job_load(path, NULL, &job));
+  OK(tct_job_train(job, NULL));
+  CHECK(tct_job_n_classes(job) == 5 && strcmp(tct_job_class_name(job, 0), "\n") == 0 &&
+        strcmp(tct_job_class_name(job, 4), "0xe9") == 0);
+  FAILS(tct_job_dataset(job, TCT_JOB_TEST, &data), TCT_BAD_DATA, "the text has 5 different characters");
+  tct_job_free(job);
+  scratch_remove(folder);
+}
+
 TEST(job, the_text_reads_back_as_itself) {
   tct_job *first = NULL, *second = NULL;
   const char *a = NULL, *b = NULL;
