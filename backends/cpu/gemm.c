@@ -7,13 +7,13 @@
 
 enum {
   SMALL = 16 * 16 * 16,      /* below: own loops, OpenBLAS' call costs more */
-  TILE_FLOPS = 8 * 1000000,  /* a tile's work: some 100 µs */
-  MOST_TILES = 64,
-  LEAST_EDGE = 32,
-  LONG_K = 4096,             /* from here few tiles are also cut along k */
+  TILE_FLOPS = 16 * 1000000, /* a tile's work: some 200 µs */
+  MOST_TILES = 16,           /* each repacks its operands */
+  LEAST_EDGE = 64,
+  LONG_K = 4096,
 };
 
-/* One number for one product: its own loops, gemv or gemm. */
+/* Its own loops, gemv or gemm. */
 void tct_cpu_gemm_block(tct_device_impl *device, bool transpose_a, bool transpose_b, int64_t m, int64_t n, int64_t k,
                         const float *a, int64_t lda, const float *b, int64_t ldb, float beta, float *c, int64_t ldc) {
   if (m == 0 || n == 0) return;
@@ -47,15 +47,17 @@ size_t tct_cpu_gemm_plan(tct_cpu_gemm *gemm, int64_t batch) {
   const double flops = 2.0 * (double)batch * (double)m * (double)n * (double)k;
   const double wanted = flops / TILE_FLOPS < MOST_TILES ? flops / TILE_FLOPS : MOST_TILES;
   int64_t tiles = batch;
-  while ((double)tiles < wanted) {
+  /* A sum over many rows into a small result (a filter's or a weight's gradient) is cut along k instead. */
+  const bool is_long = batch == 1 && k >= LONG_K && k >= 8 * tct_cpu_most(m, n);
+  while (!is_long && (double)tiles < wanted) {
     const bool by_rows = gemm->tile_m >= gemm->tile_n;
     int64_t *edge = by_rows ? &gemm->tile_m : &gemm->tile_n;
     if (*edge < 2 * LEAST_EDGE) break;
     *edge = round_up(*edge / 2, 16);
     tiles = batch * tct_cpu_divide_up(m, gemm->tile_m) * tct_cpu_divide_up(n, gemm->tile_n);
   }
-  if (tiles < 4 && batch == 1 && k >= LONG_K && (double)tiles < wanted) {
-    const int64_t parts = tct_cpu_least(tct_cpu_least((int64_t)wanted / tiles, k / (LONG_K / 4)), 16);
+  if (is_long && wanted > 1.0) {
+    const int64_t parts = tct_cpu_least((int64_t)wanted, k / (LONG_K / 4));
     gemm->part_k = round_up(tct_cpu_divide_up(k, parts), 16);
     gemm->parts = tct_cpu_divide_up(k, gemm->part_k);
   }

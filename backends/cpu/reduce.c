@@ -40,13 +40,14 @@ static int64_t pop_axis(axes *from) {
   return dim;
 }
 
+/* The outermost axis needs no division, which would cost more than folding a short run. */
 static int64_t offset_of(const axes *at, int64_t index) {
   int64_t offset = 0;
-  for (int32_t i = at->rank - 1; i >= 0; i--) {
+  for (int32_t i = at->rank - 1; i > 0; i--) {
     offset += index % at->dim[i] * at->stride[i];
     index /= at->dim[i];
   }
-  return offset;
+  return at->rank > 0 ? offset + index * at->stride[0] : 0;
 }
 
 /* Splits x's axes by the mask, merging neighbours of one kind; true when the innermost is reduced. */
@@ -135,8 +136,9 @@ static const float identity[] = {[TCT_FOLD_SUM] = 0.0f,
 
 static void fold_one_run(const job *j, int64_t index) {
   const plan *p = j->plan;
-  const int64_t output = index / p->units, unit = index % p->units;
-  const int64_t outer = unit / p->parts.count, first = unit % p->parts.count * p->parts.rows;
+  const int64_t output = p->units == 1 ? index : index / p->units, unit = index - output * p->units;
+  const int64_t outer = p->units == 1 ? 0 : unit / p->parts.count;
+  const int64_t first = (unit - outer * p->parts.count) * p->parts.rows;
   const float *x = j->x + offset_of(&p->kept, output) + offset_of(&p->reduced, outer) + first;
   const int64_t n = tct_cpu_least(p->parts.rows, p->length - first);
   j->partial[index] = (float)j->device->k->fold_run(j->fold, x, n, j->m != NULL ? j->m[output] : 0.0f);

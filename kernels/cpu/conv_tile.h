@@ -5,6 +5,8 @@
 
 typedef V_TYPE NAME(vector);
 
+/* A pointer for every third pixel, the two after it by their distance: x86 addresses base + {0, 1, 2}·step. Left alone,
+ * compilers keep an address per pixel and spill them. */
 TCT_INLINE void NAME(forward)(const tct_cpu_conv_tile *at, const int pixels, const int vectors) {
   NAME(vector) acc[TCT_CPU_MOST_PIXELS][2];
   TCT_UNROLL for (int v = 0; v < vectors; v++) {
@@ -12,27 +14,35 @@ TCT_INLINE void NAME(forward)(const tct_cpu_conv_tile *at, const int pixels, con
     TCT_UNROLL for (int i = 0; i < pixels; i++) acc[i][v] = start;
   }
   const float *w = at->w;
-  const int64_t step = at->x_step, taps = at->taps, n_rows = at->n_rows;
+  const int64_t taps = at->taps, n_rows = at->n_rows, step = at->x_step;
   for (int64_t row = 0; row < n_rows; row++) {
-    const float *x = at->x + at->row_offset[row];
-    for (int64_t t = 0; t < taps; t++, x++, w += vectors * LANES) {
+    const float *base[(TCT_CPU_MOST_PIXELS + 2) / 3];
+    TCT_UNROLL for (int g = 0; g < (pixels + 2) / 3; g++) base[g] = at->x + at->row_offset[row] + 3 * g * step;
+    for (int64_t t = 0; t < taps; t++, w += vectors * LANES) {
       NAME(vector) weight[2];
       TCT_UNROLL for (int v = 0; v < vectors; v++) weight[v] = V_(load)(w + v * LANES);
       TCT_UNROLL for (int i = 0; i < pixels; i++) {
-        const NAME(vector) one = V_(splat)(x[i * step]);
+        if (i % 3 == 0) TCT_OPAQUE(base[i / 3]);
+        const NAME(vector) one = V_(splat)(base[i / 3][i % 3 * step]);
         TCT_UNROLL for (int v = 0; v < vectors; v++) acc[i][v] = V_(fma)(one, weight[v], acc[i][v]);
       }
+      TCT_UNROLL for (int g = 0; g < (pixels + 2) / 3; g++) base[g]++;
     }
   }
+  if (at->relu) {
+    TCT_UNROLL for (int i = 0; i < pixels; i++)
+      TCT_UNROLL for (int v = 0; v < vectors; v++) acc[i][v] = V_(relu)(acc[i][v]);
+  }
   float *y = at->y;
-  const bool whole = at->width == vectors * LANES;
+  if (at->width == vectors * LANES) {
+    TCT_UNROLL for (int i = 0; i < pixels; i++, y += at->y_step)
+      TCT_UNROLL for (int v = 0; v < vectors; v++) V_(store)(y + v * LANES, acc[i][v]);
+    return;
+  }
   TCT_UNROLL for (int i = 0; i < pixels; i++, y += at->y_step) {
     float last[2 * LANES];
-    TCT_UNROLL for (int v = 0; v < vectors; v++) {
-      const NAME(vector) value = at->relu ? V_(relu)(acc[i][v]) : acc[i][v];
-      V_(store)((whole ? y : last) + v * LANES, value);
-    }
-    if (!whole) memcpy(y, last, (size_t)at->width * sizeof *y);
+    TCT_UNROLL for (int v = 0; v < vectors; v++) V_(store)(last + v * LANES, acc[i][v]);
+    memcpy(y, last, (size_t)at->width * sizeof *y);
   }
 }
 

@@ -24,11 +24,8 @@ static bool halves(const tct_cpu_image *at) {
 /* The four inputs of output (i, j) of a 2 × 2 pooling start here, `c` and `row` floats apart. */
 static int64_t corner(const tct_cpu_image *at, int64_t i, int64_t j) { return ((2 * i) * at->w + 2 * j) * at->c; }
 
-TCT_INLINE void max_of_four(const float *x, int64_t row, int64_t stride, float *y, const int64_t c) {
-  TCT_INDEPENDENT for (int64_t k = 0; k < c; k++) {
-    y[k] = MAXIMUM(MAXIMUM(x[k], x[stride + k]), MAXIMUM(x[row + k], x[row + stride + k]));
-  }
-}
+/* max(a, b) that keeps a NaN, as the row `maximum` does. */
+#define GREATER_OF(a, b) tct_f8_select(((a) > (b)) | ((a) != (a)), a, b)
 
 static void max_pool_halves(const tct_cpu_image *at, const float *x, float *y) {
   const int64_t c = at->c, row = at->w * c;
@@ -36,8 +33,15 @@ static void max_pool_halves(const tct_cpu_image *at, const float *x, float *y) {
     for (int64_t j = 0; j < at->q; j++, y += c) {
       const float *from = x + corner(at, i, j);
       int64_t k = 0;
-      for (; k + 8 <= c; k += 8) max_of_four(from + k, row, c, y + k, 8);
-      max_of_four(from + k, row, c, y + k, c - k);
+      for (; k + 8 <= c; k += 8) {
+        const tct_f8 a = tct_f8_load(from + k), b = tct_f8_load(from + c + k);
+        const tct_f8 d = tct_f8_load(from + row + k), e = tct_f8_load(from + row + c + k);
+        const tct_f8 upper = GREATER_OF(a, b), lower = GREATER_OF(d, e);
+        tct_f8_store(y + k, GREATER_OF(upper, lower));
+      }
+      for (; k < c; k++) {
+        y[k] = MAXIMUM(MAXIMUM(from[k], from[c + k]), MAXIMUM(from[row + k], from[row + c + k]));
+      }
     }
 }
 
@@ -60,22 +64,25 @@ void TCT_CPU(max_pool)(const tct_cpu_image *at, const float *x, float *y) {
 }
 
 /* dy goes to the first of the four that equals y; where none does (a NaN), nowhere. */
-TCT_INLINE void give_to_first(const float *x, const float *y, const float *dy, int64_t row, int64_t stride, float *dx,
-                              const int64_t c) {
-  TCT_INDEPENDENT for (int64_t k = 0; k < c; k++) {
-    const float most = y[k];
+static void give_to_first(const float *x, const float *y, const float *dy, int64_t row, int64_t c, float *dx) {
+  const int64_t at[4] = {0, c, row, row + c};
+  int64_t k = 0;
+  for (; k + 8 <= c; k += 8) {
+    const tct_f8 most = tct_f8_load(y + k), none = {0};
+    tct_f8 left = tct_f8_load(dy + k);
+    for (int i = 0; i < 4; i++) {
+      const tct_i8 hit = tct_f8_load(x + at[i] + k) == most;
+      tct_f8_store(dx + at[i] + k, tct_f8_select(hit, left, none));
+      left = tct_f8_select(hit, none, left);
+    }
+  }
+  for (; k < c; k++) {
     float left = dy[k];
-    const float d0 = x[k] == most ? left : 0.0f;
-    left = x[k] == most ? 0.0f : left;
-    const float d1 = x[stride + k] == most ? left : 0.0f;
-    left = x[stride + k] == most ? 0.0f : left;
-    const float d2 = x[row + k] == most ? left : 0.0f;
-    left = x[row + k] == most ? 0.0f : left;
-    const float d3 = x[row + stride + k] == most ? left : 0.0f;
-    dx[k] = d0;
-    dx[stride + k] = d1;
-    dx[row + k] = d2;
-    dx[row + stride + k] = d3;
+    for (int i = 0; i < 4; i++) {
+      const bool hit = x[at[i] + k] == y[k];
+      dx[at[i] + k] = hit ? left : 0.0f;
+      left = hit ? 0.0f : left;
+    }
   }
 }
 
@@ -84,9 +91,7 @@ static void max_pool_grad_halves(const tct_cpu_image *at, const float *x, const 
   for (int64_t i = 0; i < at->p; i++) {
     for (int64_t j = 0; j < at->q; j++, y += c, dy += c) {
       const int64_t from = corner(at, i, j);
-      int64_t k = 0;
-      for (; k + 8 <= c; k += 8) give_to_first(x + from + k, y + k, dy + k, row, c, dx + from + k, 8);
-      give_to_first(x + from + k, y + k, dy + k, row, c, dx + from + k, c - k);
+      give_to_first(x + from, y, dy, row, c, dx + from);
     }
     /* A column that no window reads. */
     const size_t rest = (size_t)(at->w - 2 * at->q) * (size_t)c * sizeof *dx;

@@ -5,33 +5,46 @@
 #define TCT_SCALAR float
 #include "kernels/common/scalar.h"
 
-enum { LANES = 64, BLOCK = 4096 };
+enum { LANES = 64, NARROW = 16, BLOCK = 4096 };
 
 #define FOLD_SUM(acc, x) ((acc) + (x))
 #define FOLD_PROD(acc, x) ((acc) * (x))
 #define FOLD_SQUARES(acc, x) ((acc) + (x) * (x))
 #define FOLD_SUM_EXP(acc, x) ((acc) + EXP((x) - m))
 
-/* One block folded into 64 sums, then pairwise. */
-#define BLOCK_FOLD(name, identity, step, join)                                                                         \
+/* A block folded into 64 results, then into 16, then pairwise. The tail is padded with what folds to nothing, so that it
+ * is one vector step too. */
+#define BLOCK_FOLD(name, identity, neutral, step, join)                                                                \
   static float name(const float *x, int64_t n, float m) {                                                              \
-    float acc[LANES];                                                                                                  \
-    for (int j = 0; j < LANES; j++) acc[j] = (identity);                                                               \
+    float acc[NARROW], tail[NARROW];                                                                                   \
+    for (int j = 0; j < NARROW; j++) acc[j] = (identity), tail[j] = (neutral);                                         \
     int64_t i = 0;                                                                                                     \
-    for (; i + LANES <= n; i += LANES)                                                                                 \
-      for (int j = 0; j < LANES; j++) acc[j] = step(acc[j], x[i + j]);                                                 \
-    for (int j = 0; i + j < n; j++) acc[j] = step(acc[j], x[i + j]);                                                   \
-    for (int half = LANES / 2; half > 0; half /= 2)                                                                    \
+    if (n >= 2 * LANES) {                                                                                              \
+      float wide[LANES];                                                                                               \
+      for (int j = 0; j < LANES; j++) wide[j] = (identity);                                                            \
+      for (; i + LANES <= n; i += LANES)                                                                               \
+        for (int j = 0; j < LANES; j++) wide[j] = step(wide[j], x[i + j]);                                             \
+      for (int j = 0; j < NARROW; j++) {                                                                               \
+        acc[j] = join(join(wide[j], wide[j + NARROW]), join(wide[j + 2 * NARROW], wide[j + 3 * NARROW]));              \
+      }                                                                                                                \
+    }                                                                                                                  \
+    for (; i + NARROW <= n; i += NARROW)                                                                               \
+      for (int j = 0; j < NARROW; j++) acc[j] = step(acc[j], x[i + j]);                                                \
+    if (i < n) {                                                                                                       \
+      memcpy(tail, x + i, (size_t)(n - i) * sizeof *x);                                                                \
+      for (int j = 0; j < NARROW; j++) acc[j] = step(acc[j], tail[j]);                                                 \
+    }                                                                                                                  \
+    for (int half = NARROW / 2; half > 0; half /= 2)                                                                   \
       for (int j = 0; j < half; j++) acc[j] = join(acc[j], acc[j + half]);                                             \
     (void)m;                                                                                                           \
     return acc[0];                                                                                                     \
   }
-BLOCK_FOLD(block_sum, 0.0f, FOLD_SUM, FOLD_SUM)
-BLOCK_FOLD(block_squares, 0.0f, FOLD_SQUARES, FOLD_SUM)
-BLOCK_FOLD(block_sum_exp, 0.0f, FOLD_SUM_EXP, FOLD_SUM)
-BLOCK_FOLD(block_prod, 1.0f, FOLD_PROD, FOLD_PROD)
-BLOCK_FOLD(block_max, -INFINITY, MAXIMUM, MAXIMUM)
-BLOCK_FOLD(block_min, INFINITY, MINIMUM, MINIMUM)
+BLOCK_FOLD(block_sum, 0.0f, 0.0f, FOLD_SUM, FOLD_SUM)
+BLOCK_FOLD(block_squares, 0.0f, 0.0f, FOLD_SQUARES, FOLD_SUM)
+BLOCK_FOLD(block_sum_exp, 0.0f, -INFINITY, FOLD_SUM_EXP, FOLD_SUM)
+BLOCK_FOLD(block_prod, 1.0f, 1.0f, FOLD_PROD, FOLD_PROD)
+BLOCK_FOLD(block_max, -INFINITY, -INFINITY, MAXIMUM, MAXIMUM)
+BLOCK_FOLD(block_min, INFINITY, INFINITY, MINIMUM, MINIMUM)
 
 static double sum_blocks(float (*block)(const float *, int64_t, float), const float *x, int64_t n, float m) {
   double sum = 0.0;

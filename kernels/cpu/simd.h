@@ -32,6 +32,8 @@
 #define TCT_UNROLL _Pragma("GCC unroll 32")
 #endif
 #define TCT_INLINE static inline __attribute__((always_inline))
+/* Hides how a variable was made, so that the compiler keeps it in a register and derives nothing from it. */
+#define TCT_OPAQUE(variable) __asm__("" : "+r"(variable))
 
 typedef float tct_v4 __attribute__((vector_size(16)));
 TCT_INLINE tct_v4 tct_v4_load(const float *p) {
@@ -55,6 +57,16 @@ TCT_INLINE tct_v4 tct_v4_relu(tct_v4 v) {
   typedef int32_t mask __attribute__((vector_size(16)));
   return (tct_v4)((mask)v & (v > (tct_v4){0}));
 }
+
+/* Eight floats and their truths at any level: the compiler splits them where its vectors are shorter. */
+typedef float tct_f8 __attribute__((vector_size(32)));
+typedef int32_t tct_i8 __attribute__((vector_size(32)));
+#define tct_f8_load(p) (*(const tct_f8_unaligned *)(p))
+#define tct_f8_store(p, v) (*(tct_f8_unaligned *)(p) = (v))
+typedef float tct_f8_unaligned __attribute__((vector_size(32), aligned(4), may_alias));
+/* A macro: passing vectors wider than the level's registers has no fixed convention. */
+#define tct_f8_select(truth, then, otherwise)                                                                          \
+  ((tct_f8)(((truth) & (tct_i8)(then)) | (~(truth) & (tct_i8)(otherwise))))
 
 #if defined(__AVX2__)
 typedef float tct_v8 __attribute__((vector_size(32)));
