@@ -9,7 +9,7 @@
 #include <time.h>
 #include <tercet/tercet.h>
 
-#define ADAM {.type = "adam", .learning_rate = 1e-3, .epsilon = 1e-8}
+#define ADAM {.type = "adam", .learning_rate = 1e-3, .epsilon = 1e-30}
 
 static void mlp(tct_layer x) {
   x = tct_layer_flatten(x, NULL);

@@ -87,7 +87,7 @@ tct_status tct_cpu_conv_matmul_prepare(tct_device_impl *device, const tct_node_v
     *gemm = (tct_cpu_gemm){.m = c, .n = k, .k = pixels, .lda = c, .ldb = k, .ldc = k, .transpose_a = true};
   }
   *out = (tct_prepared){.state = gemm};
-  out->workspace_bytes = tct_cpu_gemm_plan(gemm, 1);
+  out->workspace_bytes = tct_cpu_gemm_plan(device, gemm, 1);
   return TCT_OK;
 }
 

@@ -54,16 +54,26 @@ tct_cpu_parts tct_cpu_parts_of(int64_t rows, int64_t columns);
 typedef struct tct_cpu_gemm {
   int64_t m, n, k, lda, ldb, ldc;
   bool transpose_a, transpose_b;
+  bool tiled;  /* by our register tiles; else OpenBLAS' blocks */
+  bool packed; /* tiled: all panels of b are packed first; else b is read in place but for a narrow last panel */
   int64_t tile_m, tile_n, parts, part_k;
   tct_cpu_row activation; /* NULL: none */
   double p[2];
 } tct_cpu_gemm;
 /* Sets the tiles for `batch` such products; returns the workspace's bytes. The other members are set before. */
-size_t tct_cpu_gemm_plan(tct_cpu_gemm *gemm, int64_t batch);
+size_t tct_cpu_gemm_plan(const tct_device_impl *device, tct_cpu_gemm *gemm, int64_t batch);
 /* a_at and b_at: offsets in floats of each product's matrices, NULL when batch is 1; c's are m·ldc apart. */
 void tct_cpu_gemm_run(tct_device_impl *device, const tct_cpu_gemm *gemm, int64_t batch, const float *a,
                       const int64_t *a_at, const float *b, const int64_t *b_at, const float *bias, float *c,
                       void *workspace);
+/* The tiled part of the two above (gemm_tiled.c). */
+bool tct_cpu_gemm_tiled_plan(const tct_device_impl *device, tct_cpu_gemm *gemm, int64_t batch, size_t *out_workspace);
+void tct_cpu_gemm_tiled_run(tct_device_impl *device, const tct_cpu_gemm *gemm, int64_t batch, const float *a,
+                            const int64_t *a_at, const float *b, const int64_t *b_at, const float *bias, float *c,
+                            void *workspace);
+/* Bias and activation for rows × columns of c that begin at column `column`. */
+void tct_cpu_gemm_finish(const tct_device_impl *device, const tct_cpu_gemm *gemm, const float *bias, float *c,
+                         int64_t column, int64_t rows, int64_t columns);
 /* One tile's worth on the calling thread: c = a·b + beta·c. */
 void tct_cpu_gemm_block(tct_device_impl *device, bool transpose_a, bool transpose_b, int64_t m, int64_t n, int64_t k,
                         const float *a, int64_t lda, const float *b, int64_t ldb, float beta, float *c, int64_t ldc);

@@ -1,6 +1,6 @@
-/* Products on OpenBLAS, one thread per call, cut into output tiles that the pool shares. The cut follows from the shape
- * alone, since OpenBLAS may round differently for another block shape. Bias and activation are applied to a tile while it
- * is in cache. */
+/* Products: by our register tiles where those were measured to win (gemm_tiled.c), else on OpenBLAS, one thread per call,
+ * cut into output tiles that the pool shares. The cut follows from the shape alone, since OpenBLAS may round differently
+ * for another block shape. Bias and activation are applied to a tile while it is in cache. */
 #include <cblas.h>
 #include <string.h>
 #include "backends/cpu/device.h"
@@ -38,7 +38,9 @@ void tct_cpu_gemm_block(tct_device_impl *device, bool transpose_a, bool transpos
 
 static int64_t round_up(int64_t n, int64_t to) { return tct_cpu_divide_up(n, to) * to; }
 
-size_t tct_cpu_gemm_plan(tct_cpu_gemm *gemm, int64_t batch) {
+size_t tct_cpu_gemm_plan(const tct_device_impl *device, tct_cpu_gemm *gemm, int64_t batch) {
+  size_t workspace = 0;
+  if (tct_cpu_gemm_tiled_plan(device, gemm, batch, &workspace)) return workspace;
   const int64_t m = gemm->m, n = gemm->n, k = gemm->k;
   gemm->tile_m = tct_cpu_most(m, 1);
   gemm->tile_n = tct_cpu_most(n, 1);
@@ -73,16 +75,16 @@ typedef struct job {
   int64_t tiles_m, tiles_n;
 } job;
 
-static void finish_tile(const job *j, float *c, int64_t column, int64_t rows, int64_t columns) {
-  const tct_cpu_gemm *at = j->gemm;
-  if (j->bias != NULL) j->device->k->add_bias(c, at->ldc, j->bias + column, rows, columns);
-  if (at->activation == NULL) return;
-  const bool is_dense = columns == at->ldc;
+void tct_cpu_gemm_finish(const tct_device_impl *device, const tct_cpu_gemm *gemm, const float *bias, float *c,
+                         int64_t column, int64_t rows, int64_t columns) {
+  if (bias != NULL) device->k->add_bias(c, gemm->ldc, bias + column, rows, columns);
+  if (gemm->activation == NULL) return;
+  const bool is_dense = columns == gemm->ldc;
   const int64_t n_runs = is_dense ? 1 : rows, length = is_dense ? rows * columns : columns;
   for (int64_t i = 0; i < n_runs; i++) {
-    float *run = c + i * at->ldc;
+    float *run = c + i * gemm->ldc;
     const void *const arg[3] = {run, run, run};
-    at->activation(arg, run, length, at->p);
+    gemm->activation(arg, run, length, gemm->p);
   }
 }
 
@@ -110,7 +112,7 @@ static void run_tile(void *user, int64_t task, int32_t worker) {
   float *c = j->c + index * at->m * at->ldc + i0 * at->ldc + j0;
   tct_cpu_gemm_block(j->device, at->transpose_a, at->transpose_b, rows, columns, depth, a, at->lda, b, at->ldb, 0.0f, c,
                      at->ldc);
-  finish_tile(j, c, j0, rows, columns);
+  tct_cpu_gemm_finish(j->device, at, j->bias, c, j0, rows, columns);
 }
 
 static void add_parts(void *user, int64_t task, int32_t worker) {
@@ -119,13 +121,17 @@ static void add_parts(void *user, int64_t task, int32_t worker) {
   const tct_cpu_gemm *at = j->gemm;
   float *c = j->c + task * at->ldc;
   j->device->k->sum_parts(j->partial + task * at->n, at->parts, at->m * at->n, c, at->n);
-  finish_tile(j, c, 0, 1, at->n);
+  tct_cpu_gemm_finish(j->device, at, j->bias, c, 0, 1, at->n);
 }
 
 void tct_cpu_gemm_run(tct_device_impl *device, const tct_cpu_gemm *gemm, int64_t batch, const float *a,
                       const int64_t *a_at, const float *b, const int64_t *b_at, const float *bias, float *c,
                       void *workspace) {
   if (gemm->m == 0 || gemm->n == 0 || batch == 0) return;
+  if (gemm->tiled) {
+    tct_cpu_gemm_tiled_run(device, gemm, batch, a, a_at, b, b_at, bias, c, workspace);
+    return;
+  }
   job j = {.device = device,
            .gemm = gemm,
            .a = a,

@@ -71,7 +71,7 @@ tct_status tct_cpu_matmul_prepare(tct_device_impl *device, const tct_node_view *
     batch_offsets(b, c, p->offsets + batch);
   }
   *out = (tct_prepared){.state = p};
-  out->workspace_bytes = tct_cpu_gemm_plan(&p->gemm, p->batch);
+  out->workspace_bytes = tct_cpu_gemm_plan(device, &p->gemm, p->batch);
   return TCT_OK;
 }
 

@@ -1,0 +1,141 @@
+/* Matrix products in register tiles: ROWS × (2 vectors) of c stay in registers while k runs. a is read where it lies,
+ * with any two strides; b comes in panels of PANEL columns, packed one after the other, or is read in place where its rows
+ * are contiguous. A tile's sums run over k in order whatever the cut, so bits do not depend on it. */
+#include "kernels/cpu/kernels.h"
+
+#if defined(__AVX512F__)
+#define V tct_v16
+#define LANES 16
+#define ROWS 14
+#elif defined(__AVX2__)
+#define V tct_v8
+#define LANES 8
+#define ROWS 6
+#else
+#define V tct_v4
+#define LANES 4
+#define ROWS 4
+#endif
+#define PASTE_(a, b) a##b
+#define PASTE(a, b) PASTE_(a, b)
+#define V_(name) PASTE(V, _##name)
+
+enum { PANEL = 2 * LANES, DEPTH = 256 };
+
+int64_t TCT_CPU(gemm_panel)(void) { return PANEL; }
+int64_t TCT_CPU(gemm_rows)(void) { return ROWS; }
+
+/* Columns [0, n) of b, k × n with two strides, as a panel [k][PANEL]; columns past n are zero. */
+void TCT_CPU(gemm_pack)(int64_t k, int64_t n, const float *b, int64_t b_row, int64_t b_col, float *panel) {
+  if (n == PANEL && b_col == 1) {
+    for (int64_t p = 0; p < k; p++, panel += PANEL) memcpy(panel, b + p * b_row, PANEL * sizeof *panel);
+    return;
+  }
+  if (n < PANEL) memset(panel, 0, (size_t)(k * PANEL) * sizeof *panel);
+  if (b_row == 1) { /* columns are contiguous: blocks keep the writes in few lines */
+    for (int64_t p0 = 0; p0 < k; p0 += LANES) {
+      const int64_t end = p0 + LANES < k ? p0 + LANES : k;
+      for (int64_t j = 0; j < n; j++)
+        for (int64_t p = p0; p < end; p++) panel[p * PANEL + j] = b[j * b_col + p];
+    }
+    return;
+  }
+  for (int64_t p = 0; p < k; p++)
+    for (int64_t j = 0; j < n; j++) panel[p * PANEL + j] = b[p * b_row + j * b_col];
+}
+
+/* c [rows, PANEL] (+)= a [rows, k] · b [k, PANEL]. `rows` is a constant at every call. */
+TCT_INLINE void tile(const int rows, int64_t k, const float *a, int64_t a_row, int64_t a_col, const float *b,
+                     int64_t b_row, float *c, int64_t ldc, bool add) {
+  V acc[ROWS][2];
+  TCT_UNROLL for (int i = 0; i < rows; i++) {
+    acc[i][0] = add ? V_(load)(c + i * ldc) : V_(splat)(0.0f);
+    acc[i][1] = add ? V_(load)(c + i * ldc + LANES) : V_(splat)(0.0f);
+  }
+  /* every third row is a base, so that rows are base, base + a_row, base + 2·a_row: few registers for addresses */
+  const float *base[(ROWS + 2) / 3];
+  TCT_UNROLL for (int i = 0; i < (rows + 2) / 3; i++) base[i] = a + 3 * i * a_row;
+  for (int64_t p = 0; p < k; p++, b += b_row) {
+    const V b0 = V_(load)(b), b1 = V_(load)(b + LANES);
+    TCT_UNROLL for (int i = 0; i < rows; i++) {
+      const V one = V_(splat)(base[i / 3][i % 3 * a_row]);
+      acc[i][0] = V_(fma)(one, b0, acc[i][0]);
+      acc[i][1] = V_(fma)(one, b1, acc[i][1]);
+    }
+    TCT_UNROLL for (int i = 0; i < (rows + 2) / 3; i++) base[i] += a_col;
+  }
+  TCT_UNROLL for (int i = 0; i < rows; i++) {
+    V_(store)(c + i * ldc, acc[i][0]);
+    V_(store)(c + i * ldc + LANES, acc[i][1]);
+  }
+}
+
+#define TILE(n)                                                                                                        \
+  static void tile_##n(int64_t k, const float *a, int64_t a_row, int64_t a_col, const float *b, int64_t b_row, float *c, \
+                       int64_t ldc, bool add) {                                                                        \
+    tile(n, k, a, a_row, a_col, b, b_row, c, ldc, add);                                                                \
+  }
+TILE(1)
+TILE(2)
+TILE(3)
+TILE(4)
+#if ROWS > 4
+TILE(5)
+TILE(6)
+#endif
+#if ROWS > 6
+TILE(7)
+TILE(8)
+TILE(9)
+TILE(10)
+TILE(11)
+TILE(12)
+TILE(13)
+TILE(14)
+#endif
+#undef TILE
+
+typedef void (*tile_fn)(int64_t k, const float *a, int64_t a_row, int64_t a_col, const float *b, int64_t b_row, float *c,
+                        int64_t ldc, bool add);
+static const tile_fn tiles[ROWS + 1] = {NULL,   tile_1,  tile_2,  tile_3,  tile_4,
+#if ROWS > 4
+                                        tile_5, tile_6,
+#endif
+#if ROWS > 6
+                                        tile_7, tile_8,  tile_9,  tile_10, tile_11, tile_12, tile_13, tile_14
+#endif
+};
+
+/* A tile of fewer columns than a panel goes through a buffer. */
+static void narrow_tile(int64_t rows, int64_t columns, int64_t k, const float *a, int64_t a_row, int64_t a_col,
+                        const float *b, int64_t b_row, float *c, int64_t ldc, bool add) {
+  float whole[ROWS * PANEL];
+  for (int64_t i = 0; add && i < rows; i++) {
+    memset(whole + i * PANEL, 0, PANEL * sizeof *whole);
+    memcpy(whole + i * PANEL, c + i * ldc, (size_t)columns * sizeof *c);
+  }
+  tiles[rows](k, a, a_row, a_col, b, b_row, whole, PANEL, add);
+  for (int64_t i = 0; i < rows; i++) memcpy(c + i * ldc, whole + i * PANEL, (size_t)columns * sizeof *c);
+}
+
+/* c [m, n] = a [m, k] · b [k, n]: panels of b start `b_panel` floats apart and have rows b_row apart. Depth by depth, a
+ * panel's slice stays in the first cache while all rows pass it. The last panel, when n leaves it narrow, has PANEL
+ * columns in memory all the same. */
+void TCT_CPU(gemm)(int64_t m, int64_t n, int64_t k, const float *a, int64_t a_row, int64_t a_col, const float *b,
+                   int64_t b_panel, int64_t b_row, float *c, int64_t ldc) {
+  for (int64_t p0 = 0; p0 < k || p0 == 0; p0 += DEPTH) {
+    const int64_t depth = k - p0 < DEPTH ? k - p0 : DEPTH;
+    for (int64_t j = 0; j < n; j += PANEL) {
+      const float *slice = b + j / PANEL * b_panel + p0 * b_row;
+      for (int64_t i = 0; i < m; i += ROWS) {
+        const int64_t rows = m - i < ROWS ? m - i : ROWS;
+        const float *from = a + i * a_row + p0 * a_col;
+        if (n - j < PANEL) {
+          narrow_tile(rows, n - j, depth, from, a_row, a_col, slice, b_row, c + i * ldc + j, ldc, p0 > 0);
+        } else {
+          tiles[rows](depth, from, a_row, a_col, slice, b_row, c + i * ldc + j, ldc, p0 > 0);
+        }
+      }
+    }
+  }
+}
