@@ -19,7 +19,7 @@ typedef uint64_t words __attribute__((vector_size(32)));
 #define LAST_HALVES(a, b) __builtin_shufflevector(a, b, 2, 6, 3, 7)
 #else
 #if defined(__SSE2__)
-#include <emmintrin.h>
+#include <immintrin.h>
 #define MULTIPLY(a, m) ((words)_mm_mul_epu32((__m128i)(a), _mm_set1_epi64x((long long)(m))))
 #else
 #define MULTIPLY(a, m) (((a) & 0xffffffffu) * (uint64_t)(m))
