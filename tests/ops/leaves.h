@@ -73,8 +73,9 @@ static inline tct_tensor layer_norm_all(tct_tensor x, tct_tensor gamma, tct_tens
   return tct_add(out[0], tct_reshape(tct_mul(out[1], out[2]), TCT_SHAPE(-1, 1)));
 }
 
+/* n <= 8 */
 static inline tct_tensor second_of_split(tct_tensor x, int32_t n, int32_t axis) {
-  tct_tensor out[2] = {{NULL, -1}, {NULL, -1}};
+  tct_tensor out[8] = {{NULL, -1}, {NULL, -1}};
   tct_split(x, n, axis, out);
   return out[1];
 }
