@@ -64,10 +64,13 @@ int main(int argc, char **argv) {
   const tool_command *const command = find(name);
   if (!command) return unknown_command(name);
   tool_options options = {.n_train = 60000, .n_test = 10000};
-  const int done = tool_parse(command, argc - 1, argv + 1, &options);
-  if (done >= 0) return done;
-  /* A dump that was asked for is wanted on the screen. */
-  const bool dumps = getenv("TERCET_DUMP") != NULL;
-  if (!options.quiet) tct_set_log(print_log, NULL, options.verbose || dumps ? TCT_LOG_DEBUG : TCT_LOG_WARNING);
-  return command->run(&options);
+  int code = tool_parse(command, argc - 1, argv + 1, &options);
+  if (code < 0) {
+    /* A dump that was asked for is wanted on the screen. */
+    const bool dumps = getenv("TERCET_DUMP") != NULL;
+    if (!options.quiet) tct_set_log(print_log, NULL, options.verbose || dumps ? TCT_LOG_DEBUG : TCT_LOG_WARNING);
+    code = command->run(&options);
+  }
+  tool_options_free(&options);
+  return code;
 }

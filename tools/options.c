@@ -104,7 +104,7 @@ static bool add_set(tool_options *out, const char *path, const char *value) {
     return false;
   }
   const size_t bytes = strlen(path) + strlen(value) + 2;
-  char *const text = malloc(bytes); /* lives as long as the process */
+  char *const text = malloc(bytes);
   if (!text) {
     (void)tool_usage("out of memory");
     return false;
@@ -196,6 +196,11 @@ int tool_parse(const tool_command *command, int argc, char **argv, tool_options 
   if (wants) out->positional = argv[optind++];
   if (optind < argc) return tool_usage("%s: '%s' is one argument too many", command->name, argv[optind]);
   return -1;
+}
+
+void tool_options_free(tool_options *options) {
+  for (int32_t i = 0; i < options->n_set; i++) free((char *)(uintptr_t)options->set[i]);
+  options->n_set = 0;
 }
 
 void tool_print_help(const tool_command *command, FILE *to) {

@@ -27,7 +27,7 @@ typedef enum tool_exit {
 
 typedef struct tool_options {
   const char *positional; /* the job, the model file, "glyphs"; NULL: none */
-  const char *set[TOOL_MOST_SETS];
+  const char *set[TOOL_MOST_SETS]; /* owned */
   int32_t n_set;
   const char *init, *save, *log_steps, *part, *input, *output, *format, *job_dir;
   int64_t n_train, n_test, seed;
@@ -48,9 +48,10 @@ extern const tool_command tool_train, tool_evaluate, tool_predict, tool_summary,
 
 /* ---- options.c ---- */
 
-/* Reads argv[1…]; argv[0] is the subcommand. Returns -1 to go on, else the exit code (help was printed, or a usage error).
- * Texts that it makes live until the process ends. */
+/* Reads argv[1…]; argv[0] is the subcommand. Returns -1 to go on, else the exit code (help was printed, or a usage error);
+ * tool_options_free in any case. */
 int tool_parse(const tool_command *command, int argc, char **argv, tool_options *out);
+void tool_options_free(tool_options *options);
 void tool_print_help(const tool_command *command, FILE *to);
 /* The nearest of `candidates` to a mistyped word; NULL: none is near. */
 const char *tool_nearest(const char *word, const char *const *candidates, size_t n);
