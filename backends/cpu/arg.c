@@ -108,8 +108,8 @@ static void norm_block(void *user, int64_t task, int32_t worker) {
   while (task >= j->plan->first[tensor + 1]) tensor++;
   const int64_t size = tct_cpu_size(&j->launch->node->in[tensor].shape);
   const int64_t begin = (task - j->plan->first[tensor]) * TCT_CPU_TASK;
-  ((double *)j->launch->workspace)[task] =
-      j->device->k->sum_squares((const float *)j->launch->in[tensor] + begin, tct_cpu_least(TCT_CPU_TASK, size - begin));
+  ((double *)j->launch->workspace)[task] = j->device->k->sum_squares((const float *)j->launch->in[tensor] + begin,
+                                                                     tct_cpu_least(TCT_CPU_TASK, size - begin));
 }
 
 tct_status tct_cpu_global_norm_launch(tct_device_impl *device, const tct_launch *launch) {

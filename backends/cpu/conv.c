@@ -69,7 +69,8 @@ bool tct_cpu_conv_matmul_supports(const tct_node_view *node, char *why, size_t w
   const bool plain = attrs->w_shape[0] == 1 && attrs->w_shape[1] == 1 && attrs->stride[0] == 1 &&
                      attrs->stride[1] == 1 && attrs->groups == 1 && attrs->pad[0] == 0 && attrs->pad[1] == 0 &&
                      attrs->pad[2] == 0 && attrs->pad[3] == 0;
-  return plain || tct_cpu_refuse(why, why_bytes, "only 1 × 1 windows of stride 1 without padding or groups are a product");
+  return plain ||
+         tct_cpu_refuse(why, why_bytes, "only 1 × 1 windows of stride 1 without padding or groups are a product");
 }
 
 tct_status tct_cpu_conv_matmul_prepare(tct_device_impl *device, const tct_node_view *node, tct_prepared *out) {
@@ -79,7 +80,13 @@ tct_status tct_cpu_conv_matmul_prepare(tct_device_impl *device, const tct_node_v
   const int64_t pixels = conv.n * conv.at.h * conv.at.w, c = conv.channels, k = conv.filters;
   /* y = x·w;  dx = dy·wᵀ;  dw = xᵀ·dy */
   if (node->op == TCT_OP_conv2d) {
-    *gemm = (tct_cpu_gemm){.m = pixels, .n = k, .k = c, .lda = c, .ldb = k, .ldc = k, .activation = conv.activation,
+    *gemm = (tct_cpu_gemm){.m = pixels,
+                           .n = k,
+                           .k = c,
+                           .lda = c,
+                           .ldb = k,
+                           .ldc = k,
+                           .activation = conv.activation,
                            .p = {conv.p[0], conv.p[1]}};
   } else if (node->op == TCT_OP_conv2d_grad_input) {
     *gemm = (tct_cpu_gemm){.m = pixels, .n = c, .k = k, .lda = k, .ldb = k, .ldc = c, .transpose_b = true};
@@ -109,7 +116,8 @@ typedef struct depthwise_plan {
 bool tct_cpu_conv_depthwise_supports(const tct_node_view *node, char *why, size_t why_bytes) {
   if (!tct_cpu_conv_supports(node, why, why_bytes)) return false;
   const tct_conv2d_attrs *attrs = node->attrs;
-  const bool depthwise = attrs->groups == attrs->x_shape[3] && attrs->w_shape[2] == 1 && attrs->w_shape[3] == attrs->groups;
+  const bool depthwise =
+      attrs->groups == attrs->x_shape[3] && attrs->w_shape[2] == 1 && attrs->w_shape[3] == attrs->groups;
   return depthwise || tct_cpu_refuse(why, why_bytes, "the filters are not one per channel");
 }
 

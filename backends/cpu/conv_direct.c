@@ -7,7 +7,9 @@
 
 enum { SCRATCH_FLOATS = 1 << 16, TASK_FLOPS = 2000000 };
 
-static bool is_input_gradient(const tct_node_view *node) { return node->op == TCT_OP_conv2d_grad_input; }
+static bool is_input_gradient(const tct_node_view *node) {
+  return node->op == TCT_OP_conv2d_grad_input;
+}
 
 bool tct_cpu_direct_applies(const tct_node_view *node, char *why, size_t why_bytes) {
   const tct_conv2d_attrs *attrs = node->attrs;
@@ -61,8 +63,8 @@ tct_cpu_direct *tct_cpu_direct_new(tct_device_impl *device, const tct_cpu_conv *
   d->halo.pad[1] = at->pad[1];
   d->halo.rows_beside = (at->r - 1) * at->dilation[0] + 1;
   d->halo.width = (at->q - 1) * at->stride[1] + (at->s - 1) * at->dilation[1] + 1;
-  d->halo.is_direct = at->pad[0] == 0 && at->pad[1] == 0 && d->halo.width <= at->w &&
-                      tct_cpu_halo_rows(d, at->p) <= at->h;
+  d->halo.is_direct =
+      at->pad[0] == 0 && at->pad[1] == 0 && d->halo.width <= at->w && tct_cpu_halo_rows(d, at->p) <= at->h;
   if (d->halo.is_direct) d->halo.width = at->w;
   for (int64_t i = 0; i < tap_rows; i++) {
     const int64_t r = joined ? i : i / at->s, s = joined ? 0 : i % at->s;
@@ -99,17 +101,18 @@ bool tct_cpu_conv_direct_supports(const tct_node_view *node, char *why, size_t w
 /* dx = dy ⋆ flipped w: x and y change places, the padding is what the window leaves of the forward's. */
 static void turn(tct_cpu_conv *conv) {
   tct_cpu_image *at = &conv->at;
-  *at = (tct_cpu_image){.h = at->p,
-                        .w = at->q,
-                        .c = at->k,
-                        .p = at->h,
-                        .q = at->w,
-                        .k = at->c,
-                        .r = at->r,
-                        .s = at->s,
-                        .stride = {1, 1},
-                        .dilation = {at->dilation[0], at->dilation[1]},
-                        .pad = {(at->r - 1) * at->dilation[0] - at->pad[0], (at->s - 1) * at->dilation[1] - at->pad[1]}};
+  *at =
+      (tct_cpu_image){.h = at->p,
+                      .w = at->q,
+                      .c = at->k,
+                      .p = at->h,
+                      .q = at->w,
+                      .k = at->c,
+                      .r = at->r,
+                      .s = at->s,
+                      .stride = {1, 1},
+                      .dilation = {at->dilation[0], at->dilation[1]},
+                      .pad = {(at->r - 1) * at->dilation[0] - at->pad[0], (at->s - 1) * at->dilation[1] - at->pad[1]}};
   const int64_t filters = conv->filters;
   conv->filters = conv->channels;
   conv->channels = filters;

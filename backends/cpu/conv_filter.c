@@ -1,6 +1,6 @@
-/* The direct filter gradient: dw[tap, k] = Σ x[pixel + tap]·dy[pixel, k] over all pixels of an image in one register tile
- * of taps × channels, image after image. Images are summed in groups that follow from the shape; the groups' partial
- * filters are added in order, so that the result does not depend on the number of threads. */
+/* The direct filter gradient: dw[tap, k] = Σ x[pixel + tap]·dy[pixel, k] over all pixels of an image in one register
+ * tile of taps × channels, image after image. Images are summed in groups that follow from the shape; the groups'
+ * partial filters are added in order, so that the result does not depend on the number of threads. */
 #include <string.h>
 #include "backends/cpu/conv_direct.h"
 
@@ -85,9 +85,9 @@ static void run_group(void *user, int64_t task, int32_t worker) {
   const int64_t end = d->splits_channels ? begin + 1 : d->n_parts;
   float *scratch = (float *)((char *)j->launch->workspace + d->fixed + (size_t)worker * d->scratch);
   const int64_t halo_rows = tct_cpu_halo_rows(d, at->p);
-  float *tail = (float *)((char *)scratch + (d->halo.is_direct ? 0
-                                                               : tct_cpu_lines(halo_rows * tct_cpu_halo_pitch(d) *
-                                                                               (int64_t)sizeof(float))));
+  float *tail =
+      (float *)((char *)scratch +
+                (d->halo.is_direct ? 0 : tct_cpu_lines(halo_rows * tct_cpu_halo_pitch(d) * (int64_t)sizeof(float))));
   for (int64_t i = begin; i < end; i++) {
     float *dw = partial_of(j, group, &d->part[i]);
     memset(dw, 0, (size_t)(d->tap_rows * d->taps * d->part[i].tile->block) * sizeof *dw);

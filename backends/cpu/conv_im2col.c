@@ -1,5 +1,5 @@
-/* The general convolution: windows as rows of a matrix, in blocks that stay in L2, times the filters on OpenBLAS. It takes
- * every stride, dilation, padding and number of groups; the direct kernels are tried first where they apply. */
+/* The general convolution: windows as rows of a matrix, in blocks that stay in L2, times the filters on OpenBLAS. It
+ * takes every stride, dilation, padding and number of groups; the direct kernels are tried first where they apply. */
 #include <string.h>
 #include "backends/cpu/conv.h"
 

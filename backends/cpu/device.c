@@ -1,5 +1,5 @@
-/* The CPU as a device: one compute queue that works synchronously on the calling thread and the pool, so that every ticket
- * is reached when it is made. A ticket's count is the clock's nanoseconds at its mark. */
+/* The CPU as a device: one compute queue that works synchronously on the calling thread and the pool, so that every
+ * ticket is reached when it is made. A ticket's count is the clock's nanoseconds at its mark. */
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -74,7 +74,9 @@ int64_t tct_cpu_extent(const tct_shape *shape, int32_t from, int32_t to) {
   return n;
 }
 
-int64_t tct_cpu_size(const tct_shape *shape) { return tct_cpu_extent(shape, 0, shape->rank); }
+int64_t tct_cpu_size(const tct_shape *shape) {
+  return tct_cpu_extent(shape, 0, shape->rank);
+}
 
 tct_cpu_parts tct_cpu_parts_of(int64_t rows, int64_t columns) {
   const int64_t wanted = tct_cpu_least(tct_cpu_divide_up(rows * columns, TCT_CPU_TASK), 64);
@@ -179,7 +181,8 @@ static void info(tct_device_impl *device, tct_device_info *out) {
   snprintf(out->name, sizeof out->name, "%s", device->name);
 }
 
-/* Large buffers start at a huge page and ask for such pages: a training step touches its arena every few milliseconds. */
+/* Large buffers start at a huge page and ask for such pages: a training step touches its arena every few milliseconds.
+ */
 static tct_status alloc_buffer(tct_device_impl *device, size_t bytes, void **out) {
   const bool large = bytes >= 2 * (size_t)HUGE_PAGE;
   *out = device->host->alloc(bytes > 0 ? bytes : 1, large ? HUGE_PAGE : ALIGNMENT);

@@ -13,8 +13,8 @@ struct tct_device_impl {
   char name[96];
 };
 
-/* Runs fn for each task; on the calling thread when the whole work, estimated at `ns` for one thread, is too small to pay
- * for waking others. Which it is changes no result: tasks are cut from shapes, never from the number of threads. */
+/* Runs fn for each task; on the calling thread when the whole work, estimated at `ns` for one thread, is too small to
+ * pay for waking others. Which it is changes no result: tasks are cut from shapes, never from the number of threads. */
 void tct_cpu_run(tct_device_impl *device, int64_t n_tasks, double ns, tct_pool_fn fn, void *user);
 
 /* Zeroed memory for a step's state, or NULL with the error recorded; tct_cpu_release_state gives it back. */
@@ -33,15 +33,25 @@ int64_t tct_cpu_size(const tct_shape *shape);
 /* Product of the extents [from, to). */
 int64_t tct_cpu_extent(const tct_shape *shape, int32_t from, int32_t to);
 
-static inline int64_t tct_cpu_divide_up(int64_t a, int64_t b) { return (a + b - 1) / b; }
-static inline int64_t tct_cpu_least(int64_t a, int64_t b) { return a < b ? a : b; }
-static inline int64_t tct_cpu_most(int64_t a, int64_t b) { return a > b ? a : b; }
+static inline int64_t tct_cpu_divide_up(int64_t a, int64_t b) {
+  return (a + b - 1) / b;
+}
+static inline int64_t tct_cpu_least(int64_t a, int64_t b) {
+  return a < b ? a : b;
+}
+static inline int64_t tct_cpu_most(int64_t a, int64_t b) {
+  return a > b ? a : b;
+}
 /* Scratch is handed out in cache lines. */
-static inline size_t tct_cpu_lines(int64_t bytes) { return ((size_t)bytes + 63) & ~(size_t)63; }
+static inline size_t tct_cpu_lines(int64_t bytes) {
+  return ((size_t)bytes + 63) & ~(size_t)63;
+}
 
 /* The work of one pass over n elements cut into tasks of a fixed number of elements. */
 enum { TCT_CPU_TASK = 32768 };
-static inline int64_t tct_cpu_tasks(int64_t n) { return tct_cpu_divide_up(n, TCT_CPU_TASK); }
+static inline int64_t tct_cpu_tasks(int64_t n) {
+  return tct_cpu_divide_up(n, TCT_CPU_TASK);
+}
 
 /* How many parts a sum over n rows of c elements is cut into, and the rows of each part: from the shape only. */
 typedef struct tct_cpu_parts {
@@ -49,8 +59,8 @@ typedef struct tct_cpu_parts {
 } tct_cpu_parts;
 tct_cpu_parts tct_cpu_parts_of(int64_t rows, int64_t columns);
 
-/* One product c [m,n] = a·b (+ bias, activation), cut into output tiles; for a long k with few tiles also into parts of k,
- * which are added in order. lda, ldb and ldc are row strides of the matrices as stored. */
+/* One product c [m,n] = a·b (+ bias, activation), cut into output tiles; for a long k with few tiles also into parts of
+ * k, which are added in order. lda, ldb and ldc are row strides of the matrices as stored. */
 typedef struct tct_cpu_gemm {
   int64_t m, n, k, lda, ldb, ldc;
   bool transpose_a, transpose_b;

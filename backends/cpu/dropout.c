@@ -39,7 +39,7 @@ tct_status tct_cpu_dropout_launch(tct_device_impl *device, const tct_launch *lau
            .size = tct_cpu_size(&launch->node->in[0].shape),
            .threshold = (uint32_t)ceil(attrs->rate * 0x1p24),
            .factor = 1.0f / (1.0f - (float)attrs->rate),
-           .step = (uint32_t)*(const int64_t *)launch->in[1]};
+           .step = (uint32_t) * (const int64_t *)launch->in[1]};
   tct_cpu_run(device, tct_cpu_tasks(j.size), 1.0 * (double)j.size, run_task, &j);
   return TCT_OK;
 }

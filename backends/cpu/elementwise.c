@@ -1,6 +1,6 @@
 /* Elementwise ops and fused chains of them, by one interpreter: the output is walked in tiles that stay in L1; every
- * operand is a tile of as many elements (a pointer into memory where it is dense, a small buffer where it is broadcast),
- * and every step is one vectorised row over tiles. A single op is a chain of one step. */
+ * operand is a tile of as many elements (a pointer into memory where it is dense, a small buffer where it is
+ * broadcast), and every step is one vectorised row over tiles. A single op is a chain of one step. */
 #include <string.h>
 #include "backends/cpu/device.h"
 
@@ -47,7 +47,7 @@ typedef struct plan {
 static double cost_of(tct_op op) {
   static const double flops[TCT_N_OPS] = {
 #define UNARY(name, dtypes, text, forward, gradient, needs, work) [TCT_OP_##name] = work, [TCT_OP_##name##_grad] = work,
-#define BINARY(name, dtypes, text, forward, work) [TCT_OP_##name] = work,
+#define BINARY(name, dtypes, text, forward, work)                 [TCT_OP_##name] = work,
 #include <tercet/elementwise.def>
   };
   return 0.05 + 0.03 * flops[op];
@@ -81,10 +81,14 @@ static void plan_operand(operand *in, const tct_desc *desc, const tct_shape *out
   in->bytes = tct_cpu_bytes(desc->dtype);
   collapse(in, &desc->shape, out);
   const int32_t last = in->rank - 1;
-  if (tct_cpu_size(&desc->shape) == 1) in->how = SCALAR;
-  else if (in->rank == 1 && in->stride[0] == 1) in->how = DENSE;
-  else if (in->rank == 2 && in->stride[0] == 0 && in->stride[1] == 1 && in->dim[last] <= TILE) in->how = PERIOD;
-  else in->how = GENERAL;
+  if (tct_cpu_size(&desc->shape) == 1)
+    in->how = SCALAR;
+  else if (in->rank == 1 && in->stride[0] == 1)
+    in->how = DENSE;
+  else if (in->rank == 2 && in->stride[0] == 0 && in->stride[1] == 1 && in->dim[last] <= TILE)
+    in->how = PERIOD;
+  else
+    in->how = GENERAL;
   in->period = in->how == PERIOD ? in->dim[last] : 0;
 }
 
@@ -243,7 +247,8 @@ bool tct_cpu_elementwise_supports(const tct_node_view *node, char *why, size_t w
 /* The parameters of a unary row or its gradient. */
 static void read_parameters(const void *attrs, tct_op op, double p[2]) {
   static const bool has[TCT_N_OPS] = {
-#define UNARY(name, dtypes, text, forward, gradient, needs, flops) [TCT_OP_##name] = true, [TCT_OP_##name##_grad] = true,
+#define UNARY(name, dtypes, text, forward, gradient, needs, flops)                                                     \
+  [TCT_OP_##name] = true, [TCT_OP_##name##_grad] = true,
 #include <tercet/elementwise.def>
   };
   const tct_unary_attrs *of = attrs;

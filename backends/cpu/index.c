@@ -1,5 +1,6 @@
 /* gather, its gradient, and one_hot. table [outer, depth, inner], indices [n], rows [outer, n, inner]. The gradient is
- * cut by rows of the table, each task reading all indices, so that the rows of one index add up in the indices' order. */
+ * cut by rows of the table, each task reading all indices, so that the rows of one index add up in the indices' order.
+ */
 #include <math.h>
 #include <string.h>
 #include "backends/cpu/device.h"
@@ -15,7 +16,9 @@ typedef struct job {
   const plan *plan;
 } job;
 
-static bool in_range(int32_t index, int64_t depth) { return index >= 0 && index < depth; }
+static bool in_range(int32_t index, int64_t depth) {
+  return index >= 0 && index < depth;
+}
 
 bool tct_cpu_gather_supports(const tct_node_view *node, char *why, size_t why_bytes) {
   return tct_cpu_stores(node, why, why_bytes);
@@ -123,11 +126,21 @@ tct_status tct_cpu_one_hot_prepare(tct_device_impl *device, const tct_node_view 
 /* The value as an element of the type; returns the element's bytes. */
 static size_t encode(tct_dtype dtype, double value, void *out) {
   switch (dtype) {
-  case TCT_I32: *(int32_t *)out = (int32_t)value; break;
-  case TCT_I64: *(int64_t *)out = (int64_t)value; break;
-  case TCT_U8: *(uint8_t *)out = (uint8_t)value; break;
-  case TCT_BOOL: *(uint8_t *)out = value != 0.0; break;
-  default: *(float *)out = (float)value; break;
+  case TCT_I32:
+    *(int32_t *)out = (int32_t)value;
+    break;
+  case TCT_I64:
+    *(int64_t *)out = (int64_t)value;
+    break;
+  case TCT_U8:
+    *(uint8_t *)out = (uint8_t)value;
+    break;
+  case TCT_BOOL:
+    *(uint8_t *)out = value != 0.0;
+    break;
+  default:
+    *(float *)out = (float)value;
+    break;
   }
   return tct_cpu_bytes(dtype);
 }

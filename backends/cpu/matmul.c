@@ -1,5 +1,5 @@
-/* matmul: (a [..,m,k], b [..,k,n], bias [n]?) → [..,m,n], leading axes broadcast. A batch of left factors that meets one
- * right factor is a single, taller product. */
+/* matmul: (a [..,m,k], b [..,k,n], bias [n]?) → [..,m,n], leading axes broadcast. A batch of left factors that meets
+ * one right factor is a single, taller product. */
 #include <string.h>
 #include "backends/cpu/device.h"
 

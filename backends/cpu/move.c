@@ -1,18 +1,18 @@
-/* Movement: transpose, slice, pad, tile, broadcast_to, concat and a slice's gradient are all one strided copy between two
- * dense buffers. Axes that both sides walk as one are merged; the two innermost (or, for a transposition, the axis that
- * is dense in the source) go to the kernel, the others are walked here. */
+/* Movement: transpose, slice, pad, tile, broadcast_to, concat and a slice's gradient are all one strided copy between
+ * two dense buffers. Axes that both sides walk as one are merged; the two innermost (or, for a transposition, the axis
+ * that is dense in the source) go to the kernel, the others are walked here. */
 #include <string.h>
 #include "backends/cpu/device.h"
 
 enum { MOST_AXES = 2 * TCT_MAX_RANK };
 
 typedef struct copy {
-  int32_t rank; /* the last two are rows and columns */
+  int32_t rank;                                          /* the last two are rows and columns */
   int64_t dim[MOST_AXES], in[MOST_AXES], out[MOST_AXES]; /* strides in elements */
   int64_t in_start, out_start;
-  int64_t outer;      /* product of the extents before rows and columns */
+  int64_t outer;       /* product of the extents before rows and columns */
   int64_t band, bands; /* rows of one unit, units of one slab */
-  int64_t group;      /* units of a task */
+  int64_t group;       /* units of a task */
   size_t bytes;
   bool fills; /* the output is first filled with `value` */
   int64_t value;
@@ -144,9 +144,12 @@ static void plan_pad(copy *c, const tct_node_view *node) {
   }
   c->fills = true;
   const float as_float = (float)attrs->value;
-  if (dtype == TCT_F32) memcpy(&c->value, &as_float, sizeof as_float);
-  else if (dtype == TCT_BOOL) c->value = attrs->value != 0.0;
-  else c->value = (int64_t)attrs->value;
+  if (dtype == TCT_F32)
+    memcpy(&c->value, &as_float, sizeof as_float);
+  else if (dtype == TCT_BOOL)
+    c->value = attrs->value != 0.0;
+  else
+    c->value = (int64_t)attrs->value;
 }
 
 /* Each output axis is repeats × the input's extent; the repeats do not move in the source. */
@@ -183,12 +186,22 @@ tct_status tct_cpu_move_prepare(tct_device_impl *device, const tct_node_view *no
   c->bytes = tct_cpu_bytes(node->out[0].dtype);
   c->out_size = tct_cpu_size(&node->out[0].shape);
   switch (node->op) {
-  case TCT_OP_transpose: plan_transpose(c, node); break;
+  case TCT_OP_transpose:
+    plan_transpose(c, node);
+    break;
   case TCT_OP_slice:
-  case TCT_OP_slice_grad: plan_slice(c, node); break;
-  case TCT_OP_pad: plan_pad(c, node); break;
-  case TCT_OP_tile: plan_tile(c, node); break;
-  default: plan_broadcast(c, node); break;
+  case TCT_OP_slice_grad:
+    plan_slice(c, node);
+    break;
+  case TCT_OP_pad:
+    plan_pad(c, node);
+    break;
+  case TCT_OP_tile:
+    plan_tile(c, node);
+    break;
+  default:
+    plan_broadcast(c, node);
+    break;
   }
   finish(c);
   *out = (tct_prepared){.state = c};

@@ -1,4 +1,5 @@
-/* Batch norm and layer norm. Sums over rows are cut into parts by the shape; their partial sums are joined in double. */
+/* Batch norm and layer norm. Sums over rows are cut into parts by the shape; their partial sums are joined in double.
+ */
 #include <math.h>
 #include <string.h>
 #include "backends/cpu/device.h"
@@ -92,7 +93,8 @@ static void deviation_part(void *user, int64_t part, int32_t worker) {
                                   partial_of(j, part, 0));
 }
 
-/* y = (x - mean)·FACTOR + beta; inputs: x, gamma, beta; `mean` is the second output, or the fourth input of inference. */
+/* y = (x - mean)·FACTOR + beta; inputs: x, gamma, beta; `mean` is the second output, or the fourth input of inference.
+ */
 static void normalize_part(void *user, int64_t part, int32_t worker) {
   (void)worker;
   const job *j = user;

@@ -51,9 +51,15 @@ static void run_group(void *user, int64_t task, int32_t worker) {
     const float *in = j->launch->in[0];
     float *out = j->launch->out[0];
     switch (j->launch->node->op) {
-    case TCT_OP_max_pool2d: k->max_pool(at, in + image * whole, out + image * pooled); break;
-    case TCT_OP_avg_pool2d: k->avg_pool(at, in + image * whole, out + image * pooled); break;
-    case TCT_OP_avg_pool2d_grad: k->avg_pool_grad(at, in + image * pooled, out + image * whole); break;
+    case TCT_OP_max_pool2d:
+      k->max_pool(at, in + image * whole, out + image * pooled);
+      break;
+    case TCT_OP_avg_pool2d:
+      k->avg_pool(at, in + image * whole, out + image * pooled);
+      break;
+    case TCT_OP_avg_pool2d_grad:
+      k->avg_pool_grad(at, in + image * pooled, out + image * whole);
+      break;
     default:
       k->max_pool_grad(at, in + image * whole, (const float *)j->launch->in[1] + image * pooled,
                        (const float *)j->launch->in[2] + image * pooled, out + image * whole);

@@ -1,6 +1,6 @@
-/* Reductions over any axes. The input's axes collapse into alternating kept and reduced ones; then either the innermost is
- * reduced (runs) or kept (columns). The work is cut into units of a bounded number of elements, each folded by one kernel
- * call into a partial result; the partial results of an output are joined in order, in double. */
+/* Reductions over any axes. The input's axes collapse into alternating kept and reduced ones; then either the innermost
+ * is reduced (runs) or kept (columns). The work is cut into units of a bounded number of elements, each folded by one
+ * kernel call into a partial result; the partial results of an output are joined in order, in double. */
 #include <math.h>
 #include "backends/cpu/device.h"
 
@@ -18,12 +18,12 @@ typedef struct plan {
   tct_dtype dtype;
   axes kept, reduced; /* without the innermost run, or the columns and the rows above them */
   int64_t outputs, reduced_size;
-  int64_t length;         /* runs: of the innermost reduced axis; columns: how many */
-  int64_t rows;           /* columns: of the reduced axis above */
-  tct_cpu_parts parts;    /* of a run or of the rows */
-  int64_t units;          /* partial results of one output */
-  int64_t chunks;         /* columns: pieces of at most CHUNK */
-  int64_t group;          /* calls per task */
+  int64_t length;      /* runs: of the innermost reduced axis; columns: how many */
+  int64_t rows;        /* columns: of the reduced axis above */
+  tct_cpu_parts parts; /* of a run or of the rows */
+  int64_t units;       /* partial results of one output */
+  int64_t chunks;      /* columns: pieces of at most CHUNK */
+  int64_t group;       /* calls per task */
 } plan;
 
 static void add_axis(axes *to, int64_t dim, int64_t stride) {
@@ -79,8 +79,8 @@ static const struct {
   tct_cpu_fold fold;
   bool is_mean, is_lse;
 } folds[TCT_N_OPS] = {
-    [TCT_OP_reduce_sum] = {TCT_FOLD_SUM, false, false},  [TCT_OP_reduce_mean] = {TCT_FOLD_SUM, true, false},
-    [TCT_OP_reduce_max] = {TCT_FOLD_MAX, false, false},  [TCT_OP_reduce_min] = {TCT_FOLD_MIN, false, false},
+    [TCT_OP_reduce_sum] = {TCT_FOLD_SUM, false, false},   [TCT_OP_reduce_mean] = {TCT_FOLD_SUM, true, false},
+    [TCT_OP_reduce_max] = {TCT_FOLD_MAX, false, false},   [TCT_OP_reduce_min] = {TCT_FOLD_MIN, false, false},
     [TCT_OP_reduce_prod] = {TCT_FOLD_PROD, false, false}, [TCT_OP_logsumexp] = {TCT_FOLD_SUM_EXP, false, true},
 };
 
@@ -165,18 +165,24 @@ static void run_group(void *user, int64_t task, int32_t worker) {
   const job *j = user;
   const int64_t begin = task * j->plan->group, end = tct_cpu_least(begin + j->plan->group, calls_of(j->plan));
   for (int64_t i = begin; i < end; i++) {
-    if (j->plan->is_columns) fold_one_slab(j, i);
-    else fold_one_run(j, i);
+    if (j->plan->is_columns)
+      fold_one_slab(j, i);
+    else
+      fold_one_run(j, i);
   }
 }
 
 static double join(tct_cpu_fold fold, double a, double b) {
   switch (fold) {
-  case TCT_FOLD_MAX: return a > b || isnan(a) ? a : b;
-  case TCT_FOLD_MIN: return a < b || isnan(a) ? a : b;
-  case TCT_FOLD_PROD: return a * b;
+  case TCT_FOLD_MAX:
+    return a > b || isnan(a) ? a : b;
+  case TCT_FOLD_MIN:
+    return a < b || isnan(a) ? a : b;
+  case TCT_FOLD_PROD:
+    return a * b;
   case TCT_FOLD_SUM:
-  case TCT_FOLD_SUM_EXP: break;
+  case TCT_FOLD_SUM_EXP:
+    break;
   }
   return a + b;
 }
@@ -188,8 +194,8 @@ static void join_units(void *user, int64_t task, int32_t worker) {
   const plan *p = j->plan;
   const int64_t end = tct_cpu_least((task + 1) * CHUNK, p->outputs), step = p->is_columns ? p->length : 1;
   for (int64_t i = task * CHUNK; i < end; i++) {
-    const float *from = p->is_columns ? j->partial + i / p->length * p->units * p->length + i % p->length
-                                      : j->partial + i * p->units;
+    const float *from =
+        p->is_columns ? j->partial + i / p->length * p->units * p->length + i % p->length : j->partial + i * p->units;
     double value = (double)identity[j->fold];
     for (int64_t unit = 0; unit < p->units; unit++) value = join(j->fold, value, (double)from[unit * step]);
     j->y[i] = (float)(p->is_mean ? value / (double)p->reduced_size : value);
@@ -201,8 +207,8 @@ static void fold_all(job *j, tct_cpu_fold fold, float *y) {
   j->fold = fold;
   j->y = y;
   const double each = fold == TCT_FOLD_SUM_EXP ? 0.8 : 0.15;
-  tct_cpu_run(j->device, tct_cpu_divide_up(calls_of(p), p->group), each * (double)(p->outputs * p->reduced_size), run_group,
-              j);
+  tct_cpu_run(j->device, tct_cpu_divide_up(calls_of(p), p->group), each * (double)(p->outputs * p->reduced_size),
+              run_group, j);
   tct_cpu_run(j->device, tct_cpu_divide_up(p->outputs, CHUNK), (double)(p->outputs * p->units), join_units, j);
 }
 
@@ -232,8 +238,10 @@ static void fold_whole(const plan *p, const void *x, void *y) {
     for (int64_t r = 0; r < p->reduced_size; r++) {
       value = join_whole(p->fold, value, read_whole(p->dtype, x, base + offset_of(&p->reduced, r)));
     }
-    if (p->dtype == TCT_I32) ((int32_t *)y)[i] = (int32_t)value;
-    else ((int64_t *)y)[i] = value;
+    if (p->dtype == TCT_I32)
+      ((int32_t *)y)[i] = (int32_t)value;
+    else
+      ((int64_t *)y)[i] = value;
   }
 }
 
@@ -286,8 +294,10 @@ tct_status tct_cpu_prod_grad_launch(tct_device_impl *device, const tct_launch *l
     int64_t zeros = 0;
     for (int64_t r = 0; r < p->reduced.size; r++) {
       const float value = x[base + offset_of(&p->reduced, r)];
-      if (value == 0.0f) zeros++;
-      else product *= (double)value;
+      if (value == 0.0f)
+        zeros++;
+      else
+        product *= (double)value;
     }
     for (int64_t r = 0; r < p->reduced.size; r++) {
       const int64_t at = base + offset_of(&p->reduced, r);

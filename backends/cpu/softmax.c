@@ -52,15 +52,19 @@ static void softmax_task(void *user, int64_t task, int32_t worker) {
   float *out = j->launch->out[0];
   if (p->inner == 1) {
     const int64_t first = task * p->group, rows = tct_cpu_least(p->group, p->outer - first), at = first * p->length;
-    if (is_gradient) k->softmax_grad_rows(in + at, dy + at, out + at, rows, p->length, log);
-    else k->softmax_rows(in + at, out + at, rows, p->length, log);
+    if (is_gradient)
+      k->softmax_grad_rows(in + at, dy + at, out + at, rows, p->length, log);
+    else
+      k->softmax_rows(in + at, out + at, rows, p->length, log);
     return;
   }
   const int64_t chunks = tct_cpu_divide_up(p->inner, COLUMNS), column = task % chunks * COLUMNS;
   const int64_t at = task / chunks * p->length * p->inner + column;
   const int64_t columns = tct_cpu_least(COLUMNS, p->inner - column);
-  if (is_gradient) k->softmax_grad_columns(in + at, dy + at, out + at, p->length, p->inner, columns, log);
-  else k->softmax_columns(in + at, out + at, p->length, p->inner, columns, log);
+  if (is_gradient)
+    k->softmax_grad_columns(in + at, dy + at, out + at, p->length, p->inner, columns, log);
+  else
+    k->softmax_columns(in + at, out + at, p->length, p->inner, columns, log);
 }
 
 tct_status tct_cpu_softmax_launch(tct_device_impl *device, const tct_launch *launch) {
@@ -102,7 +106,9 @@ static void cross_entropy_task(void *user, int64_t task, int32_t worker) {
   case TCT_OP_sparse_softmax_cross_entropy_grad:
     k->sparse_cross_entropy_grad(x, labels, (const float *)in[2] + first, out + first * n, rows, n, p->smoothing);
     break;
-  case TCT_OP_softmax_cross_entropy: k->cross_entropy(x, targets, out + first, rows, n, p->smoothing); break;
+  case TCT_OP_softmax_cross_entropy:
+    k->cross_entropy(x, targets, out + first, rows, n, p->smoothing);
+    break;
   default:
     k->cross_entropy_grad(x, targets, (const float *)in[2] + first, out + first * n, rows, n, p->smoothing);
   }

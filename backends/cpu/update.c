@@ -43,7 +43,9 @@ typedef struct job {
   const float *g;
 } job;
 
-static float *at(float *state, int64_t first) { return state != NULL ? state + first : NULL; }
+static float *at(float *state, int64_t first) {
+  return state != NULL ? state + first : NULL;
+}
 
 static void run_task(void *user, int64_t task, int32_t worker) {
   (void)worker;
@@ -51,12 +53,18 @@ static void run_task(void *user, int64_t task, int32_t worker) {
   const tct_cpu_kernels *k = j->device->k;
   const int64_t i = task * TCT_CPU_TASK, n = tct_cpu_least(TCT_CPU_TASK, j->size - i);
   switch (j->op) {
-  case TCT_OP_sgd_update: k->sgd(&j->how, j->w + i, at(j->first, i), j->g + i, n); break;
-  case TCT_OP_adam_update: k->adam(&j->how, j->w + i, at(j->first, i), at(j->second, i), j->g + i, n); break;
+  case TCT_OP_sgd_update:
+    k->sgd(&j->how, j->w + i, at(j->first, i), j->g + i, n);
+    break;
+  case TCT_OP_adam_update:
+    k->adam(&j->how, j->w + i, at(j->first, i), at(j->second, i), j->g + i, n);
+    break;
   case TCT_OP_rmsprop_update:
     k->rmsprop(&j->how, j->w + i, at(j->first, i), at(j->second, i), at(j->third, i), j->g + i, n);
     break;
-  default: k->adagrad(&j->how, j->w + i, at(j->first, i), j->g + i, n); break;
+  default:
+    k->adagrad(&j->how, j->w + i, at(j->first, i), j->g + i, n);
+    break;
   }
 }
 

@@ -1,7 +1,7 @@
-/* Branch-free elementary functions in f32, written once so that gcc -O3 and clang vectorise the loops around them at any
- * width; libm's scalar calls cost 6 ns an element where these cost 0.3-0.8 ns. Errors are at most about 3 ulp (1 ulp for
- * most); infinities, zeros, NaN and overflow behave as C's functions do. Polynomials: S. Moshier's Cephes (exp, log, sin,
- * cos), N. Juffa's erff; pow, and the reduction of sin and cos, work in double.
+/* Branch-free elementary functions in f32, written once so that gcc -O3 and clang vectorise the loops around them at
+ * any width; libm's scalar calls cost 6 ns an element where these cost 0.3-0.8 ns. Errors are at most about 3 ulp (1
+ * ulp for most); infinities, zeros, NaN and overflow behave as C's functions do. Polynomials: S. Moshier's Cephes (exp,
+ * log, sin, cos), N. Juffa's erff; pow, and the reduction of sin and cos, work in double.
  *
  * Bits of floats move through unions of unsigned integers, never through float → integer conversions, so that NaN and
  * infinity are defined behaviour on every path. */
@@ -13,10 +13,10 @@
 /* a·b + c, rounded once where the instruction set has it. */
 #if defined(__FMA__) || defined(__ARM_FEATURE_FMA)
 #define TCT_FMAF(a, b, c) __builtin_fmaf(a, b, c)
-#define TCT_FMA(a, b, c) __builtin_fma(a, b, c)
+#define TCT_FMA(a, b, c)  __builtin_fma(a, b, c)
 #else
 #define TCT_FMAF(a, b, c) ((a) * (b) + (c))
-#define TCT_FMA(a, b, c) ((a) * (b) + (c))
+#define TCT_FMA(a, b, c)  ((a) * (b) + (c))
 #endif
 
 static inline uint32_t tct_bits_of_f32(float x) {
@@ -77,7 +77,8 @@ static inline float tct_expf(float x) {
   const float clamped = low > 89.0f ? 89.0f : low;
   uint32_t n;
   const float r = tct_reduce_exp(clamped, &n);
-  /* 2^n in two factors: n runs from -150 to 128, beyond what one normal float holds. n is negative in two's complement. */
+  /* 2^n in two factors: n runs from -150 to 128, beyond what one normal float holds. n is negative in two's complement.
+   */
   const uint32_t biased = n + 254u;
   const uint32_t half = biased >> 1;
   const float scale0 = tct_f32_of_bits(half << 23);

@@ -1,10 +1,13 @@
-/* What convolutions need beside the register tiles: images as matrices for the general fallback, depthwise loops, and the
- * small and narrow matrix work around them. */
+/* What convolutions need beside the register tiles: images as matrices for the general fallback, depthwise loops, and
+ * the small and narrow matrix work around them. */
 #include "kernels/cpu/kernels.h"
 
-static bool inside(int64_t i, int64_t n) { return i >= 0 && i < n; }
+static bool inside(int64_t i, int64_t n) {
+  return i >= 0 && i < n;
+}
 
-void TCT_CPU(im2col)(const tct_cpu_image *at, const float *x, int64_t x_channels, int64_t p0, int64_t rows, float *col) {
+void TCT_CPU(im2col)(const tct_cpu_image *at, const float *x, int64_t x_channels, int64_t p0, int64_t rows,
+                     float *col) {
   const int64_t c = at->c;
   for (int64_t i = p0; i < p0 + rows; i++)
     for (int64_t j = 0; j < at->q; j++)
@@ -20,7 +23,8 @@ void TCT_CPU(im2col)(const tct_cpu_image *at, const float *x, int64_t x_channels
         }
 }
 
-void TCT_CPU(col2im)(const tct_cpu_image *at, const float *col, int64_t p0, int64_t rows, int64_t x_channels, float *dx) {
+void TCT_CPU(col2im)(const tct_cpu_image *at, const float *col, int64_t p0, int64_t rows, int64_t x_channels,
+                     float *dx) {
   const int64_t c = at->c;
   for (int64_t i = p0; i < p0 + rows; i++)
     for (int64_t j = 0; j < at->q; j++)
@@ -30,7 +34,7 @@ void TCT_CPU(col2im)(const tct_cpu_image *at, const float *col, int64_t p0, int6
           const int64_t w = j * at->stride[1] + s * at->dilation[1] - at->pad[1];
           if (!inside(h, at->h) || !inside(w, at->w)) continue;
           float *to = dx + (h * at->w + w) * x_channels;
-          TCT_INDEPENDENT for (int64_t k = 0; k < c; k++) to[k] += col[k];
+          TCT_EACH (k, c) to[k] += col[k];
         }
 }
 
@@ -47,7 +51,7 @@ void TCT_CPU(depthwise)(const tct_cpu_image *at, const float *x, const float *w,
           const int64_t v = j * at->stride[1] + s * at->dilation[1] - at->pad[1];
           if (!inside(h, at->h) || !inside(v, at->w)) continue;
           const float *from = x + (h * at->w + v) * c, *weight = w + (r * at->s + s) * c;
-          TCT_INDEPENDENT for (int64_t k = 0; k < c; k++) y[k] += from[k] * weight[k];
+          TCT_EACH (k, c) y[k] += from[k] * weight[k];
         }
     }
 }
@@ -63,7 +67,7 @@ void TCT_CPU(depthwise_grad_input)(const tct_cpu_image *at, const float *dy, con
           if (!inside(h, at->h) || !inside(v, at->w)) continue;
           float *to = dx + (h * at->w + v) * c;
           const float *weight = w + (r * at->s + s) * c;
-          TCT_INDEPENDENT for (int64_t k = 0; k < c; k++) to[k] += dy[k] * weight[k];
+          TCT_EACH (k, c) to[k] += dy[k] * weight[k];
         }
 }
 
@@ -78,7 +82,7 @@ void TCT_CPU(depthwise_grad_filter)(const tct_cpu_image *at, const float *x, con
           if (!inside(h, at->h) || !inside(v, at->w)) continue;
           const float *from = x + (h * at->w + v) * c;
           float *to = dw + (r * at->s + s) * c;
-          TCT_INDEPENDENT for (int64_t k = 0; k < c; k++) to[k] += from[k] * dy[k];
+          TCT_EACH (k, c) to[k] += from[k] * dy[k];
         }
 }
 
@@ -89,12 +93,12 @@ void TCT_CPU(small_gemm)(int64_t m, int64_t n, int64_t k, const float *a, int64_
     if (b_col == 1) {
       for (int64_t t = 0; t < k; t++) {
         const float one = a[t * a_col], *from = b + t * b_row;
-        TCT_INDEPENDENT for (int64_t j = 0; j < n; j++) c[j] += one * from[j];
+        TCT_EACH (j, n) c[j] += one * from[j];
       }
     } else {
       for (int64_t t = 0; t < k; t++) {
         const float one = a[t * a_col], *from = b + t * b_row;
-        TCT_INDEPENDENT for (int64_t j = 0; j < n; j++) c[j] += one * from[j * b_col];
+        TCT_EACH (j, n) c[j] += one * from[j * b_col];
       }
     }
   }
@@ -102,5 +106,5 @@ void TCT_CPU(small_gemm)(int64_t m, int64_t n, int64_t k, const float *a, int64_
 
 void TCT_CPU(add_bias)(float *y, int64_t ldy, const float *bias, int64_t m, int64_t n) {
   for (int64_t i = 0; i < m; i++, y += ldy)
-    TCT_INDEPENDENT for (int64_t j = 0; j < n; j++) y[j] += bias[j];
+    TCT_EACH (j, n) y[j] += bias[j];
 }

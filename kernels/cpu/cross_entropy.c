@@ -14,7 +14,9 @@ static row_sums sums_of(const float *x, int64_t n) {
   return (row_sums){most, (float)TCT_CPU(fold_run)(TCT_FOLD_SUM_EXP, x, n, most)};
 }
 
-static inline bool in_range(int32_t label, int64_t n) { return label >= 0 && label < n; }
+static inline bool in_range(int32_t label, int64_t n) {
+  return label >= 0 && label < n;
+}
 
 void TCT_CPU(sparse_cross_entropy)(const float *x, const int32_t *labels, float *loss, int64_t m, int64_t n,
                                    float smooth) {
@@ -41,7 +43,7 @@ void TCT_CPU(sparse_cross_entropy_grad)(const float *x, const int32_t *labels, c
     const row_sums row = sums_of(x, n);
     const bool valid = in_range(labels[i], n);
     const float scale = valid ? dloss[i] : NAN, inverse = 1.0f / row.sum;
-    TCT_INDEPENDENT for (int64_t j = 0; j < n; j++) dx[j] = scale * (EXP(x[j] - row.most) * inverse - rest);
+    TCT_EACH (j, n) dx[j] = scale * (EXP(x[j] - row.most) * inverse - rest);
     if (valid) dx[labels[i]] -= scale * (1.0f - smooth);
   }
 }
@@ -67,7 +69,7 @@ void TCT_CPU(cross_entropy_grad)(const float *x, const float *t, const float *dl
     const row_sums row = sums_of(x, n);
     const float total = (1.0f - smooth) * (float)TCT_CPU(fold_run)(TCT_FOLD_SUM, t, n, 0.0f) + smooth;
     const float scale = dloss[i], factor = total / row.sum;
-    TCT_INDEPENDENT for (int64_t j = 0; j < n; j++) {
+    TCT_EACH (j, n) {
       dx[j] = scale * (EXP(x[j] - row.most) * factor - ((1.0f - smooth) * t[j] + rest));
     }
   }

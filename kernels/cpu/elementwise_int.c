@@ -7,7 +7,9 @@
     const in_type *a0 = arg[0], *a1 = arg[1];                                                                          \
     const in_type p0 = (in_type)whole(p[0]), p1 = (in_type)whole(p[1]);                                                \
     out_type *result = out;                                                                                            \
-    TCT_INDEPENDENT for (int64_t i = 0; i < n; i++) { read result[i] = (out_type)(value); }                            \
+    TCT_EACH (i, n) {                                                                                                  \
+      read result[i] = (out_type)(value);                                                                              \
+    }                                                                                                                  \
     (void)a1, (void)p0, (void)p1;                                                                                      \
   }
 #define NUMBERS_FLOATS(...)
@@ -17,15 +19,17 @@
 #define BOOLS_BOOLS(...) __VA_ARGS__
 
 /* A parameter as a whole number within i32, so that an infinite bound of clip stays a bound for both widths. */
-static int64_t whole(double p) { return p >= 0x7fffffff ? 0x7fffffff : p <= -0x80000000ll ? -0x80000000ll : (int64_t)p; }
+static int64_t whole(double p) {
+  return p >= 0x7fffffff ? 0x7fffffff : p <= -0x80000000ll ? -0x80000000ll : (int64_t)p;
+}
 
 #define TCT_SCALAR int32_t
 #include "kernels/common/scalar.h"
 #define UNARY(name, dtypes, text, forward, gradient, needs, flops)                                                     \
   NUMBERS_##dtypes(ROW(i32_##name, int32_t, int32_t, const int32_t x = a0[i];, forward))
-#define READ_AB const int32_t a = a0[i], b = a1[i];
+#define READ_AB                                    const int32_t a = a0[i], b = a1[i];
 #define BINARY(name, dtypes, text, forward, flops) NUMBERS_##dtypes(ROW(i32_##name, int32_t, int32_t, READ_AB, forward))
-#define COMPARE(name, text, condition) ROW(i32_##name, int32_t, uint8_t, READ_AB, condition)
+#define COMPARE(name, text, condition)             ROW(i32_##name, int32_t, uint8_t, READ_AB, condition)
 #include <tercet/elementwise.def>
 #undef TCT_SCALAR
 #undef READ_AB
@@ -34,13 +38,13 @@ static int64_t whole(double p) { return p >= 0x7fffffff ? 0x7fffffff : p <= -0x8
 #include "kernels/common/scalar.h"
 #define UNARY(name, dtypes, text, forward, gradient, needs, flops)                                                     \
   NUMBERS_##dtypes(ROW(i64_##name, int64_t, int64_t, const int64_t x = a0[i];, forward))
-#define READ_AB const int64_t a = a0[i], b = a1[i];
+#define READ_AB                                    const int64_t a = a0[i], b = a1[i];
 #define BINARY(name, dtypes, text, forward, flops) NUMBERS_##dtypes(ROW(i64_##name, int64_t, int64_t, READ_AB, forward))
-#define COMPARE(name, text, condition) ROW(i64_##name, int64_t, uint8_t, READ_AB, condition)
+#define COMPARE(name, text, condition)             ROW(i64_##name, int64_t, uint8_t, READ_AB, condition)
 #include <tercet/elementwise.def>
 #undef READ_AB
 
-#define READ_AB const uint8_t a = a0[i], b = a1[i];
+#define READ_AB                        const uint8_t a = a0[i], b = a1[i];
 #define COMPARE(name, text, condition) ROW(u8_##name, uint8_t, uint8_t, READ_AB, condition)
 #define LOGICAL(name, text, condition) ROW(u8_##name, uint8_t, uint8_t, READ_AB, condition)
 #define PREDICATE(name, dtypes, text, condition)                                                                       \
@@ -49,21 +53,21 @@ static int64_t whole(double p) { return p >= 0x7fffffff ? 0x7fffffff : p <= -0x8
 
 static const tct_cpu_row rows_i32[TCT_N_OPS] = {
 #define UNARY(name, dtypes, text, forward, gradient, needs, flops) NUMBERS_##dtypes([TCT_OP_##name] = i32_##name, )
-#define BINARY(name, dtypes, text, forward, flops) NUMBERS_##dtypes([TCT_OP_##name] = i32_##name, )
-#define COMPARE(name, text, condition) [TCT_OP_##name] = i32_##name,
+#define BINARY(name, dtypes, text, forward, flops)                 NUMBERS_##dtypes([TCT_OP_##name] = i32_##name, )
+#define COMPARE(name, text, condition)                             [TCT_OP_##name] = i32_##name,
 #include <tercet/elementwise.def>
 };
 
 static const tct_cpu_row rows_i64[TCT_N_OPS] = {
 #define UNARY(name, dtypes, text, forward, gradient, needs, flops) NUMBERS_##dtypes([TCT_OP_##name] = i64_##name, )
-#define BINARY(name, dtypes, text, forward, flops) NUMBERS_##dtypes([TCT_OP_##name] = i64_##name, )
-#define COMPARE(name, text, condition) [TCT_OP_##name] = i64_##name,
+#define BINARY(name, dtypes, text, forward, flops)                 NUMBERS_##dtypes([TCT_OP_##name] = i64_##name, )
+#define COMPARE(name, text, condition)                             [TCT_OP_##name] = i64_##name,
 #include <tercet/elementwise.def>
 };
 
 static const tct_cpu_row rows_u8[TCT_N_OPS] = {
-#define COMPARE(name, text, condition) [TCT_OP_##name] = u8_##name,
-#define LOGICAL(name, text, condition) [TCT_OP_##name] = u8_##name,
+#define COMPARE(name, text, condition)           [TCT_OP_##name] = u8_##name,
+#define LOGICAL(name, text, condition)           [TCT_OP_##name] = u8_##name,
 #define PREDICATE(name, dtypes, text, condition) BOOLS_##dtypes([TCT_OP_##name] = u8_##name, )
 #include <tercet/elementwise.def>
 };
@@ -81,7 +85,7 @@ tct_cpu_row TCT_CPU(whole_row)(tct_dtype operands, tct_op op) {
     const uint8_t *condition = arg[0];                                                                                 \
     const type *then = arg[1], *otherwise = arg[2];                                                                    \
     type *result = out;                                                                                                \
-    TCT_INDEPENDENT for (int64_t i = 0; i < n; i++) {                                                                  \
+    TCT_EACH (i, n) {                                                                                                  \
       const type a = then[i], b = otherwise[i];                                                                        \
       result[i] = condition[i] != 0 ? a : b;                                                                           \
     }                                                                                                                  \
@@ -97,17 +101,25 @@ tct_cpu_row TCT_CPU(select_row)(size_t element_bytes) {
 
 /* ---- cast: float → integer truncates; what does not fit becomes the nearest bound, NaN 0; to bool is x ≠ 0 ---- */
 
-static inline int64_t bounded(int64_t x, int64_t least, int64_t most) { return x < least ? least : x > most ? most : x; }
+static inline int64_t bounded(int64_t x, int64_t least, int64_t most) {
+  return x < least ? least : x > most ? most : x;
+}
 
-static inline int32_t whole_i32(float x) { return x >= 0x1p31f ? INT32_MAX : x > -0x1p31f ? (int32_t)x : x == x ? INT32_MIN : 0; }
-static inline int64_t whole_i64(float x) { return x >= 0x1p63f ? INT64_MAX : x > -0x1p63f ? (int64_t)x : x == x ? INT64_MIN : 0; }
-static inline uint8_t whole_u8(float x) { return x >= 255.0f ? 255 : x > 0.0f ? (uint8_t)x : 0; }
+static inline int32_t whole_i32(float x) {
+  return x >= 0x1p31f ? INT32_MAX : x > -0x1p31f ? (int32_t)x : x == x ? INT32_MIN : 0;
+}
+static inline int64_t whole_i64(float x) {
+  return x >= 0x1p63f ? INT64_MAX : x > -0x1p63f ? (int64_t)x : x == x ? INT64_MIN : 0;
+}
+static inline uint8_t whole_u8(float x) {
+  return x >= 255.0f ? 255 : x > 0.0f ? (uint8_t)x : 0;
+}
 
 #define CAST(from, to, in_type, out_type, value)                                                                       \
   static void cast_##from##_##to(const void *const *arg, void *out, int64_t n, const double *p) {                      \
     const in_type *in = arg[0];                                                                                        \
     out_type *result = out;                                                                                            \
-    TCT_INDEPENDENT for (int64_t i = 0; i < n; i++) {                                                                  \
+    TCT_EACH (i, n) {                                                                                                  \
       const in_type x = in[i];                                                                                         \
       result[i] = (out_type)(value);                                                                                   \
     }                                                                                                                  \
@@ -117,7 +129,7 @@ static inline uint8_t whole_u8(float x) { return x >= 255.0f ? 255 : x > 0.0f ? 
   CAST(from, f32, type, float, x)                                                                                      \
   CAST(from, i32, type, int32_t, bounded(x, INT32_MIN, INT32_MAX))                                                     \
   CAST(from, i64, type, int64_t, x)                                                                                    \
-  CAST(from, u8, type, uint8_t, bounded(x, 0, UINT8_MAX))                                                                                  \
+  CAST(from, u8, type, uint8_t, bounded(x, 0, UINT8_MAX))                                                              \
   CAST(from, truth, type, uint8_t, x != 0)
 CAST(f32, f32, float, float, x)
 CAST(f32, i32, float, int32_t, whole_i32(x))
@@ -129,9 +141,16 @@ CASTS_OF_WHOLE(i64, int64_t)
 CASTS_OF_WHOLE(u8, uint8_t)
 
 #define CASTS(from)                                                                                                    \
-  { [TCT_F32] = cast_##from##_f32, [TCT_I32] = cast_##from##_i32, [TCT_I64] = cast_##from##_i64,                       \
-    [TCT_U8] = cast_##from##_u8, [TCT_BOOL] = cast_##from##_truth }
-static const tct_cpu_row casts[TCT_N_DTYPES][TCT_N_DTYPES] = {
-    [TCT_F32] = CASTS(f32), [TCT_I32] = CASTS(i32), [TCT_I64] = CASTS(i64), [TCT_U8] = CASTS(u8), [TCT_BOOL] = CASTS(u8)};
+  {                                                                                                                    \
+    [TCT_F32] = cast_##from##_f32, [TCT_I32] = cast_##from##_i32, [TCT_I64] = cast_##from##_i64,                       \
+    [TCT_U8] = cast_##from##_u8, [TCT_BOOL] = cast_##from##_truth                                                      \
+  }
+static const tct_cpu_row casts[TCT_N_DTYPES][TCT_N_DTYPES] = {[TCT_F32] = CASTS(f32),
+                                                              [TCT_I32] = CASTS(i32),
+                                                              [TCT_I64] = CASTS(i64),
+                                                              [TCT_U8] = CASTS(u8),
+                                                              [TCT_BOOL] = CASTS(u8)};
 
-tct_cpu_row TCT_CPU(cast_row)(tct_dtype from, tct_dtype to) { return casts[from][to]; }
+tct_cpu_row TCT_CPU(cast_row)(tct_dtype from, tct_dtype to) {
+  return casts[from][to];
+}

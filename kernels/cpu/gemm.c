@@ -1,29 +1,33 @@
 /* Matrix products in register tiles: ROWS × (2 vectors) of c stay in registers while k runs. a is read where it lies,
- * with any two strides; b comes in panels of PANEL columns, packed one after the other, or is read in place where its rows
- * are contiguous. A tile's sums run over k in order whatever the cut, so bits do not depend on it. */
+ * with any two strides; b comes in panels of PANEL columns, packed one after the other, or is read in place where its
+ * rows are contiguous. A tile's sums run over k in order whatever the cut, so bits do not depend on it. */
 #include "kernels/cpu/kernels.h"
 
 #if defined(__AVX512F__)
-#define V tct_v16
+#define V     tct_v16
 #define LANES 16
-#define ROWS 14
+#define ROWS  14
 #elif defined(__AVX2__)
-#define V tct_v8
+#define V     tct_v8
 #define LANES 8
-#define ROWS 6
+#define ROWS  6
 #else
-#define V tct_v4
+#define V     tct_v4
 #define LANES 4
-#define ROWS 4
+#define ROWS  4
 #endif
 #define PASTE_(a, b) a##b
-#define PASTE(a, b) PASTE_(a, b)
-#define V_(name) PASTE(V, _##name)
+#define PASTE(a, b)  PASTE_(a, b)
+#define V_(name)     PASTE(V, _##name)
 
 enum { PANEL = 2 * LANES, DEPTH = 256 };
 
-int64_t TCT_CPU(gemm_panel)(void) { return PANEL; }
-int64_t TCT_CPU(gemm_rows)(void) { return ROWS; }
+int64_t TCT_CPU(gemm_panel)(void) {
+  return PANEL;
+}
+int64_t TCT_CPU(gemm_rows)(void) {
+  return ROWS;
+}
 
 /* Columns [0, n) of b, k × n with two strides, as a panel [k][PANEL]; columns past n are zero. */
 void TCT_CPU(gemm_pack)(int64_t k, int64_t n, const float *b, int64_t b_row, int64_t b_col, float *panel) {
@@ -48,31 +52,31 @@ void TCT_CPU(gemm_pack)(int64_t k, int64_t n, const float *b, int64_t b_row, int
 TCT_INLINE void tile(const int rows, int64_t k, const float *a, int64_t a_row, int64_t a_col, const float *b,
                      int64_t b_row, float *c, int64_t ldc, bool add) {
   V acc[ROWS][2];
-  TCT_UNROLL for (int i = 0; i < rows; i++) {
+  TCT_UNROLLED (i, rows) {
     acc[i][0] = add ? V_(load)(c + i * ldc) : V_(splat)(0.0f);
     acc[i][1] = add ? V_(load)(c + i * ldc + LANES) : V_(splat)(0.0f);
   }
   /* every third row is a base, so that rows are base, base + a_row, base + 2·a_row: few registers for addresses */
   const float *base[(ROWS + 2) / 3];
-  TCT_UNROLL for (int i = 0; i < (rows + 2) / 3; i++) base[i] = a + 3 * i * a_row;
+  TCT_UNROLLED (i, (rows + 2) / 3) base[i] = a + 3 * i * a_row;
   for (int64_t p = 0; p < k; p++, b += b_row) {
     const V b0 = V_(load)(b), b1 = V_(load)(b + LANES);
-    TCT_UNROLL for (int i = 0; i < rows; i++) {
+    TCT_UNROLLED (i, rows) {
       const V one = V_(splat)(base[i / 3][i % 3 * a_row]);
       acc[i][0] = V_(fma)(one, b0, acc[i][0]);
       acc[i][1] = V_(fma)(one, b1, acc[i][1]);
     }
-    TCT_UNROLL for (int i = 0; i < (rows + 2) / 3; i++) base[i] += a_col;
+    TCT_UNROLLED (i, (rows + 2) / 3) base[i] += a_col;
   }
-  TCT_UNROLL for (int i = 0; i < rows; i++) {
+  TCT_UNROLLED (i, rows) {
     V_(store)(c + i * ldc, acc[i][0]);
     V_(store)(c + i * ldc + LANES, acc[i][1]);
   }
 }
 
 #define TILE(n)                                                                                                        \
-  static void tile_##n(int64_t k, const float *a, int64_t a_row, int64_t a_col, const float *b, int64_t b_row, float *c, \
-                       int64_t ldc, bool add) {                                                                        \
+  static void tile_##n(int64_t k, const float *a, int64_t a_row, int64_t a_col, const float *b, int64_t b_row,         \
+                       float *c, int64_t ldc, bool add) {                                                              \
     tile(n, k, a, a_row, a_col, b, b_row, c, ldc, add);                                                                \
   }
 TILE(1)
@@ -95,14 +99,15 @@ TILE(14)
 #endif
 #undef TILE
 
-typedef void (*tile_fn)(int64_t k, const float *a, int64_t a_row, int64_t a_col, const float *b, int64_t b_row, float *c,
-                        int64_t ldc, bool add);
-static const tile_fn tiles[ROWS + 1] = {NULL,   tile_1,  tile_2,  tile_3,  tile_4,
+typedef void (*tile_fn)(int64_t k, const float *a, int64_t a_row, int64_t a_col, const float *b, int64_t b_row,
+                        float *c, int64_t ldc, bool add);
+static const tile_fn tiles[ROWS + 1] = {NULL,    tile_1,  tile_2, tile_3,  tile_4,
 #if ROWS > 4
-                                        tile_5, tile_6,
+                                        tile_5,  tile_6,
 #endif
 #if ROWS > 6
-                                        tile_7, tile_8,  tile_9,  tile_10, tile_11, tile_12, tile_13, tile_14
+                                        tile_7,  tile_8,  tile_9, tile_10, tile_11,
+                                        tile_12, tile_13, tile_14
 #endif
 };
 

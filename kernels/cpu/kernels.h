@@ -8,8 +8,8 @@
 #include <stdint.h>
 #include <tercet/attrs.h>
 
-/* One elementwise op over n contiguous elements: out[i] = f(arg[0][i], arg[1][i], arg[2][i]; p[0], p[1]). `arg` has three
- * entries, of which the op reads those it has; out may be one of them. */
+/* One elementwise op over n contiguous elements: out[i] = f(arg[0][i], arg[1][i], arg[2][i]; p[0], p[1]). `arg` has
+ * three entries, of which the op reads those it has; out may be one of them. */
 typedef void (*tct_cpu_row)(const void *const *arg, void *out, int64_t n, const double *p);
 
 /* SUM_EXP sums e^(x - m). The identities (what an empty reduction gives) are 0, -inf, +inf, 1, 0. */
@@ -18,12 +18,13 @@ typedef enum tct_cpu_fold { TCT_FOLD_SUM, TCT_FOLD_MAX, TCT_FOLD_MIN, TCT_FOLD_P
 /* A convolution's geometry for the kernels that take whole images: x [H,W,C], y [P,Q,K]. */
 typedef struct tct_cpu_image {
   int64_t h, w, c, p, q, k;
-  int64_t r, s; /* window */
+  int64_t r, s;                           /* window */
   int64_t stride[2], dilation[2], pad[2]; /* pad: top, left */
 } tct_cpu_image;
 
 /* One register tile of a direct convolution: n output pixels of a row (n chooses the kernel) × `width` output channels.
- * y[i, 0..width) = bias + Σ over tap rows a and taps t: x[i·x_step + row_offset[a] + t] · w[(a·taps + t)·block + lane]. */
+ * y[i, 0..width) = bias + Σ over tap rows a and taps t: x[i·x_step + row_offset[a] + t] · w[(a·taps + t)·block + lane].
+ */
 typedef struct tct_cpu_conv_tile {
   const float *x;
   int64_t x_step; /* floats between the inputs of neighbouring output pixels */
@@ -39,7 +40,8 @@ typedef struct tct_cpu_conv_tile {
 typedef void (*tct_cpu_conv_fn)(const tct_cpu_conv_tile *tile);
 
 /* One register tile of a filter gradient: n tap rows × m taps × a block of output channels, accumulated over an image.
- * dw[(a·dw_row + t·dw_tap) + lane] += Σ over p, q: x[p·x_row + q·x_step + row_offset[a] + t] · dy[p·dy_row + q·dy_step + lane] */
+ * dw[(a·dw_row + t·dw_tap) + lane] += Σ over p, q: x[p·x_row + q·x_step + row_offset[a] + t] · dy[p·dy_row + q·dy_step
+ * + lane] */
 typedef struct tct_cpu_filter_tile {
   const float *x;
   int64_t x_row, x_step;
@@ -54,7 +56,7 @@ typedef void (*tct_cpu_filter_fn)(const tct_cpu_filter_tile *tile);
 
 /* A shape of register tile: `block` output channels; fn[n] handles n output pixels, 1 <= n <= most_pixels;
  * filter[n][m] handles n tap rows × m taps, n·m <= most_pixels, NULL where there is none. */
-#define TCT_CPU_MOST_PIXELS 14
+#define TCT_CPU_MOST_PIXELS   14
 #define TCT_CPU_MOST_TAP_ROWS 3
 typedef struct tct_cpu_conv_block {
   int64_t block;
@@ -85,7 +87,7 @@ extern const tct_cpu_kernels tct_cpu_kernels_avx512;
 
 #ifdef TCT_ISA
 #include "kernels/cpu/simd.h"
-#define TCT_CPU(name) TCT_LEVEL(tct_cpu_##name)
+#define TCT_CPU(name)              TCT_LEVEL(tct_cpu_##name)
 #define KERNEL(result, name, args) result TCT_CPU(name) args;
 #include "kernels/cpu/kernels.def"
 #undef KERNEL

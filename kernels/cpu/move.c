@@ -13,7 +13,7 @@ enum { EDGE = 16 };
   static void copy_##type(const type *in, int64_t in_row, int64_t in_col, type *out, int64_t out_row, int64_t out_col, \
                           int64_t rows, int64_t columns) {                                                             \
     for (int64_t i = 0; i < rows; i++)                                                                                 \
-      TCT_INDEPENDENT for (int64_t j = 0; j < columns; j++) out[i * out_row + j * out_col] = in[i * in_row + j * in_col]; \
+      TCT_EACH (j, columns) out[i * out_row + j * out_col] = in[i * in_row + j * in_col];                              \
   }
 FILL(uint8_t)
 FILL(uint32_t)
@@ -33,8 +33,10 @@ static void copy(const char *in, int64_t in_row, int64_t in_col, char *out, int6
   const int64_t size = (int64_t)bytes;
   if (out_col == 1 && in_col <= 1) {
     for (int64_t i = 0; i < rows; i++) {
-      if (in_col == 1) memcpy(out + i * out_row * size, in + i * in_row * size, (size_t)columns * bytes);
-      else TCT_CPU(fill)(out + i * out_row * size, in + i * in_row * size, columns, bytes);
+      if (in_col == 1)
+        memcpy(out + i * out_row * size, in + i * in_row * size, (size_t)columns * bytes);
+      else
+        TCT_CPU(fill)(out + i * out_row * size, in + i * in_row * size, columns, bytes);
     }
     return;
   }
@@ -50,11 +52,15 @@ static void turn_block(const char *in, int64_t in_col, char *out, int64_t out_ro
   _Alignas(64) char buffer[EDGE * EDGE * 8];
   const int64_t size = (int64_t)bytes;
   for (int64_t j = 0; j < columns; j++) {
-    if (rows == EDGE && bytes == 4) memcpy(buffer + j * EDGE * 4, in + j * in_col * 4, EDGE * 4);
-    else memcpy(buffer + j * EDGE * size, in + j * in_col * size, (size_t)rows * bytes);
+    if (rows == EDGE && bytes == 4)
+      memcpy(buffer + j * EDGE * 4, in + j * in_col * 4, EDGE * 4);
+    else
+      memcpy(buffer + j * EDGE * size, in + j * in_col * size, (size_t)rows * bytes);
   }
-  if (columns == EDGE && bytes == 4) copy_uint32_t((const void *)buffer, 1, EDGE, (void *)out, out_row, 1, rows, EDGE);
-  else copy(buffer, 1, EDGE, out, out_row, 1, rows, columns, bytes);
+  if (columns == EDGE && bytes == 4)
+    copy_uint32_t((const void *)buffer, 1, EDGE, (void *)out, out_row, 1, rows, EDGE);
+  else
+    copy(buffer, 1, EDGE, out, out_row, 1, rows, columns, bytes);
 }
 
 void TCT_CPU(copy2d)(const void *in, int64_t in_row, int64_t in_col, void *out, int64_t out_row, int64_t out_col,

@@ -7,22 +7,22 @@
 
 void TCT_CPU(square_deviations)(const float *x, const float *mean, int64_t m, int64_t c, float *acc) {
   for (int64_t i = 0; i < m; i++, x += c)
-    TCT_INDEPENDENT for (int64_t j = 0; j < c; j++) {
+    TCT_EACH (j, c) {
       const float d = x[j] - mean[j];
       acc[j] += d * d;
     }
 }
 
-void TCT_CPU(normalize)(const float *x, const float *mean, const float *factor, const float *offset, float *y, int64_t m,
-                        int64_t c) {
+void TCT_CPU(normalize)(const float *x, const float *mean, const float *factor, const float *offset, float *y,
+                        int64_t m, int64_t c) {
   for (int64_t i = 0; i < m; i++, x += c, y += c)
-    TCT_INDEPENDENT for (int64_t j = 0; j < c; j++) y[j] = (x[j] - mean[j]) * factor[j] + offset[j];
+    TCT_EACH (j, c) y[j] = (x[j] - mean[j]) * factor[j] + offset[j];
 }
 
 void TCT_CPU(norm_grad_sums)(const float *x, const float *dy, const float *mean, const float *inverse, int64_t m,
                              int64_t c, float *dgamma, float *dbeta) {
   for (int64_t i = 0; i < m; i++, x += c, dy += c)
-    TCT_INDEPENDENT for (int64_t j = 0; j < c; j++) {
+    TCT_EACH (j, c) {
       dgamma[j] += dy[j] * (x[j] - mean[j]) * inverse[j];
       dbeta[j] += dy[j];
     }
@@ -31,7 +31,7 @@ void TCT_CPU(norm_grad_sums)(const float *x, const float *dy, const float *mean,
 void TCT_CPU(norm_grad)(const float *x, const float *dy, const float *mean, const float *factor, const float *a,
                         const float *b, float *dx, int64_t m, int64_t c) {
   for (int64_t i = 0; i < m; i++, x += c, dy += c, dx += c)
-    TCT_INDEPENDENT for (int64_t j = 0; j < c; j++) dx[j] = factor[j] * (dy[j] - a[j] - (x[j] - mean[j]) * b[j]);
+    TCT_EACH (j, c) dx[j] = factor[j] * (dy[j] - a[j] - (x[j] - mean[j]) * b[j]);
 }
 
 /* Σ (x - mean)² of a row, sixteen sums side by side. */
@@ -49,7 +49,7 @@ void TCT_CPU(layer_norm)(const float *x, const float *gamma, const float *beta, 
   for (int64_t i = 0; i < m; i++, x += c, y += c) {
     const float mu = (float)(TCT_CPU(fold_run)(TCT_FOLD_SUM, x, c, 0.0f) / (double)c);
     const float factor = 1.0f / sqrtf(deviations(x, c, mu) / (float)c + epsilon);
-    TCT_INDEPENDENT for (int64_t j = 0; j < c; j++) y[j] = (x[j] - mu) * factor * gamma[j] + beta[j];
+    TCT_EACH (j, c) y[j] = (x[j] - mu) * factor * gamma[j] + beta[j];
     mean[i] = mu;
     inverse[i] = factor;
   }
@@ -71,7 +71,7 @@ void TCT_CPU(layer_norm_grad)(const float *x, const float *gamma, const float *m
     }
     const float mean_g = (float)(TCT_CPU(fold_run)(TCT_FOLD_SUM, sum_g, 16, 0.0f) / (double)c);
     const float mean_gh = (float)(TCT_CPU(fold_run)(TCT_FOLD_SUM, sum_gh, 16, 0.0f) / (double)c);
-    TCT_INDEPENDENT for (int64_t j = 0; j < c; j++) {
+    TCT_EACH (j, c) {
       const float h = (x[j] - mu) * factor, slope = dy[j];
       dx[j] = (slope * gamma[j] - mean_g - h * mean_gh) * factor;
       dgamma[j] += slope * h;

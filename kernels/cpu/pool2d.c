@@ -1,5 +1,6 @@
-/* Pooling of one image [H,W,C], vectorised over channels. Windows that tile the image (stride = window, no padding) take
- * the branch-free path, where every input belongs to one window at most; others gather and scatter window by window. */
+/* Pooling of one image [H,W,C], vectorised over channels. Windows that tile the image (stride = window, no padding)
+ * take the branch-free path, where every input belongs to one window at most; others gather and scatter window by
+ * window. */
 #include "kernels/cpu/kernels.h"
 
 #define TCT_SCALAR float
@@ -22,7 +23,9 @@ static bool halves(const tct_cpu_image *at) {
 }
 
 /* The four inputs of output (i, j) of a 2 × 2 pooling start here, `c` and `row` floats apart. */
-static int64_t corner(const tct_cpu_image *at, int64_t i, int64_t j) { return ((2 * i) * at->w + 2 * j) * at->c; }
+static int64_t corner(const tct_cpu_image *at, int64_t i, int64_t j) {
+  return ((2 * i) * at->w + 2 * j) * at->c;
+}
 
 /* max(a, b) that keeps a NaN, as the row `maximum` does. */
 #define GREATER_OF(a, b) tct_f8_select(((a) > (b)) | ((a) != (a)), a, b)
@@ -58,7 +61,7 @@ void TCT_CPU(max_pool)(const tct_cpu_image *at, const float *x, float *y) {
       for (int64_t h = in.top; h < in.bottom; h++)
         for (int64_t w = in.left; w < in.right; w++) {
           const float *from = x + (h * at->w + w) * c;
-          TCT_INDEPENDENT for (int64_t k = 0; k < c; k++) y[k] = MAXIMUM(y[k], from[k]);
+          TCT_EACH (k, c) y[k] = MAXIMUM(y[k], from[k]);
         }
     }
 }
@@ -133,9 +136,9 @@ void TCT_CPU(avg_pool)(const tct_cpu_image *at, const float *x, float *y) {
       for (int64_t h = in.top; h < in.bottom; h++)
         for (int64_t w = in.left; w < in.right; w++) {
           const float *from = x + (h * at->w + w) * c;
-          TCT_INDEPENDENT for (int64_t k = 0; k < c; k++) y[k] += from[k];
+          TCT_EACH (k, c) y[k] += from[k];
         }
-      TCT_INDEPENDENT for (int64_t k = 0; k < c; k++) y[k] *= factor;
+      TCT_EACH (k, c) y[k] *= factor;
     }
 }
 
@@ -149,7 +152,7 @@ void TCT_CPU(avg_pool_grad)(const tct_cpu_image *at, const float *dy, float *dx)
       for (int64_t h = in.top; h < in.bottom; h++)
         for (int64_t w = in.left; w < in.right; w++) {
           float *to = dx + (h * at->w + w) * c;
-          TCT_INDEPENDENT for (int64_t k = 0; k < c; k++) to[k] += dy[k] * factor;
+          TCT_EACH (k, c) to[k] += dy[k] * factor;
         }
     }
 }

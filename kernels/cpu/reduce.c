@@ -1,5 +1,6 @@
-/* Folds of contiguous runs and of columns, squares, and positions of extremes. A run is summed in blocks of 4096 elements
- * over 64 interleaved f32 sums, joined as a tree; blocks add up in double: the order depends on the length only. */
+/* Folds of contiguous runs and of columns, squares, and positions of extremes. A run is summed in blocks of 4096
+ * elements over 64 interleaved f32 sums, joined as a tree; blocks add up in double: the order depends on the length
+ * only. */
 #include "kernels/cpu/kernels.h"
 
 #define TCT_SCALAR float
@@ -7,13 +8,13 @@
 
 enum { LANES = 64, NARROW = 16, BLOCK = 4096 };
 
-#define FOLD_SUM(acc, x) ((acc) + (x))
-#define FOLD_PROD(acc, x) ((acc) * (x))
+#define FOLD_SUM(acc, x)     ((acc) + (x))
+#define FOLD_PROD(acc, x)    ((acc) * (x))
 #define FOLD_SQUARES(acc, x) ((acc) + (x) * (x))
-#define FOLD_SUM_EXP(acc, x) ((acc) + EXP((x) - m))
+#define FOLD_SUM_EXP(acc, x) ((acc) + EXP((x)-m))
 
-/* A block folded into 64 results, then into 16, then pairwise. The tail is padded with what folds to nothing, so that it
- * is one vector step too. */
+/* A block folded into 64 results, then into 16, then pairwise. The tail is padded with what folds to nothing, so that
+ * it is one vector step too. */
 #define BLOCK_FOLD(name, identity, neutral, step, join)                                                                \
   static float name(const float *x, int64_t n, float m) {                                                              \
     float acc[NARROW], tail[NARROW];                                                                                   \
@@ -54,23 +55,30 @@ static double sum_blocks(float (*block)(const float *, int64_t, float), const fl
 
 double TCT_CPU(fold_run)(tct_cpu_fold fold, const float *x, int64_t n, float m) {
   switch (fold) {
-  case TCT_FOLD_SUM: return sum_blocks(block_sum, x, n, m);
-  case TCT_FOLD_SUM_EXP: return sum_blocks(block_sum_exp, x, n, m);
-  case TCT_FOLD_MAX: return (double)block_max(x, n, m);
-  case TCT_FOLD_MIN: return (double)block_min(x, n, m);
-  case TCT_FOLD_PROD: break;
+  case TCT_FOLD_SUM:
+    return sum_blocks(block_sum, x, n, m);
+  case TCT_FOLD_SUM_EXP:
+    return sum_blocks(block_sum_exp, x, n, m);
+  case TCT_FOLD_MAX:
+    return (double)block_max(x, n, m);
+  case TCT_FOLD_MIN:
+    return (double)block_min(x, n, m);
+  case TCT_FOLD_PROD:
+    break;
   }
   double product = 1.0;
   for (int64_t i = 0; i < n; i += LANES) product *= (double)block_prod(x + i, n - i < LANES ? n - i : LANES, m);
   return product;
 }
 
-double TCT_CPU(sum_squares)(const float *x, int64_t n) { return sum_blocks(block_squares, x, n, 0.0f); }
+double TCT_CPU(sum_squares)(const float *x, int64_t n) {
+  return sum_blocks(block_squares, x, n, 0.0f);
+}
 
 #define COLUMN_FOLD(name, step)                                                                                        \
   static void name(const float *x, int64_t n, int64_t stride, int64_t columns, float *acc, const float *of) {          \
     for (int64_t i = 0; i < n; i++, x += stride)                                                                       \
-      TCT_INDEPENDENT for (int64_t j = 0; j < columns; j++) {                                                          \
+      TCT_EACH (j, columns) {                                                                                          \
         const float m = of != NULL ? of[j] : 0.0f;                                                                     \
         acc[j] = step(acc[j], x[j]);                                                                                   \
         (void)m;                                                                                                       \
@@ -82,7 +90,7 @@ COLUMN_FOLD(columns_min, MINIMUM)
 
 static void columns_sum_exp(const float *x, int64_t n, int64_t stride, int64_t columns, float *acc, const float *m) {
   for (int64_t i = 0; i < n; i++, x += stride)
-    TCT_INDEPENDENT for (int64_t j = 0; j < columns; j++) acc[j] += EXP(x[j] - m[j]);
+    TCT_EACH (j, columns) acc[j] += EXP(x[j] - m[j]);
 }
 
 /* Eight rows at a time: acc is read and written once for them. Few columns leave the vector unit idle: rows of up to 8
@@ -97,24 +105,34 @@ static void columns_sum(const float *x, int64_t n, int64_t stride, int64_t colum
     for (int64_t j = 0; j < LANES; j++) acc[j % columns] += stripe[j];
   }
   for (; i + 8 <= n; i += 8, x += 8 * stride)
-    TCT_INDEPENDENT for (int64_t j = 0; j < columns; j++) {
+    TCT_EACH (j, columns) {
       const float *at = x + j;
       const float low = (at[0] + at[stride]) + (at[2 * stride] + at[3 * stride]);
       const float high = (at[4 * stride] + at[5 * stride]) + (at[6 * stride] + at[7 * stride]);
       acc[j] += low + high;
     }
   for (; i < n; i++, x += stride)
-    TCT_INDEPENDENT for (int64_t j = 0; j < columns; j++) acc[j] += x[j];
+    TCT_EACH (j, columns) acc[j] += x[j];
 }
 
 void TCT_CPU(fold_columns)(tct_cpu_fold fold, const float *x, int64_t n, int64_t stride, int64_t columns, float *acc,
                            const float *m) {
   switch (fold) {
-  case TCT_FOLD_SUM: columns_sum(x, n, stride, columns, acc); return;
-  case TCT_FOLD_MAX: columns_max(x, n, stride, columns, acc, NULL); return;
-  case TCT_FOLD_MIN: columns_min(x, n, stride, columns, acc, NULL); return;
-  case TCT_FOLD_PROD: columns_prod(x, n, stride, columns, acc, NULL); return;
-  case TCT_FOLD_SUM_EXP: columns_sum_exp(x, n, stride, columns, acc, m); return;
+  case TCT_FOLD_SUM:
+    columns_sum(x, n, stride, columns, acc);
+    return;
+  case TCT_FOLD_MAX:
+    columns_max(x, n, stride, columns, acc, NULL);
+    return;
+  case TCT_FOLD_MIN:
+    columns_min(x, n, stride, columns, acc, NULL);
+    return;
+  case TCT_FOLD_PROD:
+    columns_prod(x, n, stride, columns, acc, NULL);
+    return;
+  case TCT_FOLD_SUM_EXP:
+    columns_sum_exp(x, n, stride, columns, acc, m);
+    return;
   }
 }
 
@@ -143,9 +161,9 @@ void TCT_CPU(arg_columns)(const float *x, int64_t n, int64_t stride, int64_t col
 }
 
 void TCT_CPU(sum_parts)(const float *x, int64_t parts, int64_t stride, float *y, int64_t n) {
-  TCT_INDEPENDENT for (int64_t i = 0; i < n; i++) y[i] = x[i];
+  TCT_EACH (i, n) y[i] = x[i];
   for (int64_t part = 1; part < parts; part++) {
     const float *from = x + part * stride;
-    TCT_INDEPENDENT for (int64_t i = 0; i < n; i++) y[i] += from[i];
+    TCT_EACH (i, n) y[i] += from[i];
   }
 }

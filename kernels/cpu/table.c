@@ -2,7 +2,7 @@
 #include "kernels/cpu/kernels.h"
 
 #define TCT_TEXT_(isa) #isa
-#define TCT_TEXT(isa) TCT_TEXT_(isa)
+#define TCT_TEXT(isa)  TCT_TEXT_(isa)
 
 const tct_cpu_kernels TCT_LEVEL(tct_cpu_kernels) = {
     .isa = TCT_TEXT(TCT_ISA),

@@ -16,12 +16,12 @@ static inline float gradient_of(const tct_cpu_update *how, float g, float w) {
 void TCT_CPU(sgd)(const tct_cpu_update *how, float *w, float *velocity, const float *g, int64_t n) {
   const tct_cpu_update at = *how;
   if (velocity == NULL) {
-    TCT_INDEPENDENT for (int64_t i = 0; i < n; i++) w[i] = w[i] * at.keep - at.lr * gradient_of(&at, g[i], w[i]);
+    TCT_EACH (i, n) w[i] = w[i] * at.keep - at.lr * gradient_of(&at, g[i], w[i]);
     return;
   }
   /* w' + v, or w' + momentum·v - lr·g' */
   const float own = at.nesterov ? at.momentum : 1.0f, extra = at.nesterov ? at.lr : 0.0f;
-  TCT_INDEPENDENT for (int64_t i = 0; i < n; i++) {
+  TCT_EACH (i, n) {
     const float slope = gradient_of(&at, g[i], w[i]);
     const float v = at.momentum * velocity[i] - at.lr * slope;
     velocity[i] = v;
@@ -32,7 +32,7 @@ void TCT_CPU(sgd)(const tct_cpu_update *how, float *w, float *velocity, const fl
 void TCT_CPU(adam)(const tct_cpu_update *how, float *w, float *m, float *v, const float *g, int64_t n) {
   const tct_cpu_update at = *how;
   const float rest1 = 1.0f - at.beta1, rest2 = 1.0f - at.beta2;
-  TCT_INDEPENDENT for (int64_t i = 0; i < n; i++) {
+  TCT_EACH (i, n) {
     const float slope = gradient_of(&at, g[i], w[i]);
     const float first = at.beta1 * m[i] + rest1 * slope;
     const float second = at.beta2 * v[i] + rest2 * slope * slope;
@@ -47,7 +47,7 @@ TCT_INLINE void rmsprop(const tct_cpu_update *how, float *w, float *square, floa
                         const float *g, int64_t n, const bool has_momentum, const bool is_centered) {
   const tct_cpu_update at = *how;
   const float rest = 1.0f - at.beta2;
-  TCT_INDEPENDENT for (int64_t i = 0; i < n; i++) {
+  TCT_EACH (i, n) {
     const float slope = gradient_of(&at, g[i], w[i]);
     const float s = at.beta2 * square[i] + rest * slope * slope;
     square[i] = s;
@@ -68,15 +68,19 @@ TCT_INLINE void rmsprop(const tct_cpu_update *how, float *w, float *square, floa
 
 void TCT_CPU(rmsprop)(const tct_cpu_update *how, float *w, float *square, float *velocity, float *average,
                       const float *g, int64_t n) {
-  if (velocity != NULL && average != NULL) rmsprop(how, w, square, velocity, average, g, n, true, true);
-  else if (velocity != NULL) rmsprop(how, w, square, velocity, average, g, n, true, false);
-  else if (average != NULL) rmsprop(how, w, square, velocity, average, g, n, false, true);
-  else rmsprop(how, w, square, velocity, average, g, n, false, false);
+  if (velocity != NULL && average != NULL)
+    rmsprop(how, w, square, velocity, average, g, n, true, true);
+  else if (velocity != NULL)
+    rmsprop(how, w, square, velocity, average, g, n, true, false);
+  else if (average != NULL)
+    rmsprop(how, w, square, velocity, average, g, n, false, true);
+  else
+    rmsprop(how, w, square, velocity, average, g, n, false, false);
 }
 
 void TCT_CPU(adagrad)(const tct_cpu_update *how, float *w, float *square, const float *g, int64_t n) {
   const tct_cpu_update at = *how;
-  TCT_INDEPENDENT for (int64_t i = 0; i < n; i++) {
+  TCT_EACH (i, n) {
     const float slope = gradient_of(&at, g[i], w[i]);
     const float s = square[i] + slope * slope;
     square[i] = s;

@@ -1,7 +1,7 @@
 /* Every CPU kernel against the reference: the graphs of ops/shape_cases.def, of the elementwise table and of
  * cpu_cases.def are run node by node, forward and backward; each node's inputs are the reference's values, its outputs
- * begin as NaN on both devices. Every instruction-set level that this processor has takes part, and one thread gives the
- * same bits as three. */
+ * begin as NaN on both devices. Every instruction-set level that this processor has takes part, and one thread gives
+ * the same bits as three. */
 #include <stdint.h>
 #include <stdio.h>
 
@@ -14,21 +14,21 @@
 #include "ops/leaves.h"
 #include "test.h"
 
-/* Inputs read densely, by a row, as a column, as one number and as truth; steps of every kind; more results alive at once
- * than a chain of one op after another needs. */
+/* Inputs read densely, by a row, as a column, as one number and as truth; steps of every kind; more results alive at
+ * once than a chain of one op after another needs. */
 static inline tct_tensor chain_of_all(tct_tensor x, tct_tensor row, tct_tensor column, tct_tensor one,
                                       tct_tensor condition) {
   const tct_chain_attrs attrs = {.n_steps = 9,
                                  .step = {
-                                     {TCT_OP_add, {0, 1}, 0, 0},              /* 5: x + row */
-                                     {TCT_OP_leaky_relu, {5}, 0.2, 0},        /* 6 */
-                                     {TCT_OP_mul, {6, 2}, 0, 0},              /* 7: · column */
-                                     {TCT_OP_greater, {7, 3}, 0, 0},          /* 8: > one */
-                                     {TCT_OP_logical_and, {8, 4}, 0, 0},      /* 9 */
-                                     {TCT_OP_select, {9, 7, 5}, 0, 0},        /* 10 */
-                                     {TCT_OP_tanh_grad, {6, 10}, 0, 0},       /* 11 */
-                                     {TCT_OP_logical_not, {9}, 0, 0},         /* 12 */
-                                     {TCT_OP_sub, {11, 12}, 0, 0},            /* 13 */
+                                     {TCT_OP_add, {0, 1}, 0, 0},         /* 5: x + row */
+                                     {TCT_OP_leaky_relu, {5}, 0.2, 0},   /* 6 */
+                                     {TCT_OP_mul, {6, 2}, 0, 0},         /* 7: · column */
+                                     {TCT_OP_greater, {7, 3}, 0, 0},     /* 8: > one */
+                                     {TCT_OP_logical_and, {8, 4}, 0, 0}, /* 9 */
+                                     {TCT_OP_select, {9, 7, 5}, 0, 0},   /* 10 */
+                                     {TCT_OP_tanh_grad, {6, 10}, 0, 0},  /* 11 */
+                                     {TCT_OP_logical_not, {9}, 0, 0},    /* 12 */
+                                     {TCT_OP_sub, {11, 12}, 0, 0},       /* 13 */
                                  }};
   const tct_tensor in[] = {x, row, column, one, condition};
   return tct_emit(x.graph, TCT_OP_chain, &attrs, in, 5, NULL);
@@ -150,10 +150,10 @@ static double greatest(const tct_desc *desc, const void *data) {
   return most;
 }
 
-/* Relative to the greatest magnitude of the tensor, for a sum also of what is summed: sums cancel, and then no element's
- * own size counts. */
-static void compare(const char *label, const tct_node_view *node, void *const *in, const tct_desc *desc, const void *got,
-                    const void *want) {
+/* Relative to the greatest magnitude of the tensor, for a sum also of what is summed: sums cancel, and then no
+ * element's own size counts. */
+static void compare(const char *label, const tct_node_view *node, void *const *in, const tct_desc *desc,
+                    const void *got, const void *want) {
   if (desc->dtype != TCT_F32) {
     const size_t bytes = tct_dtype_bytes(desc->dtype);
     for (size_t i = 0; i < bytes_of(desc); i++) {
@@ -208,11 +208,20 @@ static void fill_source(const walk *w, const tct_node *node) {
       ((float *)to)[i] = is_positive ? fabsf(noise) : noise;
       break;
     }
-    case TCT_I32: ((int32_t *)to)[i] = (int32_t)(i % 3); break;
-    case TCT_I64: ((int64_t *)to)[i] = i % 3; break;
-    case TCT_U8: ((uint8_t *)to)[i] = (uint8_t)(state >> 60); break;
-    case TCT_BOOL: ((uint8_t *)to)[i] = (uint8_t)(state >> 63); break;
-    default: break;
+    case TCT_I32:
+      ((int32_t *)to)[i] = (int32_t)(i % 3);
+      break;
+    case TCT_I64:
+      ((int64_t *)to)[i] = i % 3;
+      break;
+    case TCT_U8:
+      ((uint8_t *)to)[i] = (uint8_t)(state >> 60);
+      break;
+    case TCT_BOOL:
+      ((uint8_t *)to)[i] = (uint8_t)(state >> 63);
+      break;
+    default:
+      break;
     }
   }
 }
@@ -335,9 +344,15 @@ static void run_all(const char *isa) {
   CHECK(n > (int32_t)COUNT(row_cases), "only %d nodes were compared", n);
 }
 
-TEST(cpu, generic_equals_ref) { run_all("generic"); }
-TEST(cpu, avx2_equals_ref) { run_all("avx2"); }
-TEST(cpu, avx512_equals_ref) { run_all("avx512"); }
+TEST(cpu, generic_equals_ref) {
+  run_all("generic");
+}
+TEST(cpu, avx2_equals_ref) {
+  run_all("avx2");
+}
+TEST(cpu, avx512_equals_ref) {
+  run_all("avx512");
+}
 
 TEST(cpu, unknown_level_is_refused) {
   opened device = open_device(tct_backend_entry_cpu, "sse9", 1);

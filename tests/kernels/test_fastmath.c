@@ -16,7 +16,9 @@ static double ulps(float got, double want) {
   return fabs((double)got - want) / ldexp(1.0, exponent - 24 < -149 ? -149 : exponent - 24);
 }
 
-static float of_bits(uint64_t bits) { return tct_f32_of_bits((uint32_t)bits); }
+static float of_bits(uint64_t bits) {
+  return tct_f32_of_bits((uint32_t)bits);
+}
 
 typedef struct function_row {
   const char *name;
@@ -27,27 +29,43 @@ typedef struct function_row {
   float most_x; /* bit patterns beyond it are left out */
 } function_row;
 
-static float fast_exp(float x) { return tct_expf(x); }
-static float fast_expm1(float x) { return tct_expm1f(x); }
-static float fast_log(float x) { return tct_logf(x); }
-static float fast_log1p(float x) { return tct_log1pf(x); }
-static float fast_tanh(float x) { return tct_tanhf(x); }
-static float fast_erf(float x) { return tct_erff(x); }
-static float fast_sin(float x) { return tct_sinf(x); }
-static float fast_cos(float x) { return tct_cosf(x); }
+static float fast_exp(float x) {
+  return tct_expf(x);
+}
+static float fast_expm1(float x) {
+  return tct_expm1f(x);
+}
+static float fast_log(float x) {
+  return tct_logf(x);
+}
+static float fast_log1p(float x) {
+  return tct_log1pf(x);
+}
+static float fast_tanh(float x) {
+  return tct_tanhf(x);
+}
+static float fast_erf(float x) {
+  return tct_erff(x);
+}
+static float fast_sin(float x) {
+  return tct_sinf(x);
+}
+static float fast_cos(float x) {
+  return tct_cosf(x);
+}
 
 static const function_row rows[] = {
-    {"exp", fast_exp, exp, -104, 89, 1.5, INFINITY},  {"expm1", fast_expm1, expm1, -3, 3, 2, INFINITY},
-    {"log", fast_log, log, 0.4, 2.5, 1, INFINITY},    {"log1p", fast_log1p, log1p, -0.9, 2, 2, INFINITY},
-    {"tanh", fast_tanh, tanh, -4, 4, 3, INFINITY},    {"erf", fast_erf, erf, -4, 4, 1.5, INFINITY},
-    {"sin", fast_sin, sin, -1e5, 1e5, 2, 1e6f},       {"cos", fast_cos, cos, -1e5, 1e5, 2, 1e6f},
+    {"exp", fast_exp, exp, -104, 89, 1.5, INFINITY}, {"expm1", fast_expm1, expm1, -3, 3, 2, INFINITY},
+    {"log", fast_log, log, 0.4, 2.5, 1, INFINITY},   {"log1p", fast_log1p, log1p, -0.9, 2, 2, INFINITY},
+    {"tanh", fast_tanh, tanh, -4, 4, 3, INFINITY},   {"erf", fast_erf, erf, -4, 4, 1.5, INFINITY},
+    {"sin", fast_sin, sin, -1e5, 1e5, 2, 1e6f},      {"cos", fast_cos, cos, -1e5, 1e5, 2, 1e6f},
 };
 #define COUNT(array) (sizeof(array) / sizeof(array)[0])
 
 static void check_at(const function_row *row, float x) {
   const double error = ulps(row->fast(x), row->exact((double)x));
-  CHECK(error <= row->most_ulps, "%s(%a) = %.9g is %.2f ulp from %.17g", row->name, (double)x, (double)row->fast(x), error,
-        row->exact((double)x));
+  CHECK(error <= row->most_ulps, "%s(%a) = %.9g is %.2f ulp from %.17g", row->name, (double)x, (double)row->fast(x),
+        error, row->exact((double)x));
 }
 
 TEST(fastmath, unary_within_ulps) {
@@ -79,8 +97,8 @@ TEST(fastmath, special_values) {
 }
 
 TEST(fastmath, pow_of_special_values) {
-  static const float x[] = {0.0f, -0.0f, 1, -1, 2, -2, 3, -3, 0.5f, -0.5f, INFINITY, -INFINITY, NAN, 1e-40f, -1e-40f,
-                            1e30f, 16777216, 16777215, -16777215};
+  static const float x[] = {0.0f,     -0.0f,     1,   -1,     2,       -2,    3,        -3,       0.5f,     -0.5f,
+                            INFINITY, -INFINITY, NAN, 1e-40f, -1e-40f, 1e30f, 16777216, 16777215, -16777215};
   for (size_t i = 0; i < COUNT(x); i++) {
     for (size_t j = 0; j < COUNT(x); j++) {
       const float got = tct_powf(x[i], x[j]), want = powf(x[i], x[j]);
