@@ -24,7 +24,7 @@ void tct_cpu_gemm_block(tct_device_impl *device, bool transpose_a, bool transpos
   }
   const enum CBLAS_TRANSPOSE turn_a = transpose_a ? CblasTrans : CblasNoTrans;
   const enum CBLAS_TRANSPOSE turn_b = transpose_b ? CblasTrans : CblasNoTrans;
-  if (m == 1 && !(beta == 0.0f && n < 4)) {
+  if (m == 1) {
     /* c = bᵀ·a; gemv reads c, so that it must not hold NaN. */
     if (beta == 0.0f) memset(c, 0, (size_t)n * sizeof *c);
     const int64_t rows = transpose_b ? n : k, columns = transpose_b ? k : n;
