@@ -30,7 +30,7 @@ const tct_kernel tct_cpu_kernel_table[] = {
     ONE(select, IN_PLACE, elementwise) ONE(cast, IN_PLACE, elementwise) ONE(chain, IN_PLACE,
                                                                             chain) ONE(dropout, IN_PLACE, dropout)
 
-        ENTRY(matmul, matmul.openblas, APART,
+        ENTRY(matmul, matmul.gemm, APART,
               matmul) CONVOLUTION(conv2d) CONVOLUTION(conv2d_grad_input) CONVOLUTION(conv2d_grad_filter)
 
             ONE(max_pool2d, APART, pool) ONE(max_pool2d_grad, APART, pool) ONE(avg_pool2d, APART,

@@ -83,7 +83,7 @@ typedef struct tct_launch {
 
 typedef struct tct_kernel {
   const char *op;   /* "matmul"; several entries of one op are tried in the table's order */
-  const char *name; /* "matmul.openblas": what TERCET_DISABLE and reports call it */
+  const char *name; /* "matmul.gemm": what TERCET_DISABLE and reports call it */
   /* An output may share the buffer of an input of the same dtype and size: launch reads before it writes, element by
    * element. */
   bool in_place;
