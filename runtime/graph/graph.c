@@ -209,6 +209,7 @@ tct_tensor tct_variable(tct_graph *graph, const char *name, tct_dtype dtype, tct
 }
 
 tct_tensor tct_constant(tct_graph *graph, tct_dtype dtype, tct_shape shape, const void *data) {
+  if (data == NULL && tct_shape_size(&shape) > 0) return tct_graph_fail(graph, TCT_INVALID, "constant: its data is NULL");
   return source(graph, TCT_OP_constant, "constant", (tct_desc){dtype, shape}, (tct_init){0}, data);
 }
 
@@ -224,10 +225,22 @@ static void store(tct_dtype dtype, void *data, int64_t i, double value) {
   }
 }
 
+static bool fits(tct_dtype dtype, double value) {
+  switch (dtype) {
+  case TCT_I32: return value >= INT32_MIN && value <= INT32_MAX;
+  case TCT_I64: return value >= -0x1p63 && value < 0x1p63;
+  case TCT_U8: return value >= 0 && value <= UINT8_MAX;
+  default: return true;
+  }
+}
+
 tct_tensor tct_scalar(tct_graph *graph, tct_dtype dtype, double value) {
   int64_t data[2] = {0, 0};
   if (dtype == TCT_BF16 || dtype == TCT_F16) {
     return tct_graph_fail(graph, TCT_UNSUPPORTED, "constant: %s is not available", tct_dtype_name(dtype));
+  }
+  if (!fits(dtype, value)) {
+    return tct_graph_fail(graph, TCT_INVALID, "constant: %g does not fit %s", value, tct_dtype_name(dtype));
   }
   store(dtype, data, 0, value);
   return tct_constant(graph, dtype, tct_shape_of(0, NULL), data);
@@ -251,8 +264,15 @@ tct_shape tct_tensor_shape(tct_tensor tensor) {
   return tct_tensor_ok(tensor) ? tensor.graph->values[tensor.id].desc.shape : (tct_shape){0};
 }
 
+/* A push that fails counts too, so that its pop is its own. */
 void tct_scope_push(tct_graph *graph, const char *scope) {
   const size_t used = strlen(graph->scope);
+  if (graph->n_scopes++ >= TCT_MAX_SCOPES) {
+    tct_graph_fail(graph, TCT_INVALID, "scope '%s' lies in %d others, at most %d", scope, graph->n_scopes - 1,
+                   TCT_MAX_SCOPES - 1);
+    return;
+  }
+  graph->scope_length[graph->n_scopes - 1] = used;
   const int more = snprintf(graph->scope + used, sizeof graph->scope - used, "%s%s", used > 0 ? "/" : "", scope);
   if (more < 0 || (size_t)more >= sizeof graph->scope - used) {
     graph->scope[used] = '\0';
@@ -262,15 +282,18 @@ void tct_scope_push(tct_graph *graph, const char *scope) {
 }
 
 void tct_scope_pop(tct_graph *graph) {
-  char *slash = strrchr(graph->scope, '/');
-  if (slash != NULL) {
-    *slash = '\0';
-  } else {
-    graph->scope[0] = '\0';
+  if (graph->n_scopes == 0) {
+    tct_graph_fail(graph, TCT_INVALID, "a scope is popped that was not pushed");
+    return;
   }
+  if (--graph->n_scopes < TCT_MAX_SCOPES) graph->scope[graph->scope_length[graph->n_scopes]] = '\0';
 }
 
 void tct_output(tct_graph *graph, const char *name, tct_tensor tensor) {
+  if (name == NULL || name[0] == '\0') {
+    tct_graph_fail(graph, TCT_INVALID, "output: the name is empty");
+    return;
+  }
   if (!operands_ok(graph, "output", &tensor, 1)) return;
   for (int32_t i = 0; i < graph->n_outputs; i++) {
     if (strcmp(graph->outputs[i].name, name) == 0) {

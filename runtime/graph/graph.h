@@ -8,6 +8,7 @@
 #include "base/arena.h"
 
 #define TCT_MAX_GRAPH_ERRORS 20
+#define TCT_MAX_SCOPES 64
 
 typedef enum tct_phase { TCT_PHASE_FORWARD = 0, TCT_PHASE_BACKWARD, TCT_PHASE_UPDATE } tct_phase;
 
@@ -43,6 +44,8 @@ struct tct_graph {
   int32_t cap_nodes, cap_values, cap_outputs;
   struct tct_name_table *names; /* owned: node name → number of uses */
   char scope[512];
+  size_t scope_length[TCT_MAX_SCOPES]; /* of `scope` before each push that has no pop yet */
+  int32_t n_scopes;
   tct_phase phase; /* of the nodes emitted next */
   int32_t n_errors, n_more_errors;
   struct {

@@ -92,6 +92,12 @@ tct_status tct_optimizer_resolve(const tct_optimizer *optimizer, tct_optimizer_p
   TCT_TRY(check(out->type, rmsprop ? "rho" : "beta_2", out->attrs.beta2, 0, 1));
   TCT_TRY(check(out->type, "epsilon", out->attrs.epsilon, 0, INFINITY));
   TCT_TRY(check(out->type, "momentum", out->attrs.momentum, 0, 1));
+  TCT_TRY(check(out->type, "weight_decay", out->attrs.weight_decay, 0, INFINITY));
+  TCT_TRY(check(out->type, "l1", out->attrs.l1, 0, INFINITY));
+  TCT_TRY(check(out->type, "l2", out->attrs.l2, 0, INFINITY));
+  TCT_TRY(check(out->type, "clipvalue", out->attrs.clip_value, 0, INFINITY));
+  TCT_TRY(check(out->type, "global_clipnorm", out->global_clipnorm, 0, INFINITY));
+  TCT_TRY(check(out->type, "initial_accumulator_value", or_default(o->initial_accumulator_value, 0.1), 0, INFINITY));
   if (o->nesterov && out->attrs.momentum == 0) {
     return tct_fail(TCT_INVALID, "optimizer %s: nesterov needs a momentum above 0", out->type);
   }
@@ -123,8 +129,7 @@ void tct_optimizer_apply(const tct_optimizer_plan *plan, const tct_tensor *varia
                               plan->slot_init[s]);
     }
     tct_update(plan->op, variables[i], slots, plan->n_slots, grads[i], lr, step, factor, &plan->attrs);
-    /* names hold slashes: take the whole scope off again */
-    graph->scope[strlen(graph->scope) - strlen(names[i]) - 1] = '\0';
+    tct_scope_pop(graph);
   }
   tct_scope_pop(graph);
   graph->phase = phase;

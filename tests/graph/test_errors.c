@@ -165,3 +165,26 @@ TEST(graph_text, one_line_per_node) {
   CHECK(strncmp(dot, "digraph", 7) == 0 && strstr(dot, "->") != NULL, "%s", dot);
   tct_graph_free(graph);
 }
+
+/* What C programs get wrong: no data, no name, a number that the dtype does not hold. */
+TEST(graph_errors, missing_pointers_and_numbers_that_do_not_fit) {
+  static const struct {
+    tct_dtype dtype;
+    double value;
+  } rows[] = {{TCT_I32, 1e10}, {TCT_U8, -1}, {TCT_U8, 256}, {TCT_I64, 1e30}, {TCT_I32, NAN}};
+  tct_graph *graph = NULL;
+  OK(tct_graph_create(&graph));
+  tct_constant(graph, TCT_F32, TCT_SHAPE(2), NULL);
+  FAILS(tct_graph_status(graph), TCT_INVALID, "data is NULL");
+  tct_graph_free(graph);
+  OK(tct_graph_create(&graph));
+  tct_output(graph, NULL, tct_input(graph, "x", TCT_F32, TCT_SHAPE(2)));
+  FAILS(tct_graph_status(graph), TCT_INVALID, "name is empty");
+  tct_graph_free(graph);
+  for (size_t r = 0; r < sizeof rows / sizeof rows[0]; r++) {
+    OK(tct_graph_create(&graph));
+    tct_scalar(graph, rows[r].dtype, rows[r].value);
+    FAILS(tct_graph_status(graph), TCT_INVALID, "does not fit");
+    tct_graph_free(graph);
+  }
+}
