@@ -74,7 +74,8 @@ TCT_API tct_shape tct_tensor_shape(tct_tensor tensor); /* rank 0 when poisoned *
 TCT_API void tct_scope_push(tct_graph *graph, const char *scope);
 TCT_API void tct_scope_pop(tct_graph *graph);
 
-/* Marks a tensor that can be read after a run, under a unique name. */
+/* Marks a tensor that can be read after a run, under a unique name. Of a variable that the graph updates it is the value
+ * from before the update, as every reader has it; tct_variables_read gives the one from after. */
 TCT_API void tct_output(tct_graph *graph, const char *name, tct_tensor tensor);
 
 /* ---- gradients ---- */
@@ -111,7 +112,8 @@ typedef struct tct_compile_options {
   tct_variables *variables; /* shared; NULL: the program's own, seeded with `seed` */
   uint64_t seed;
   bool fallback_host; /* an op that the device refuses runs on the reference kernels, and the program says so */
-  /* Programs that never run at the same time may share one arena: give the first program here. */
+  /* Programs that never run at the same time may share one arena: give the first program here. A run of one ends the
+   * outputs of the others: read them before. */
   tct_program *share_arena;
   uint64_t reserved[4];
 } tct_compile_options;

@@ -12,6 +12,7 @@ typedef struct group {
 
 typedef struct fuser {
   tct_rewrite rewrite;
+  const tct_device *device;
   tct_arena scratch;
   int32_t *readers;
   group **groups;    /* [nodes] of which it is the root; NULL: not elementwise, or absorbed */
@@ -77,8 +78,10 @@ static tct_status grow_group(fuser *f, int32_t n) {
       return TCT_OK; /* too many operands for one chain: the node stays alone */
     }
   }
-  for (int32_t i = 0; i < g->n_inputs; i++) {
-    if (!is_float(from->values[g->input[i]].desc.dtype)) return TCT_OK; /* a bool from outside */
+  const tct_dtype dtype = from->values[g->input[0]].desc.dtype;
+  for (int32_t i = 0; i < g->n_inputs; i++) { /* a bool from outside, or a condition of the other float type */
+    const tct_dtype other = from->values[g->input[i]].desc.dtype;
+    if (!is_float(other) || other != dtype) return TCT_OK;
   }
   for (int32_t i = 0; i < n_taken; i++) {
     f->groups[taken[i]] = NULL;
@@ -108,7 +111,20 @@ static bool has_unary_attrs(tct_op op) {
   return table[op];
 }
 
-static tct_status emit_chain(fuser *f, const group *g) {
+/* Whether the device has a kernel for the chain; `old_in` are values of the old graph. */
+static tct_status takes(const fuser *f, const tct_node *like, const int32_t *old_in, bool *out_takes) {
+  tct_arena scratch = {0};
+  char why[512];
+  tct_node node = *like;
+  node.in = old_in;
+  const tct_node_view *view = tct_node_view_of(f->rewrite.from, &node, &scratch);
+  *out_takes = view != NULL && tct_find_kernel(f->device, view, why, sizeof why) != NULL;
+  tct_arena_free(&scratch);
+  return view != NULL ? TCT_OK : TCT_OUT_OF_MEMORY;
+}
+
+/* The group as one node, or, where the device has no kernel for that, as it was. */
+static tct_status emit_group(fuser *f, const group *g) {
   const tct_graph *from = f->rewrite.from;
   const tct_node *root = &from->nodes[g->member[g->n_members - 1]];
   tct_chain_attrs attrs = {.n_steps = g->n_members};
@@ -121,12 +137,18 @@ static tct_status emit_chain(fuser *f, const group *g) {
     attrs.step[m].p0 = unary->p0;
     attrs.step[m].p1 = unary->p1;
   }
-  int32_t in[TCT_CHAIN_INPUTS];
-  for (int32_t i = 0; i < g->n_inputs; i++) in[i] = tct_rewrite_value(&f->rewrite, g->input[i]);
   tct_node like = *root;
   like.op = TCT_OP_chain;
   like.attrs = &attrs;
   like.n_in = g->n_inputs;
+  bool taken = false;
+  TCT_TRY(takes(f, &like, g->input, &taken));
+  if (!taken) {
+    for (int32_t m = 0; m < g->n_members; m++) TCT_TRY(tct_rewrite_copy(&f->rewrite, &from->nodes[g->member[m]]));
+    return TCT_OK;
+  }
+  int32_t in[TCT_CHAIN_INPUTS];
+  for (int32_t i = 0; i < g->n_inputs; i++) in[i] = tct_rewrite_value(&f->rewrite, g->input[i]);
   return tct_rewrite_replace(&f->rewrite, root, &like, in);
 }
 
@@ -142,7 +164,7 @@ static tct_status run(fuser *f) {
   for (int32_t n = 0; n < from->n_nodes; n++) {
     const group *g = f->groups[n];
     if (f->absorbed[n]) continue;
-    TCT_TRY(g != NULL && g->n_members > 1 ? emit_chain(f, g) : tct_rewrite_copy(&f->rewrite, &from->nodes[n]));
+    TCT_TRY(g != NULL && g->n_members > 1 ? emit_group(f, g) : tct_rewrite_copy(&f->rewrite, &from->nodes[n]));
   }
   return TCT_OK;
 }
@@ -150,7 +172,7 @@ static tct_status run(fuser *f) {
 tct_status tct_pass_fuse_chain(const tct_graph *in, const tct_pass_context *context, tct_graph **out) {
   *out = NULL;
   if (context->device->first[TCT_OP_chain] < 0) return tct_graph_copy(in, out);
-  fuser f = {0};
+  fuser f = {.device = context->device};
   TCT_TRY(tct_rewrite_begin(in, &f.rewrite));
   const tct_status status = run(&f);
   tct_arena_free(&f.scratch);

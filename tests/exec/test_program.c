@@ -237,3 +237,40 @@ TEST(program, steps_are_described) {
   tct_graph_free(graph);
   tct_device_close(ref);
 }
+
+/* An output is a reader like any other: it has the variable's value from before the update, whatever passes ran. */
+TEST(program, outputs_of_a_variable_are_from_before_its_update) {
+  static const char *const skips[] = {"", "simplify", "constants,simplify,fuse_epilogue,fuse_chain"};
+  for (size_t s = 0; s < sizeof skips / sizeof skips[0]; s++) {
+    tct_graph *graph = graph_make();
+    tct_device *device = device_make("ref");
+    const tct_init two = {TCT_INIT_CONSTANT, 2, 0, 0};
+    const tct_tensor w = tct_variable(graph, "w", TCT_F64, TCT_SHAPE(2), two);
+    const tct_tensor n = tct_variable(graph, "n", TCT_I64, tct_shape_of(0, NULL), (tct_init){0});
+    tct_output(graph, "plain", w);
+    tct_output(graph, "view", tct_reshape(tct_stop_gradient(w), TCT_SHAPE(2, 1)));
+    tct_output(graph, "cast", tct_cast(w, TCT_F64));
+    tct_output(graph, "n", n);
+    tct_assign(w, tct_add(w, tct_scalar(graph, TCT_F64, 1)));
+    tct_assign(n, tct_add(n, tct_scalar(graph, TCT_I64, 1)));
+    tct_program *program = NULL;
+    setenv("TERCET_SKIP", skips[s], 1);
+    OK(tct_compile(graph, device, NULL, &program));
+    unsetenv("TERCET_SKIP");
+    for (int run = 0; run < 2; run++) {
+      static const char *const names[] = {"plain", "view", "cast"};
+      OK(tct_program_run(program));
+      for (int i = 0; i < 3; i++) {
+        double value[2] = {0};
+        OK(tct_program_get(program, names[i], value, sizeof value));
+        CHECK(value[0] == 2 + run && value[1] == 2 + run, "skip '%s', run %d: %s is %g", skips[s], run, names[i], value[0]);
+      }
+      int64_t count = -1;
+      OK(tct_program_get(program, "n", &count, sizeof count));
+      CHECK(count == run, "run %d: n is %lld", run, (long long)count);
+    }
+    tct_program_free(program);
+    tct_graph_free(graph);
+    tct_device_close(device);
+  }
+}

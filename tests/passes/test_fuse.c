@@ -155,3 +155,30 @@ TEST(fuse_epilogue, the_backward_pass_still_has_what_it_reads) {
   }
   tct_device_close(ref);
 }
+
+/* Compares in f64, selects in f32: no chain computes in both. */
+TEST(fuse_chain, dtypes_do_not_mix_in_a_chain) {
+  tct_graph *graph = graph_make();
+  tct_device *device = device_make("ref");
+  const tct_tensor a = INPUT(graph, "a", 4), b = INPUT(graph, "b", 4);
+  const tct_tensor c = tct_input(graph, "c", TCT_F32, TCT_SHAPE(4)), d = tct_input(graph, "d", TCT_F32, TCT_SHAPE(4));
+  tct_output(graph, "y", tct_exp(tct_select(tct_greater(a, b), c, d)));
+  tct_graph_free(passed(graph, device, NULL));
+  tct_graph_free(graph);
+  tct_device_close(device);
+}
+
+/* TERCET_DISABLE takes the chain kernel away: its members run one by one. */
+TEST(fuse_chain, without_the_chain_kernel_nothing_is_fused) {
+  tct_graph *graph = graph_make();
+  tct_device *device = device_make("cpu");
+  const tct_tensor x = tct_input(graph, "x", TCT_F32, TCT_SHAPE(4));
+  tct_output(graph, "y", tct_mul(tct_exp(tct_sin(x)), x));
+  setenv("TERCET_DISABLE", "chain", 1);
+  tct_graph *out = passed(graph, device, NULL);
+  unsetenv("TERCET_DISABLE");
+  CHECK(count_op(out, TCT_OP_chain) == 0 && count_op(out, TCT_OP_mul) == 1 && count_op(out, TCT_OP_sin) == 1);
+  tct_graph_free(out);
+  tct_graph_free(graph);
+  tct_device_close(device);
+}
