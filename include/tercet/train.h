@@ -41,7 +41,7 @@ typedef struct tct_schedule_options {
 typedef struct tct_training {
   /* "sparse_categorical_crossentropy", "categorical_crossentropy", "binary_crossentropy", "mean_squared_error" ("mse"),
    * "mean_absolute_error" ("mae"), "huber". Cross-entropies of an output that ends in softmax or sigmoid are computed from
-   * its logits; an output without one is taken as logits. */
+   * its logits, and refused for the other of the two; an output without one is taken as logits. */
   const char *loss;
   double label_smoothing; /* cross-entropies */
   double huber_delta;     /* 0: 1 */
@@ -57,7 +57,8 @@ typedef struct tct_training {
 } tct_training;
 
 /* Opens the device and fixes loss, optimizer and metrics; weights get their first values. May be called again (weights are
- * kept when the device is the same, else drawn anew). Refused settings leave an earlier compilation in place. */
+ * kept when the device is the same, else drawn anew; the optimizer's state begins anew). Refused settings leave an earlier
+ * compilation in place. */
 TCT_API tct_status tct_model_compile(tct_model *model, const tct_training *training) TCT_CHECKED;
 
 /* ---- fit ---- */
@@ -78,7 +79,7 @@ typedef struct tct_progress {
 } tct_progress;
 /* Return TCT_CANCELLED to end the run cleanly after this step. */
 typedef tct_status (*tct_progress_fn)(void *user, const tct_progress *progress);
-/* Before each update: the step's number since the fit began, and the data loss (without penalties). */
+/* After each step: its number since the fit began, and the data loss from before its update (without penalties). */
 typedef tct_status (*tct_step_fn)(void *user, int64_t step, double loss);
 
 typedef struct tct_fit_options {

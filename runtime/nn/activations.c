@@ -43,7 +43,10 @@ tct_tensor tct_layer_activate(tct_layer_build *b, tct_tensor x, const char *acti
   for (size_t i = 0; i < TCT_COUNT_OF(rows); i++) {
     names[i] = rows[i].name;
     if (strcmp(rows[i].name, activation) != 0) continue;
-    if (rows[i].has_logits) b->logits = x;
+    if (rows[i].has_logits) {
+      b->logits = x;
+      b->squash = rows[i].name;
+    }
     return rows[i].apply(x);
   }
   const char *near = tct_nearest(activation, names, TCT_COUNT_OF(rows));

@@ -40,12 +40,13 @@ static tct_tensor huber(tct_tensor output, tct_tensor targets, const tct_loss_se
 }
 
 static const tct_loss_type rows[] = {
-    {"sparse_categorical_crossentropy", "sparse_categorical_crossentropy", TCT_TARGET_CLASS, true, sparse_categorical},
-    {"categorical_crossentropy", "categorical_crossentropy", TCT_TARGET_DENSE, true, categorical},
-    {"binary_crossentropy", "bce", TCT_TARGET_DENSE, true, binary},
-    {"mean_squared_error", "mse", TCT_TARGET_DENSE, false, mean_squared},
-    {"mean_absolute_error", "mae", TCT_TARGET_DENSE, false, mean_absolute},
-    {"huber", "huber_loss", TCT_TARGET_DENSE, false, huber},
+    {"sparse_categorical_crossentropy", "sparse_categorical_crossentropy", TCT_TARGET_CLASS, true, "softmax",
+     sparse_categorical},
+    {"categorical_crossentropy", "categorical_crossentropy", TCT_TARGET_DENSE, true, "softmax", categorical},
+    {"binary_crossentropy", "bce", TCT_TARGET_DENSE, true, "sigmoid", binary},
+    {"mean_squared_error", "mse", TCT_TARGET_DENSE, false, NULL, mean_squared},
+    {"mean_absolute_error", "mae", TCT_TARGET_DENSE, false, NULL, mean_absolute},
+    {"huber", "huber_loss", TCT_TARGET_DENSE, false, NULL, huber},
 };
 
 const tct_loss_type *tct_loss_find(const char *name) {

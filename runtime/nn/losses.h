@@ -17,6 +17,7 @@ typedef struct tct_loss_type {
   const char *name, *alias;
   tct_target_kind target;
   bool from_logits;
+  const char *activation; /* whose logits: "softmax", "sigmoid"; NULL where the loss takes the output as it is */
   /* One value per row: the output's shape without its last axis. `prediction` is the logits where from_logits. */
   tct_tensor (*build)(tct_tensor prediction, tct_tensor target, const tct_loss_settings *settings);
 } tct_loss_type;

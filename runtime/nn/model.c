@@ -23,7 +23,7 @@ tct_model *tct_model_create(const char *name, tct_dtype dtype) {
     tct_model_free(model);
     return NULL;
   }
-  model->proto_step = tct_input(model->proto, "step", TCT_I64, tct_shape_of(0, NULL));
+  model->proto_step = tct_input(model->proto, "optimizer/step", TCT_I64, tct_shape_of(0, NULL));
   if (dtype != TCT_F32 && dtype != TCT_F64) {
     tct_graph_fail(model->proto, TCT_INVALID, "model '%s': its dtype is %s, needs f32 or f64", model->name,
                    tct_dtype_name(dtype));
@@ -157,7 +157,7 @@ tct_layer tct_layer_input(tct_model *model, const char *name, tct_dtype dtype, t
     tct_graph_fail(model->proto, TCT_INVALID, "input '%s': another layer has this name", node.name);
     return poisoned(model);
   }
-  node.proto = node.proto_logits = tct_input(model->proto, node.name, dtype, batched);
+  node.proto = tct_input(model->proto, node.name, dtype, batched);
   if (!tct_tensor_ok(node.proto)) return poisoned(model);
   model->layers[model->n_layers] = node;
   return (tct_layer){model, model->n_layers++};
@@ -237,7 +237,7 @@ tct_layer tct_layer_create(tct_model *model, const tct_layer_type *type, const v
                        .logits = {NULL, -1}};
   if (!required_ok(&b)) return poisoned(model);
   node.proto = build_layer(&b);
-  node.proto_logits = b.logits;
+  node.squash = b.squash;
   node.n_parameters = model->n_parameters - node.first_parameter;
   if (!tct_tensor_ok(node.proto)) return poisoned(model);
   model->layers[model->n_layers] = node;

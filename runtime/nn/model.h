@@ -18,7 +18,8 @@ typedef struct tct_layer_node {
   int32_t n_in;
   int32_t *in;     /* layer ids */
   tct_desc input;  /* of an input: one sample */
-  tct_tensor proto, proto_logits;
+  tct_tensor proto;
+  const char *squash; /* the softmax, log_softmax or sigmoid that the layer ends in; NULL: another activation, or none */
   int32_t first_parameter, n_parameters;
 } tct_layer_node;
 
@@ -48,7 +49,8 @@ typedef struct tct_layer_build {
   bool recording;  /* parameters are entered in the model's table (the prototype) */
   tct_tensor step; /* i64 [], in training */
   uint64_t seed;
-  tct_tensor logits; /* set by layers that end in softmax or sigmoid: what came before */
+  tct_tensor logits;  /* set by layers that end in softmax or sigmoid: what came before */
+  const char *squash; /* and which of them it was */
 } tct_layer_build;
 
 /* Fails the layer: "Dense 'fc1': …". Returns a poisoned handle. */
@@ -64,7 +66,7 @@ typedef struct tct_parameter_spec {
 } tct_parameter_spec;
 tct_tensor tct_layer_parameter(tct_layer_build *b, const tct_parameter_spec *spec);
 
-/* Applies an activation by Keras' name (NULL: linear); sets b->logits for softmax and sigmoid. */
+/* Applies an activation by Keras' name (NULL: linear); sets b->logits and b->squash for softmax and sigmoid. */
 tct_tensor tct_layer_activate(tct_layer_build *b, tct_tensor x, const char *activation);
 /* false: unknown, recorded with "did you mean". */
 bool tct_initializer_parse(const char *name, tct_init *out);

@@ -47,6 +47,7 @@ static tct_status clear_confusion(tct_model *model, tct_session *session, tct_ev
   if (!session->metrics.confusion) return TCT_OK;
   const int32_t output = model->output >= 0 ? model->output : model->n_layers - 1;
   const tct_shape shape = tct_layer_shape((tct_layer){model, output});
+  if (shape.rank < 1) return tct_fail(TCT_INVALID, "confusion_matrix needs an output [.., classes], the model's is one number");
   const int64_t classes = shape.dim[shape.rank - 1];
   tct_release(session->confusion);
   session->confusion = tct_alloc_zero((size_t)(classes * classes), sizeof *session->confusion);

@@ -8,8 +8,10 @@
 
 static bool is_float(tct_dtype dtype) { return dtype == TCT_F32 || dtype == TCT_F64; }
 
-/* f32 ↔ f64, and whole numbers → floats. */
-static bool convertible(tct_dtype from, tct_dtype to) { return from == to || is_float(to); }
+/* f32 ↔ f64, whole numbers → floats, and whole numbers → i32 (one that does not fit is an error of its batch). */
+static bool convertible(tct_dtype from, tct_dtype to) {
+  return from == to || is_float(to) || (to == TCT_I32 && !is_float(from));
+}
 
 static tct_status field_mismatch(const tct_field *field, const char *what, const tct_desc *wants) {
   char has[160], needs[160];
@@ -33,7 +35,7 @@ static tct_status add_port(tct_feed *feed, const tct_dataset *data, const char *
     return field_mismatch(field, what, wants);
   }
   const int32_t p = feed->n_ports;
-  snprintf(feed->port[p].name, sizeof feed->port[p].name, "%s", port);
+  feed->port[p].name = port;
   feed->port[p].field = p;
   feed->port[p].bytes = (size_t)tct_shape_size(&wants->shape) * tct_dtype_bytes(wants->dtype);
   fields[p] = (tct_field){feed->port[p].name, wants->dtype, wants->shape};

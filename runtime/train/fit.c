@@ -89,6 +89,12 @@ static tct_status set_learning_rate(fit *f) {
                              wide ? sizeof rate : sizeof narrow);
 }
 
+/* What a callback answered, with a message where it asks to stop. */
+static tct_status answer(const fit *f, tct_status status) {
+  if (status != TCT_CANCELLED) return status;
+  return tct_fail(TCT_CANCELLED, "fit: stopped by the caller after step %lld", (long long)f->step);
+}
+
 static tct_status report(fit *f, int64_t epoch, int64_t step, const tct_totals *totals, bool epoch_end) {
   const int64_t now = tct_clock_ns();
   if (f->options->progress == NULL || (!epoch_end && now - f->last_report_ns < PROGRESS_NS)) return TCT_OK;
@@ -100,9 +106,7 @@ static tct_status report(fit *f, int64_t epoch, int64_t step, const tct_totals *
       .epoch_end = epoch_end, .n_values = epoch_end ? f->n_values : f->n_train_values, .names = f->names,
       .values = f->values, .samples_per_second = seconds > 0 ? totals->samples / seconds : 0, .seconds = seconds,
       .input_wait_seconds = (double)tct_loader_wait_ns(f->loader) * 1e-9, .learning_rate = f->session->learning_rate};
-  const tct_status status = f->options->progress(f->options->user, &progress);
-  if (status == TCT_CANCELLED) return tct_fail(TCT_CANCELLED, "fit: stopped by the caller after step %lld", (long long)f->step);
-  return status;
+  return answer(f, f->options->progress(f->options->user, &progress));
 }
 
 static tct_status train_step(fit *f, const tct_batch *batch, tct_totals *totals) {
@@ -113,7 +117,7 @@ static tct_status train_step(fit *f, const tct_batch *batch, tct_totals *totals)
   TCT_TRY(tct_feed_batch(f->model, &f->feed, program, batch));
   TCT_TRY(tct_program_run(program));
   TCT_TRY(tct_totals_add(f->session, program, f->model, batch->n, totals, &loss));
-  if (f->options->on_step != NULL) TCT_TRY(f->options->on_step(f->options->user, f->step, loss));
+  if (f->options->on_step != NULL) TCT_TRY(answer(f, f->options->on_step(f->options->user, f->step, loss)));
   if (!isfinite(loss)) {
     return tct_fail(TCT_NUMERIC, "fit: the loss is %g at step %lld; lower the learning rate (now %g), clip the gradients, "
                     "or look for unscaled inputs", loss, (long long)f->step, f->session->learning_rate);

@@ -21,6 +21,14 @@ static tct_shape batched(int64_t batch, const tct_shape *sample) {
   return shape;
 }
 
+static tct_tensor step_variable(tct_graph *graph) {
+  return tct_variable(graph, "optimizer/step", TCT_I64, tct_shape_of(0, NULL), (tct_init){0});
+}
+
+static tct_tensor rate_variable(tct_graph *graph, tct_dtype dtype) {
+  return tct_variable(graph, "optimizer/learning_rate", dtype, tct_shape_of(0, NULL), (tct_init){0});
+}
+
 static tct_status forward(step_graph *s, bool training) {
   tct_tensor inputs[16];
   const int32_t n = tct_model_n_inputs(s->model);
@@ -31,8 +39,8 @@ static tct_status forward(step_graph *s, bool training) {
     inputs[i] = tct_input(s->graph, tct_model_input_name(s->model, i), desc.dtype, batched(s->batch, &desc.shape));
   }
   if (training) {
-    s->step = tct_variable(s->graph, "optimizer/step", TCT_I64, tct_shape_of(0, NULL), (tct_init){0});
-    s->lr = tct_variable(s->graph, "optimizer/learning_rate", s->model->dtype, tct_shape_of(0, NULL), (tct_init){0});
+    s->step = step_variable(s->graph);
+    s->lr = rate_variable(s->graph, s->model->dtype);
   }
   const tct_tensor step = training ? s->step : tct_poison(s->graph);
   s->output = tct_model_build(s->model, s->graph, inputs, n, step, s->session->seed, &s->logits);
@@ -180,5 +188,18 @@ tct_status tct_build_step(const tct_model *model, const tct_session *session, tc
     return tct_context("in model '%s'", model->name);
   }
   *out = s.graph;
+  return TCT_OK;
+}
+
+tct_status tct_build_variables(const tct_model *model, tct_graph **out) {
+  tct_graph *graph = NULL;
+  TCT_TRY(tct_graph_create(&graph));
+  for (int32_t i = 0; i < model->n_parameters; i++) {
+    const tct_parameter *p = &model->parameters[i];
+    tct_output(graph, p->name, tct_variable(graph, p->name, p->desc.dtype, p->desc.shape, p->init));
+  }
+  tct_output(graph, "optimizer/step", step_variable(graph));
+  tct_output(graph, "optimizer/learning_rate", rate_variable(graph, model->dtype));
+  *out = graph;
   return TCT_OK;
 }

@@ -8,5 +8,8 @@
  * evaluate), "confusion" [classes, classes] (evaluate, when asked for), "output" (predict). */
 tct_status tct_build_step(const tct_model *model, const tct_session *session, tct_mode mode, int64_t batch, bool weighted,
                           tct_graph **out) TCT_CHECKED;
+/* Every variable that a model has whatever its programs use, as outputs: the parameters, and the optimizer's step and
+ * rate. */
+tct_status tct_build_variables(const tct_model *model, tct_graph **out) TCT_CHECKED;
 
 #endif

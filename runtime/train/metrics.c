@@ -121,6 +121,7 @@ tct_status tct_metrics_parse(const char *text, const tct_loss_type *loss, tct_me
   *out = (tct_metric_list){0};
   while (text != NULL && *text != '\0') {
     char word[64];
+    text += strspn(text, " ");
     const size_t length = strcspn(text, ",");
     if (length >= sizeof word) return tct_fail(TCT_INVALID, "metrics: '%.60s…' is too long", text);
     memcpy(word, text, length);

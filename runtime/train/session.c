@@ -24,9 +24,20 @@ void tct_session_free(struct tct_session *session) {
   tct_release(session);
 }
 
-static tct_status resolve(tct_session *s, const tct_training *t) {
+/* A loss that begins at the logits would silently replace an activation that is not its own. */
+static tct_status check_activation(const tct_model *model, const tct_loss_type *loss) {
+  const tct_layer_node *output = &model->layers[model->output >= 0 ? model->output : model->n_layers - 1];
+  const char *squash = output->squash;
+  if (squash == NULL || loss->activation == NULL || strcmp(squash, loss->activation) == 0) return TCT_OK;
+  if (strcmp(squash, "log_softmax") == 0 && strcmp(loss->activation, "softmax") == 0) return TCT_OK;
+  return tct_fail(TCT_INVALID, "loss %s belongs to %s, but the output '%s' ends in %s; change one of them", loss->name,
+                  loss->activation, output->name, squash);
+}
+
+static tct_status resolve(tct_session *s, const tct_model *model, const tct_training *t) {
   s->loss = tct_loss_find(t->loss);
   if (s->loss == NULL) return TCT_INVALID;
+  TCT_TRY(check_activation(model, s->loss));
   if (!(t->label_smoothing >= 0 && t->label_smoothing < 1)) {
     return tct_fail(TCT_INVALID, "label_smoothing is %g, needs 0 <= label_smoothing < 1", t->label_smoothing);
   }
@@ -44,27 +55,64 @@ static tct_status resolve(tct_session *s, const tct_training *t) {
 }
 
 /* Every parameter of the model gets its variable now, so that weights can be read and written before the first step. */
-static tct_status make_variables(tct_model *model) {
+static tct_status make_variables(const tct_model *model, tct_session *session) {
+  tct_graph *graph = NULL;
   tct_program *program = NULL;
-  return tct_session_program(model, TCT_MODE_PREDICT, 1, false, &program);
+  TCT_TRY(tct_build_variables(model, &graph));
+  const tct_compile_options options = {.variables = session->variables};
+  const tct_status status = tct_compile(graph, session->device, &options, &program);
+  tct_program_free(program); /* the variables stay */
+  tct_graph_free(graph);
+  return status;
 }
 
-/* Takes over device and weights of the old session when they fit; else opens and makes new ones. */
-static tct_status open_device(tct_session *s, const tct_training *t, tct_session *old) {
+static bool has_variable(const tct_variables *variables, const char *name) {
+  for (int32_t i = 0; i < tct_variables_count(variables); i++) {
+    if (strcmp(tct_variables_name(variables, i), name) == 0) return true;
+  }
+  return false;
+}
+
+/* Layers that were added in between keep their first values. */
+static tct_status copy_weights(const tct_model *model, tct_variables *from, tct_variables *to) {
+  for (int32_t i = 0; i < model->n_parameters; i++) {
+    const tct_parameter *p = &model->parameters[i];
+    const size_t bytes = (size_t)tct_shape_size(&p->desc.shape) * tct_dtype_bytes(p->desc.dtype);
+    if (!has_variable(from, p->name)) continue;
+    void *data = tct_alloc(bytes);
+    if (data == NULL) return TCT_OUT_OF_MEMORY;
+    tct_status status = tct_variables_read(from, p->name, data, bytes);
+    if (status == TCT_OK) status = tct_variables_write(to, p->name, data, bytes);
+    tct_release(data);
+    TCT_TRY(status);
+  }
+  return TCT_OK;
+}
+
+/* The old session's device, borrowed, when it is the one that is asked for; else a new one. */
+static tct_status open_device(tct_session *s, const tct_training *t, const tct_session *old) {
   const char *spec = t->device != NULL ? t->device : "cpu";
   if (strlen(spec) >= sizeof s->device_spec) return tct_fail(TCT_INVALID, "device: the name is longer than 63 characters");
   memcpy(s->device_spec, spec, strlen(spec) + 1);
   s->n_threads = t->n_threads;
   if (old != NULL && strcmp(old->device_spec, spec) == 0 && old->n_threads == t->n_threads) {
-    drop_programs(old);
     s->device = old->device;
-    s->variables = old->variables;
-    old->device = NULL;
-    old->variables = NULL;
     return TCT_OK;
   }
-  TCT_TRY(tct_device_open(spec, &(tct_device_options){.n_threads = t->n_threads}, &s->device));
-  return tct_variables_create(s->device, t->seed, &s->variables);
+  return tct_device_open(spec, &(tct_device_options){.n_threads = t->n_threads}, &s->device);
+}
+
+/* `session` becomes the model's. The prediction of one sample shows whether the device takes the model. */
+static tct_status begin_session(tct_model *model, tct_session *session, const tct_training *training) {
+  const tct_session *old = model->session;
+  tct_program *program = NULL;
+  TCT_TRY(resolve(session, model, training));
+  TCT_TRY(open_device(session, training, old));
+  TCT_TRY(tct_variables_create(session->device, training->seed, &session->variables));
+  TCT_TRY(make_variables(model, session));
+  if (old != NULL && session->device == old->device) TCT_TRY(copy_weights(model, old->variables, session->variables));
+  model->session = session;
+  return tct_session_program(model, TCT_MODE_PREDICT, 1, false, &program);
 }
 
 tct_status tct_model_compile(tct_model *model, const tct_training *training) {
@@ -73,20 +121,13 @@ tct_status tct_model_compile(tct_model *model, const tct_training *training) {
   if (training == NULL) training = &nothing;
   tct_session *session = tct_alloc_zero(1, sizeof *session);
   if (session == NULL) return TCT_OUT_OF_MEMORY;
-  tct_status status = resolve(session, training);
-  if (status == TCT_OK) status = open_device(session, training, model->session);
-  if (status != TCT_OK) {
-    tct_session_free(session);
-    return tct_context("compiling model '%s'", model->name);
-  }
-  tct_session_free(model->session);
-  model->session = session;
-  status = make_variables(model);
-  if (status != TCT_OK) {
-    tct_session_free(session);
-    model->session = NULL;
-  }
-  return status;
+  tct_session *const old = model->session;
+  const tct_status status = begin_session(model, session, training);
+  tct_session *const unused = status == TCT_OK ? old : session;
+  model->session = status == TCT_OK ? session : old;
+  if (old != NULL && session->device == old->device) unused->device = NULL; /* the other one has it */
+  tct_session_free(unused);
+  return status == TCT_OK ? TCT_OK : tct_context("compiling model '%s'", model->name);
 }
 
 tct_status tct_session_of(tct_model *model, tct_session **out) {

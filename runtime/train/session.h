@@ -40,7 +40,6 @@ typedef struct tct_session {
   tct_schedule_options schedule;
   tct_metric_list metrics;
   int32_t n_sums; /* of the "sums" output: total loss, data loss, then the metrics' */
-  int64_t n_classes;
   tct_cached_program programs[TCT_MAX_PROGRAMS];
   int32_t n_programs;
   int64_t clock;
@@ -60,7 +59,7 @@ typedef struct tct_feed {
   tct_dataset *data; /* owned reference: the dataset, or a conversion of it */
   int32_t n_ports;
   struct {
-    char name[64];
+    const char *name; /* the model's, or static */
     int32_t field;
     size_t bytes; /* of one sample */
   } port[20];

@@ -129,3 +129,33 @@ TEST(model, null_and_empty_models_are_errors) {
   tct_model_free(m);
   tct_model_free(NULL);
 }
+
+/* "block/fc" opens one scope, not two: what follows is not inside "block". */
+TEST(model, a_layer_name_may_hold_a_slash) {
+  tct_model *m = tct_model_create("slashes", TCT_F32);
+  tct_layer x = tct_layer_input(m, "x", TCT_F32, TCT_SHAPE(2));
+  x = tct_layer_dense(x, &(tct_dense_layer){.name = "block/fc", .units = 3});
+  tct_layer_dense(x, &(tct_dense_layer){.name = "out", .units = 1});
+  OK(tct_model_compile(m, &(tct_training){.loss = "mse"}));
+  float kernel[3];
+  OK(tct_model_read(m, "out/kernel", kernel, sizeof kernel));
+  tct_model_free(m);
+}
+
+/* Names that the training step uses itself, and long ones, are free for inputs. */
+TEST(model, inputs_have_any_name) {
+  static const char *const names[] = {
+      "step", "a_name_of_more_than_sixty_three_characters_for_the_only_input_of_a_model"};
+  for (size_t i = 0; i < 2; i++) {
+    const float x[2][2] = {{1, 2}, {3, 4}}, y[2] = {0, 1};
+    tct_dataset *data = NULL;
+    OK(tct_dataset_arrays(2, 2, (const tct_field[]){{names[i], TCT_F32, TCT_SHAPE(2)}, {"y", TCT_F32, TCT_SHAPE(1)}},
+                          (const void *[]){x, y}, false, &data));
+    tct_model *m = tct_model_create("names", TCT_F32);
+    tct_layer_dense(tct_layer_input(m, names[i], TCT_F32, TCT_SHAPE(2)), &(tct_dense_layer){.units = 1});
+    OK(tct_model_compile(m, &(tct_training){.loss = "mse"}));
+    OK(tct_fit(m, data, &(tct_fit_options){.batch_size = 2}));
+    tct_model_free(m);
+    tct_dataset_free(data);
+  }
+}

@@ -279,3 +279,148 @@ TEST(fit, steps_after_the_first_allocate_nothing) {
   tct_model_free(m);
   tct_dataset_free(data);
 }
+
+/* A layer that the output does not need is part of the model file all the same. */
+TEST(fit, saves_layers_behind_the_output) {
+  char path[512];
+  snprintf(path, sizeof path, "%s/behind_%d.safetensors", TCT_BINARY_DIR, (int)getpid());
+  tct_dataset *data = two_classes(N);
+  tct_model *m = tct_model_create("branches", TCT_F32);
+  const tct_layer x = tct_layer_input(m, "x", TCT_F32, TCT_SHAPE(2));
+  tct_layer_dense(x, &(tct_dense_layer){.name = "before", .units = 3});
+  tct_model_output(tct_layer_dense(x, &(tct_dense_layer){.units = 2}));
+  tct_layer_dense(x, &(tct_dense_layer){.name = "behind", .units = 3});
+  OK(tct_model_compile(m, &(tct_training){.loss = "sparse_categorical_crossentropy"}));
+  OK(tct_fit(m, data, &(tct_fit_options){.batch_size = 32}));
+  OK(tct_model_save(m, path, NULL));
+  OK(tct_model_load(m, path));
+  remove(path);
+  tct_model_free(m);
+  tct_dataset_free(data);
+}
+
+TEST(fit, a_frozen_model_has_nothing_to_train) {
+  tct_dataset *data = two_classes(N);
+  tct_model *m = tct_model_create("frozen", TCT_F32);
+  tct_layer_dense(tct_layer_input(m, "x", TCT_F32, TCT_SHAPE(2)), &(tct_dense_layer){.frozen = true, .units = 2});
+  OK(tct_model_compile(m, &(tct_training){.loss = "sparse_categorical_crossentropy"}));
+  const uint64_t before = weights_hash(m);
+  OK(tct_fit(m, data, &(tct_fit_options){.batch_size = 32}));
+  CHECK(weights_hash(m) == before);
+  tct_model_free(m);
+  tct_dataset_free(data);
+}
+
+/* The model is f64, which the CPU refuses. */
+TEST(fit, a_device_that_refuses_leaves_the_old_one_in_place) {
+  tct_dataset *data = two_classes(N);
+  tct_model *m = classifier("ref", TCT_F64);
+  const uint64_t before = weights_hash(m);
+  FAILS(tct_model_compile(m, &(tct_training){.loss = "sparse_categorical_crossentropy", .device = "cpu"}),
+        TCT_UNSUPPORTED, "cpu");
+  CHECK(weights_hash(m) == before);
+  OK(tct_fit(m, data, &(tct_fit_options){.batch_size = 32, .steps = 1}));
+  tct_model_free(m);
+  tct_dataset_free(data);
+}
+
+/* As in Keras: the weights stay, the optimizer begins anew. */
+TEST(fit, compiling_again_keeps_the_weights_and_renews_the_optimizer) {
+  tct_dataset *data = two_classes(N);
+  const tct_fit_options three = {.batch_size = 32, .steps = 3, .no_shuffle = true};
+  const tct_training again = {.loss = "sparse_categorical_crossentropy", .seed = 7,
+                              .optimizer = {.type = "adam", .learning_rate = 0.1}};
+  tct_model *once = classifier("cpu", TCT_F32), *twice = classifier("cpu", TCT_F32);
+  OK(tct_fit(twice, data, &(tct_fit_options){.epochs = 4, .batch_size = 16}));
+  for (int32_t i = 0; i < tct_model_n_parameters(once); i++) {
+    float values[64];
+    const tct_parameter *p = tct_model_parameter(once, i);
+    const size_t bytes = (size_t)tct_shape_size(&p->desc.shape) * sizeof(float);
+    OK(tct_model_read(once, p->name, values, bytes));
+    OK(tct_model_write(twice, p->name, values, bytes));
+  }
+  OK(tct_model_compile(once, &again));
+  OK(tct_model_compile(twice, &again));
+  CHECK(weights_hash(once) == weights_hash(twice));
+  OK(tct_fit(once, data, &three));
+  OK(tct_fit(twice, data, &three));
+  CHECK(weights_hash(once) == weights_hash(twice));
+  tct_model_free(once);
+  tct_model_free(twice);
+  tct_dataset_free(data);
+}
+
+/* A loss is computed from what comes before the activation, so the activation must be the loss's own. */
+TEST(fit, refuses_a_loss_of_another_activation) {
+  static const struct {
+    const char *activation, *loss, *why;
+  } rows[] = {{"softmax", "binary_crossentropy", "ends in softmax"},
+              {"log_softmax", "binary_crossentropy", "ends in log_softmax"},
+              {"sigmoid", "categorical_crossentropy", "ends in sigmoid"},
+              {"sigmoid", "sparse_categorical_crossentropy", "ends in sigmoid"}};
+  for (size_t r = 0; r < sizeof rows / sizeof rows[0]; r++) {
+    tct_model *m = tct_model_create("mixed", TCT_F32);
+    tct_layer_dense(tct_layer_input(m, "x", TCT_F32, TCT_SHAPE(2)),
+                    &(tct_dense_layer){.units = 2, .activation = rows[r].activation});
+    FAILS(tct_model_compile(m, &(tct_training){.loss = rows[r].loss}), TCT_INVALID, rows[r].why);
+    OK(tct_model_compile(m, &(tct_training){.loss = "mse"}));
+    tct_model_free(m);
+  }
+}
+
+TEST(fit, says_that_a_callback_stopped_it) {
+  tct_dataset *data = two_classes(N);
+  tct_model *m = classifier("cpu", TCT_F32);
+  int64_t last = -1;
+  tct_error_clear();
+  FAILS(tct_fit(m, data, &(tct_fit_options){.epochs = 9, .batch_size = 8, .on_step = cancel_at_5, .user = &last}),
+        TCT_CANCELLED, "stopped by the caller");
+  tct_model_free(m);
+  tct_dataset_free(data);
+}
+
+/* Labels as every IDX file has them; a list of metrics as people write it. */
+TEST(fit, takes_labels_of_bytes_and_metrics_with_spaces) {
+  const float x[3][2] = {{0, 1}, {1, 0}, {1, 1}};
+  const uint8_t y[3] = {0, 1, 0};
+  tct_dataset *data = NULL;
+  OK(tct_dataset_arrays(3, 2, (const tct_field[]){{"x", TCT_F32, TCT_SHAPE(2)}, {"y", TCT_U8, {0}}},
+                        (const void *[]){x, y}, false, &data));
+  tct_model *m = tct_model_create("bytes", TCT_F32);
+  tct_layer_dense(tct_layer_input(m, "x", TCT_F32, TCT_SHAPE(2)), &(tct_dense_layer){.units = 2});
+  OK(tct_model_compile(m, &(tct_training){.loss = "sparse_categorical_crossentropy", .metrics = "accuracy, top_k=2"}));
+  OK(tct_fit(m, data, &(tct_fit_options){.batch_size = 2}));
+  CHECK(tct_history_value(m, 0, 2) == 1);
+  tct_model_free(m);
+  tct_dataset_free(data);
+}
+
+TEST(fit, refuses_optimizer_settings_that_are_no_numbers) {
+  tct_model *m = classifier("cpu", TCT_F32);
+  const double nan = NAN;
+  const tct_optimizer rows[] = {{.weight_decay = nan}, {.l1 = nan}, {.l2 = INFINITY}, {.clipvalue = nan},
+                                {.global_clipnorm = nan}, {.type = "adagrad", .initial_accumulator_value = nan}};
+  static const char *const names[] = {"weight_decay", "l1", "l2", "clipvalue", "global_clipnorm",
+                                      "initial_accumulator_value"};
+  for (size_t r = 0; r < sizeof rows / sizeof rows[0]; r++) {
+    FAILS(tct_model_compile(m, &(tct_training){.loss = "sparse_categorical_crossentropy", .optimizer = rows[r]}),
+          TCT_INVALID, names[r]);
+  }
+  tct_model_free(m);
+}
+
+/* A sample without axes has no classes to count. */
+TEST(fit, refuses_a_confusion_matrix_of_scalars) {
+  const float x[2] = {0, 1};
+  const int32_t y[2] = {0, 1};
+  tct_dataset *data = NULL;
+  OK(tct_dataset_arrays(2, 2, (const tct_field[]){{"x", TCT_F32, {0}}, {"y", TCT_I32, {0}}}, (const void *[]){x, y}, false,
+                        &data));
+  tct_model *m = tct_model_create("scalars", TCT_F32);
+  tct_layer_activation(tct_layer_input(m, "x", TCT_F32, (tct_shape){0}), &(tct_activation_layer){.activation = "tanh"});
+  OK(tct_model_compile(m, &(tct_training){.loss = "sparse_categorical_crossentropy", .metrics = "confusion_matrix"}));
+  tct_evaluation e;
+  FAILS(tct_evaluate(m, data, 2, &e), TCT_INVALID, "classes");
+  tct_model_free(m);
+  tct_dataset_free(data);
+}
