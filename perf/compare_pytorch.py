@@ -151,6 +151,7 @@ def gemm_peak(threads):
 
 def measure(args, name, batch, threads):
     torch.set_num_threads(threads)
+    torch.set_flush_denormal(True)  # Tercet's CPU device does it always; moments that decay to nothing cost both dearly
     with tempfile.TemporaryDirectory() as folder:
         prefix = os.path.join(folder, "w")
         server = Server(args.build, name, batch, threads)
