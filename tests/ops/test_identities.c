@@ -95,6 +95,42 @@ TEST(identities, convolution_is_a_product_of_patches) {
   check_identity(conv_c16, 2 * 144);
 }
 
+/* Equal patches give equal bits wherever they lie: the first of equal maxima depends on it in images with a plain
+ * ground. */
+static void check_plain_image(const char *spec, int64_t c, int64_t k, int64_t size) {
+  tct_device *device = device_make(spec);
+  tct_graph *graph = graph_make();
+  const tct_tensor pixel = F32("pixel", 1, 1, 1, c), w = F32("w", 3, 3, c, k), b = F32("b", k);
+  const tct_tensor image = tct_broadcast_to(pixel, TCT_SHAPE(2, size, size, c));
+  const tct_tensor y = tct_conv2d(image, w, &(tct_conv2d_options){.padding = TCT_PADDING_SAME});
+  tct_output(graph, "y", tct_relu(tct_add(y, b)));
+  int64_t n = 0;
+  float *value = outputs(graph, device, "y", &n);
+  for (int64_t i = 0; i < n; i++) {
+    const int64_t column = i / k % size, row = i / k / size % size, first = (size + 1) * k + i % k;
+    if (row == 0 || column == 0 || row == size - 1 || column == size - 1) continue;
+    CHECK(value[i] == value[first], "%s, %d to %d channels: row %d, column %d: %.9g, elsewhere %.9g", spec, (int)c,
+          (int)k, (int)row, (int)column, (double)value[i], (double)value[first]);
+  }
+  free(value);
+  tct_graph_free(graph);
+  tct_device_close(device);
+}
+
+TEST(identities, equal_patches_give_equal_bits) {
+  tct_device_kind kind;
+  for (int32_t d = 0; tct_device_list(d, &kind); d++) {
+    if (kind.n_devices == 0) continue;
+    for (int64_t size = 7; size <= 28; size += 7) {
+      check_plain_image(kind.name, 1, 8, size);
+      check_plain_image(kind.name, 8, 16, size);
+      check_plain_image(kind.name, 3, 16, size);
+      check_plain_image(kind.name, 16, 17, size);
+      check_plain_image(kind.name, 16, 32, size);
+    }
+  }
+}
+
 static sides depthwise(tct_graph *graph) {
   const tct_tensor x = F32("x", 2, 6, 5, 4), w = F32("w", 3, 3, 4, 1);
   tct_tensor channel[4], filter[4], y[4];
