@@ -22,6 +22,15 @@ typedef struct block {
   float most[BLOCK], sum[BLOCK];
 } block;
 
+/* In the order of fold_run: a row has the same bits on either path. */
+static void sum_pairwise(block *at, int64_t n) {
+  float sum[NARROW][BLOCK] = {{0}};
+  memcpy(sum, at->e, (size_t)n * sizeof sum[0]);
+  for (int width = NARROW / 2; width > 0; width /= 2)
+    for (int j = 0; j < width; j++) TCT_EACH (i, BLOCK) sum[j][i] += sum[j + width][i];
+  memcpy(at->sum, sum[0], sizeof at->sum);
+}
+
 static void fill_block(block *at, const float *x, int64_t rows, int64_t n) {
   for (int64_t j = 0; j < n; j++) {
     for (int64_t i = 0; i < rows; i++) at->e[j][i] = x[i * n + j];
@@ -29,12 +38,8 @@ static void fill_block(block *at, const float *x, int64_t rows, int64_t n) {
   }
   memcpy(at->most, at->e[0], sizeof at->most);
   for (int64_t j = 1; j < n; j++) TCT_EACH (i, BLOCK) at->most[i] = MAXIMUM(at->most[i], at->e[j][i]);
-  memset(at->sum, 0, sizeof at->sum);
-  for (int64_t j = 0; j < n; j++)
-    TCT_EACH (i, BLOCK) {
-      at->e[j][i] = EXP(at->e[j][i] - at->most[i]);
-      at->sum[i] += at->e[j][i];
-    }
+  for (int64_t j = 0; j < n; j++) TCT_EACH (i, BLOCK) at->e[j][i] = EXP(at->e[j][i] - at->most[i]);
+  sum_pairwise(at, n);
 }
 
 static inline bool in_range(int32_t label, int64_t n) {
