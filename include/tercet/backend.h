@@ -8,12 +8,16 @@
 
 TCT_BEGIN_DECLS
 
+/* The version of this interface, checked when a module is loaded. tct_host may grow at its end without a new one; any
+ * other change of a struct here has a new number. */
 #define TCT_BACKEND_ABI 1u
 
 /* ---- what the runtime gives ------------------------------------------------------------------------- */
 
 typedef struct tct_pool tct_pool;
 typedef void (*tct_pool_fn)(void *user, int64_t task, int32_t worker);
+
+struct tct_backend;
 
 typedef struct tct_host {
   uint32_t abi;
@@ -29,6 +33,8 @@ typedef struct tct_host {
   void (*pool_free)(tct_pool *pool);
   int32_t (*pool_threads)(const tct_pool *pool);
   void (*pool_run)(tct_pool *pool, int64_t n_tasks, tct_pool_fn fn, void *user);
+  /* Another backend by the name before ':', for a decorator. Not from the entry function: more may be found after it. */
+  tct_status (*find_backend)(const char *spec, const struct tct_backend **out);
 } tct_host;
 
 /* ---- what a backend offers ---------------------------------------------------------------------------- */
@@ -68,9 +74,12 @@ typedef struct tct_node_view {
   const tct_desc *in, *out;
 } tct_node_view;
 
+struct tct_kernel;
+
 typedef struct tct_prepared {
   size_t workspace_bytes; /* scratch that launch gets; shared between steps, undefined at entry */
   void *state;            /* owned by the step; given back to `release` */
+  const struct tct_kernel *kernel; /* set when prepare is called: the entry that it is called for */
 } tct_prepared;
 
 typedef struct tct_launch {
@@ -132,6 +141,8 @@ typedef struct tct_backend {
   tct_status (*replay)(tct_device_impl *device, void *recording);
   void (*drop)(tct_device_impl *device, void *recording);
   int32_t (*counters)(tct_device_impl *device, tct_counter *out, int32_t most); /* default: none */
+  /* The kernels of this opened device, valid until it is closed. Default: `kernels`, the same for every device. */
+  void (*own_kernels)(tct_device_impl *device, const tct_kernel **out, size_t *out_n);
 } tct_backend;
 
 /* The one symbol of a module. Returns a table with static lifetime, or NULL after host->fail. */

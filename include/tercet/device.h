@@ -26,8 +26,9 @@ TCT_API void tct_device_describe(tct_device *device, tct_device_info *out);
 typedef struct tct_device_kind {
   const char *name;
   int32_t n_devices;
-  char why[256];
+  char why[400];
   char description[96]; /* of device 0, when there is one */
+  const char *module;   /* the shared object that it came from, or that did not load; "" when linked into the library */
 } tct_device_kind;
 TCT_API bool tct_device_list(int32_t i, tct_device_kind *out);
 

@@ -3,6 +3,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <sys/auxv.h>
 
 const tct_env_row tct_env_table[TCT_N_ENV] = {
 #define ENV(id, name_text, fallback_text, what_text)                                                                   \
@@ -14,6 +15,10 @@ const tct_env_row tct_env_table[TCT_N_ENV] = {
 const char *tct_env(tct_env_id id) {
   const char *value = getenv(tct_env_table[id].name);
   return value ? value : tct_env_table[id].fallback;
+}
+
+const char *tct_env_trusted(tct_env_id id) {
+  return getauxval(AT_SECURE) != 0 ? tct_env_table[id].fallback : tct_env(id);
 }
 
 const char *tct_env_named(const char *name) {

@@ -9,6 +9,8 @@ struct tct_device {
   tct_device_impl *impl;      /* owned */
   tct_device_info info;
   char spec[64];
+  const tct_kernel *kernels; /* the backend's, or the device's own; device lifetime */
+  size_t n_kernels;
   int32_t first[TCT_N_OPS]; /* index of the op's first kernel, -1: none */
   int32_t *next;            /* [n_kernels] next kernel of the same op; owned */
   tct_device *reference;    /* the host's reference device, opened when first needed; owned */
@@ -18,6 +20,9 @@ struct tct_device {
 const tct_kernel *tct_find_kernel(const tct_device *device, const tct_node_view *node, char *why, size_t why_bytes);
 /* The reference device behind `device` (itself, when it is the reference). */
 tct_status tct_device_reference(tct_device *device, tct_device **out) TCT_CHECKED;
+/* The backend that answers to the text before ':'. TCT_NOT_FOUND with the known ones, TCT_UNAVAILABLE with the reason for
+ * a module that did not load. */
+tct_status tct_find_backend(const char *spec, const tct_backend **out) TCT_CHECKED;
 /* What backends get. */
 const tct_host *tct_host_table(void);
 

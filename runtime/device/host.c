@@ -30,6 +30,7 @@ const tct_host *tct_host_table(void) {
       .pool_free = tct_pool_free,
       .pool_threads = tct_pool_threads,
       .pool_run = tct_pool_run,
+      .find_backend = tct_find_backend,
   };
   return &table;
 }

@@ -1,6 +1,5 @@
 /* The registry of backends: finding one by name, opening a device, choosing kernels. */
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include "base/alloc.h"
 #include "base/env.h"
@@ -8,19 +7,7 @@
 #include "base/text.h"
 #include <tercet/op.h>
 #include "device/device.h"
-
-#define BACKEND(name) const tct_backend *tct_backend_entry_##name(const tct_host *host);
-#include "device/backends.def"
-#undef BACKEND
-
-static const tct_backend_entry_fn entries[] = {
-#define BACKEND(name) tct_backend_entry_##name,
-#include "device/backends.def"
-#undef BACKEND
-};
-#define N_BACKENDS ((int32_t)TCT_COUNT_OF(entries))
-
-static const tct_backend *backend_at(int32_t i) { return entries[i](tct_host_table()); }
+#include "device/modules.h"
 
 static bool answers_to(const tct_backend *backend, const char *name, size_t length) {
   if (strlen(backend->name) == length && memcmp(backend->name, name, length) == 0) return true;
@@ -30,40 +17,47 @@ static bool answers_to(const tct_backend *backend, const char *name, size_t leng
   return false;
 }
 
-static tct_status unknown_device(const char *name) {
-  const char *known[8];
-  char list[128] = "";
-  for (int32_t i = 0; i < N_BACKENDS && i < 8; i++) {
-    known[i] = backend_at(i)->name;
-    snprintf(list + strlen(list), sizeof list - strlen(list), "%s%s", i > 0 ? ", " : "", known[i]);
+static tct_status unknown_device(const char *name, const tct_backend_row *rows, int32_t n_rows) {
+  const char *known[16];
+  char list[256] = "";
+  size_t n_known = 0;
+  for (int32_t i = 0; i < n_rows && n_known < TCT_COUNT_OF(known); i++) {
+    if (rows[i].backend == NULL) continue;
+    const size_t used = strlen(list);
+    snprintf(list + used, sizeof list - used, "%s%s", used > 0 ? ", " : "", rows[i].name);
+    known[n_known++] = rows[i].name;
   }
-  const char *near = tct_nearest(name, known, (size_t)N_BACKENDS);
+  const char *near = tct_nearest(name, known, n_known);
   return tct_fail(TCT_NOT_FOUND, "device '%s' is not known; this build has %s%s%s%s", name, list,
                   near != NULL ? "; did you mean '" : "", near != NULL ? near : "", near != NULL ? "'?" : "");
 }
 
-static tct_status find_backend(const char *spec, const tct_backend **out) {
+tct_status tct_find_backend(const char *spec, const tct_backend **out) {
   const size_t length = strcspn(spec, ":");
-  for (int32_t i = 0; i < N_BACKENDS; i++) {
-    const tct_backend *backend = backend_at(i);
-    if (backend != NULL && answers_to(backend, spec, length)) {
-      *out = backend;
-      return TCT_OK;
-    }
+  int32_t n_rows = 0;
+  const tct_backend_row *rows = tct_backend_rows(&n_rows);
+  *out = NULL;
+  for (int32_t i = 0; i < n_rows; i++) {
+    if (rows[i].backend == NULL || !answers_to(rows[i].backend, spec, length)) continue;
+    *out = rows[i].backend;
+    return TCT_OK;
   }
   char name[64];
   snprintf(name, sizeof name, "%.*s", (int)(length < 60 ? length : 60), spec);
-  return unknown_device(name);
+  for (int32_t i = 0; i < n_rows; i++) {
+    if (rows[i].backend == NULL && strcmp(rows[i].name, name) == 0)
+      return tct_fail(TCT_UNAVAILABLE, "device '%s' is not available: %s: %s", name, rows[i].origin, rows[i].why);
+  }
+  return unknown_device(name, rows, n_rows);
 }
 
 /* Kernels by op, keeping the table's order within an op. Rows of ops that this version does not know are ignored. */
 static tct_status index_kernels(tct_device *device) {
-  const tct_backend *backend = device->backend;
-  device->next = tct_alloc((backend->n_kernels + 1) * sizeof *device->next);
+  device->next = tct_alloc((device->n_kernels + 1) * sizeof *device->next);
   if (device->next == NULL) return TCT_OUT_OF_MEMORY;
   for (int32_t op = 0; op < TCT_N_OPS; op++) device->first[op] = -1;
-  for (size_t k = backend->n_kernels; k-- > 0;) {
-    const tct_op op = tct_op_find(backend->kernels[k].op);
+  for (size_t k = device->n_kernels; k-- > 0;) {
+    const tct_op op = tct_op_find(device->kernels[k].op);
     device->next[k] = device->first[op];
     if (op != TCT_OP_NONE) device->first[op] = (int32_t)k;
   }
@@ -89,10 +83,12 @@ static tct_status open_backend(const tct_backend *backend, const char *spec, con
   }
   device->backend = backend;
   snprintf(device->spec, sizeof device->spec, "%s", spec);
-  TCT_TRY(index_kernels(device));
   TCT_TRY(backend->open(&open_options, &device->impl));
   backend->info(device->impl, &device->info);
-  return TCT_OK;
+  device->kernels = backend->kernels;
+  device->n_kernels = backend->n_kernels;
+  if (backend->own_kernels != NULL) backend->own_kernels(device->impl, &device->kernels, &device->n_kernels);
+  return index_kernels(device);
 }
 
 tct_status tct_device_open(const char *spec, const tct_device_options *options, tct_device **out) {
@@ -101,7 +97,7 @@ tct_status tct_device_open(const char *spec, const tct_device_options *options, 
     return tct_fail(TCT_INVALID, "device: the name is missing or longer than 63 characters");
   }
   const tct_backend *backend = NULL;
-  TCT_TRY(find_backend(spec, &backend));
+  TCT_TRY(tct_find_backend(spec, &backend));
   tct_device *device = tct_alloc_zero(1, sizeof *device);
   if (device == NULL) return TCT_OUT_OF_MEMORY;
   const tct_status status = open_backend(backend, spec, options, device);
@@ -135,9 +131,16 @@ tct_status tct_device_reference(tct_device *device, tct_device **out) {
 
 bool tct_device_list(int32_t i, tct_device_kind *out) {
   *out = (tct_device_kind){0};
-  if (i < 0 || i >= N_BACKENDS) return false;
-  const tct_backend *backend = backend_at(i);
-  out->name = backend->name;
+  int32_t n_rows = 0;
+  const tct_backend_row *rows = tct_backend_rows(&n_rows);
+  if (i < 0 || i >= n_rows) return false;
+  const tct_backend *backend = rows[i].backend;
+  out->name = rows[i].name;
+  out->module = rows[i].origin;
+  if (backend == NULL) {
+    snprintf(out->why, sizeof out->why, "%s", rows[i].why);
+    return true;
+  }
   out->n_devices = backend->probe(out->why, sizeof out->why);
   if (out->n_devices <= 0) return true;
   tct_device *device = NULL;
@@ -157,7 +160,7 @@ const tct_kernel *tct_find_kernel(const tct_device *device, const tct_node_view 
   size_t used = 0;
   if (why_bytes > 0) why[0] = '\0';
   for (int32_t k = device->first[node->op]; k >= 0; k = device->next[k]) {
-    const tct_kernel *kernel = &device->backend->kernels[k];
+    const tct_kernel *kernel = &device->kernels[k];
     char reason[256] = "";
     if (tct_list_has(disabled, kernel->name)) {
       snprintf(reason, sizeof reason, "disabled by TERCET_DISABLE");

@@ -16,7 +16,7 @@ static tct_status evaluate(tct_device *reference, const tct_node_view *view, voi
   char why[256];
   const tct_kernel *kernel = tct_find_kernel(reference, view, why, sizeof why);
   if (kernel == NULL) return tct_fail(TCT_UNSUPPORTED, "%s", why);
-  tct_prepared prepared = {0};
+  tct_prepared prepared = {.kernel = kernel};
   if (kernel->prepare != NULL) TCT_TRY(kernel->prepare(reference->impl, view, &prepared));
   void *workspace = tct_alloc_aligned(prepared.workspace_bytes + 64, 64);
   void *out[1] = {data};

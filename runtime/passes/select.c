@@ -17,6 +17,7 @@ static tct_status select_one(const tct_graph *graph, const tct_node *node, const
   }
   out->device = device;
   if (kernel->prepare != NULL) {
+    out->prepared.kernel = kernel;
     if (kernel->prepare(device->impl, view, &out->prepared) != TCT_OK) {
       return tct_context("preparing kernel %s for '%s'", kernel->name, view->name);
     }

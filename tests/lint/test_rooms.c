@@ -14,7 +14,7 @@ typedef struct room {
 #define KERNEL_C "<math.h> <float.h> <stdint.h> <stdbool.h> <stddef.h> <string.h> "
 #define KERNEL_API "<tercet/types.h> <tercet/attrs.h> <tercet/elementwise.def> <tercet/ops.def> "
 #define BACKEND_API KERNEL_API "<tercet/backend.h> kernels/common/ "
-#define OPERATING_SYSTEM "<fcntl.h> <pthread.h> <sched.h> <sys/mman.h> <sys/stat.h> <sys/types.h> <unistd.h> "
+#define OPERATING_SYSTEM "<dirent.h> <fcntl.h> <pthread.h> <sched.h> <sys/auxv.h> <sys/mman.h> <sys/stat.h> <sys/types.h> <unistd.h> "
 
 static const room rooms[] = {
     {"include/tercet", "<tercet/>", false},
@@ -23,10 +23,12 @@ static const room rooms[] = {
     {"kernels/cpu", KERNEL_C KERNEL_API "kernels/common/ kernels/cpu/ <immintrin.h> <arm_neon.h>", true},
     {"backends/ref", BACKEND_API "kernels/ref/ backends/ref/", false},
     {"backends/cpu", BACKEND_API "kernels/cpu/ backends/cpu/ <cblas.h> <sys/mman.h>", false},
+    {"backends/check", "<tercet/types.h> <tercet/attrs.h> <tercet/ops.def> <tercet/backend.h> backends/check/", false},
+    {"backends/template", "<tercet/backend.h> backends/template/", false},
     {"runtime/base", "<tercet/types.h> base/ env.def " OPERATING_SYSTEM, false},
     {"runtime/graph", "<tercet/> base/ graph/", false},
     {"runtime/ops", "<tercet/> base/ graph/ ops/", false},
-    {"runtime/device", "<tercet/> base/ device/", false},
+    {"runtime/device", "<tercet/> base/ device/ <dlfcn.h> <pthread.h>", false},
     {"runtime/passes", "<tercet/> base/ graph/ device/ passes/", false},
     {"runtime/exec", "<tercet/> base/ graph/ device/ passes/ exec/ kernels/common/philox.h", false},
     {"runtime/io", "<tercet/types.h> base/ io/ <zlib.h> <jansson.h>", false},

@@ -1,0 +1,48 @@
+/* Listing a folder into a fixed table, so that a search path costs no allocation that outlives it. */
+#include "base/folder.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include "base/status.h"
+
+static bool matches(const char *name, const char *prefix, const char *suffix) {
+  const size_t n = strlen(name), n_prefix = strlen(prefix), n_suffix = strlen(suffix);
+  return n > n_prefix + n_suffix && memcmp(name, prefix, n_prefix) == 0 &&
+         memcmp(name + n - n_suffix, suffix, n_suffix) == 0;
+}
+
+/* Keeps the table sorted: the order in which a file system lists is nobody's choice. */
+static void insert(tct_folder *folder, const char *name) {
+  if (folder->n >= (int32_t)TCT_COUNT_OF(folder->names) || strlen(name) >= sizeof folder->names[0]) {
+    folder->n_left_out++;
+    return;
+  }
+  int32_t at = folder->n++;
+  for (; at > 0 && strcmp(folder->names[at - 1], name) > 0; at--) {
+    memcpy(folder->names[at], folder->names[at - 1], sizeof folder->names[0]);
+  }
+  snprintf(folder->names[at], sizeof folder->names[0], "%s", name);
+}
+
+tct_status tct_folder_list(const char *path, const char *prefix, const char *suffix, tct_folder *out) {
+  out->n = out->n_left_out = 0;
+  DIR *folder = opendir(path);
+  if (folder == NULL) {
+    const int error = errno;
+    return tct_fail(error == ENOENT || error == ENOTDIR ? TCT_NOT_FOUND : TCT_IO, "cannot list the folder '%s': %s", path,
+                    strerror(error));
+  }
+  for (const struct dirent *entry = readdir(folder); entry != NULL; entry = readdir(folder)) {
+    if (matches(entry->d_name, prefix, suffix)) insert(out, entry->d_name);
+  }
+  (void)closedir(folder);
+  return TCT_OK;
+}
+
+bool tct_world_writable(const char *path) {
+  struct stat status;
+  return stat(path, &status) == 0 && (status.st_mode & S_IWOTH) != 0;
+}
