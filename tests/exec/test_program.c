@@ -12,12 +12,13 @@ static tct_program *compiled(const tct_graph *graph, tct_device *device, const t
   return program;
 }
 
-/* Calls `check` with the name of every device that is here. */
+/* Calls `check` with the name of every device that is here, and with one that is watched. */
 static void on_each_device(void (*check)(const char *spec)) {
   tct_device_kind kind;
   for (int32_t i = 0; tct_device_list(i, &kind); i++) {
     if (kind.n_devices > 0) check(kind.name);
   }
+  check("check:cpu");
 }
 
 /* ---- allocations ---- */

@@ -102,6 +102,29 @@ TEST(op_cases, forward_without_optional_passes) {
   on_each_device(forward_plain);
 }
 
+/* Every launch watched: no kernel writes or reads what is not its own. */
+static void on_watched(const char *spec, bool gradients) {
+  case_report report = {0};
+  tct_device *device = open_device(spec), *ref = open_device("ref");
+  for (int32_t i = 0; i < n_op_cases; i++) {
+    const op_case *c = &op_cases[i];
+    for (int dtype = 1; dtype < TCT_N_DTYPES; dtype++) {
+      if (takes(c, dtype)) check_case(c, (tct_dtype)dtype, CASE_FORWARD, "", device, ref, &report);
+    }
+    if (gradients && c->gradient) check_case(c, TCT_F32, CASE_GRADIENT, "", device, ref, &report);
+  }
+  tct_device_close(ref);
+  tct_device_close(device);
+  CHECK(report.n_failed == 0, "%d failures:\n%s", (int)report.n_failed, report.text);
+  CHECK(report.n_compared > 0);
+}
+TEST(op_cases, watched_cpu) {
+  on_watched("check:cpu", true);
+}
+TEST(op_cases, watched_ref) {
+  on_watched("check:ref", true);
+}
+
 /* ---- gradients ---- */
 
 /* Element by element against the reference's double gradient, which the next test checks against differences. */
