@@ -4,7 +4,7 @@
 #include <tercet/tercet.h>
 
 static tct_status multiply(tct_device *device, tct_graph *graph, float *product) {
-  const tct_tensor two = tct_scalar(graph, TCT_F32, 2), three = tct_scalar(graph, TCT_F32, 3);
+  const tct_tensor two = tct_scalar(graph, TCT_F32, 2), three = tct_full(graph, TCT_F32, TCT_SHAPE(1, 1), 3);
   tct_program *program = NULL;
   tct_output(graph, "product", tct_mul(two, three));
   tct_status status = tct_compile(graph, device, NULL, &program);

@@ -85,9 +85,19 @@ typedef struct tct_shape {
 
 /* tct_shape from a list: TCT_SHAPE(32, 28, 28, 1). Scalars: tct_shape_of(0, NULL). */
 TCT_API tct_shape tct_shape_of(int32_t rank, const int64_t *dim);
+#ifdef __cplusplus
+TCT_END_DECLS
+#include <initializer_list>
+static inline tct_shape tct_shape_list(std::initializer_list<int64_t> dim) {
+  return tct_shape_of(static_cast<int32_t>(dim.size()), dim.begin());
+}
+#define TCT_SHAPE(...) tct_shape_list({__VA_ARGS__})
+TCT_BEGIN_DECLS
+#else
 #define TCT_SHAPE(...)                                                                             \
   tct_shape_of((int32_t)(sizeof((int64_t[]){__VA_ARGS__}) / sizeof(int64_t)),                      \
                (const int64_t[]){__VA_ARGS__})
+#endif
 
 TCT_API bool tct_shape_equal(const tct_shape *a, const tct_shape *b);
 /* Number of elements; -1 when negative extents or overflow. */
