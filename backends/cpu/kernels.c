@@ -41,7 +41,8 @@ const tct_kernel tct_cpu_kernel_table[] = {
                         reduce_prod_grad, APART,
                         prod_grad) ONE(argmax, APART, arg) ONE(argmin, APART, arg) ONE(global_norm, APART, global_norm)
 
-                        ONE(softmax, APART, softmax) ONE(softmax_grad, APART, softmax) ONE(log_softmax, APART, softmax)
+                        ONE(cumsum, APART, cumsum) ONE(top_k, APART, top_k)
+                        ONE(top_k_grad, APART, top_k_grad) ONE(softmax, APART, softmax) ONE(softmax_grad, APART, softmax) ONE(log_softmax, APART, softmax)
                             ONE(log_softmax_grad, APART, softmax)
 
                                 ONE(batch_norm, APART, batch_norm) ONE(batch_norm_grad, APART, batch_norm_grad)

@@ -90,6 +90,17 @@ typedef struct tct_axis_attrs {
   int32_t axis; /* resolved: 0 … rank-1 */
 } tct_axis_attrs;
 
+/* y[i] = Σ x[j] over j <= i; exclusive: j < i; reverse: from the end. */
+typedef struct tct_cumsum_attrs {
+  int32_t axis; /* resolved: 0 … rank-1 */
+  bool exclusive, reverse;
+} tct_cumsum_attrs;
+
+typedef struct tct_top_k_attrs {
+  int64_t k; /* 1 … n */
+  int64_t n; /* extent of the last axis: filled in by the forward's shape rule */
+} tct_top_k_attrs;
+
 typedef struct tct_norm_attrs {
   double epsilon;
 } tct_norm_attrs;

@@ -45,6 +45,21 @@ TCT_API tct_tensor tct_conv2d(tct_tensor x, tct_tensor w, const tct_conv2d_optio
 /* w [R,S,C,M] → [N,P,Q,C·M], output channel c·M + m (Keras). options->groups must be 0. */
 TCT_API tct_tensor tct_depthwise_conv2d(tct_tensor x, tct_tensor w, const tct_conv2d_options *options);
 
+/* The adjoint of conv2d: x [N,P,Q,K], w [R,S,C/groups,K] → [N,H,W,C]. Keras' Conv2DTranspose: VALID gives
+ * H = P·stride + max(reach - stride, 0) with reach = (R - 1)·dilation + 1, SAME gives P·stride; EXPLICIT gives
+ * (P - 1)·stride + reach - top - bottom. */
+TCT_API tct_tensor tct_conv2d_transpose(tct_tensor x, tct_tensor w, const tct_conv2d_options *options);
+
+typedef struct tct_conv1d_options {
+  int64_t stride, dilation; /* 0: 1 */
+  tct_padding padding;
+  int64_t pad[2];           /* EXPLICIT: before, after */
+  int64_t groups;           /* 0: 1 */
+  uint64_t reserved[4];
+} tct_conv1d_options;
+/* x [N,L,C], w [S,C/groups,K] → [N,Q,K]: the convolution of images of height 1. */
+TCT_API tct_tensor tct_conv1d(tct_tensor x, tct_tensor w, const tct_conv1d_options *options);
+
 typedef struct tct_pool2d_options {
   int64_t window[2]; /* 0: 2 */
   int64_t stride[2]; /* 0: the window */
@@ -55,16 +70,37 @@ typedef struct tct_pool2d_options {
 TCT_API tct_tensor tct_max_pool2d(tct_tensor x, const tct_pool2d_options *options);
 TCT_API tct_tensor tct_avg_pool2d(tct_tensor x, const tct_pool2d_options *options); /* padding is not counted */
 
+typedef struct tct_pool1d_options {
+  int64_t window; /* 0: 2 */
+  int64_t stride; /* 0: the window */
+  tct_padding padding;
+  int64_t pad[2];
+  uint64_t reserved[4];
+} tct_pool1d_options;
+/* x [N,L,C] → [N,Q,C]. */
+TCT_API tct_tensor tct_max_pool1d(tct_tensor x, const tct_pool1d_options *options);
+TCT_API tct_tensor tct_avg_pool1d(tct_tensor x, const tct_pool1d_options *options);
+
 /* axes: n_axes of them; n_axes 0 means all. */
 TCT_API tct_tensor tct_reduce_sum(tct_tensor x, const int32_t *axes, int32_t n_axes, bool keepdims);
 TCT_API tct_tensor tct_reduce_mean(tct_tensor x, const int32_t *axes, int32_t n_axes, bool keepdims);
 TCT_API tct_tensor tct_reduce_max(tct_tensor x, const int32_t *axes, int32_t n_axes, bool keepdims);
 TCT_API tct_tensor tct_reduce_min(tct_tensor x, const int32_t *axes, int32_t n_axes, bool keepdims);
 TCT_API tct_tensor tct_reduce_prod(tct_tensor x, const int32_t *axes, int32_t n_axes, bool keepdims);
+/* Biased: the mean squared distance from the mean, as tf.math.reduce_variance; std is its root (its slope is infinite
+ * where the variance is 0). */
+TCT_API tct_tensor tct_reduce_var(tct_tensor x, const int32_t *axes, int32_t n_axes, bool keepdims);
+TCT_API tct_tensor tct_reduce_std(tct_tensor x, const int32_t *axes, int32_t n_axes, bool keepdims);
 TCT_API tct_tensor tct_logsumexp(tct_tensor x, const int32_t *axes, int32_t n_axes, bool keepdims);
 TCT_API tct_tensor tct_argmax(tct_tensor x, int32_t axis, bool keepdims); /* i32, the first of equals */
 TCT_API tct_tensor tct_argmin(tct_tensor x, int32_t axis, bool keepdims);
 TCT_API tct_tensor tct_global_norm(const tct_tensor *x, int32_t n); /* √Σ‖x‖² → [] */
+TCT_API tct_tensor tct_clip_by_norm(tct_tensor x, double norm); /* x·min(1, norm/‖x‖) over all of x; norm > 0 */
+/* Running sums along axis: y[i] = Σ x[j] over j <= i; exclusive: j < i; reverse: from the end. */
+TCT_API tct_tensor tct_cumsum(tct_tensor x, int32_t axis, bool exclusive, bool reverse);
+/* The k greatest of the last axis, falling, equal ones by position; out_indices (may be NULL) are i32 [..,k]. A NaN counts
+ * as greater than every number. */
+TCT_API tct_tensor tct_top_k(tct_tensor x, int64_t k, tct_tensor *out_indices);
 
 TCT_API tct_tensor tct_softmax(tct_tensor x, int32_t axis);
 TCT_API tct_tensor tct_log_softmax(tct_tensor x, int32_t axis);
@@ -77,9 +113,17 @@ TCT_API tct_tensor tct_batch_norm_inference(tct_tensor x, tct_tensor gamma, tct_
                                             tct_tensor variance, double epsilon);
 /* Over the last axis. */
 TCT_API tct_tensor tct_layer_norm(tct_tensor x, tct_tensor gamma, tct_tensor beta, double epsilon);
+/* x/√(mean x² + ε)·gamma over the last axis (Zhang & Sennrich, 2019); gamma [C]. */
+TCT_API tct_tensor tct_rms_norm(tct_tensor x, tct_tensor gamma, double epsilon);
+/* x [N,..,C]: mean and biased variance of each sample over all positions and the C/groups channels of a group (Wu & He,
+ * 2018); gamma and beta [C]. */
+TCT_API tct_tensor tct_group_norm(tct_tensor x, tct_tensor gamma, tct_tensor beta, int64_t groups, double epsilon);
 
 /* table[.., indices, ..] along axis; indices i32 of any shape. */
 TCT_API tct_tensor tct_gather(tct_tensor table, tct_tensor indices, int32_t axis);
+/* base with updates[.., j, ..] added at indices[j] along axis, in the order of j: the same bits in every run. updates
+ * have gather's shape, base[.., indices, ..]; an index out of range adds nothing. Floats. */
+TCT_API tct_tensor tct_scatter_add(tct_tensor base, tct_tensor indices, tct_tensor updates, int32_t axis);
 TCT_API tct_tensor tct_one_hot(tct_tensor indices, int64_t depth, double on, double off, tct_dtype dtype);
 
 /* One extent may be -1: what remains. */

@@ -22,7 +22,8 @@ typedef struct tct_optimizer {
   double l1, l2;        /* added to the gradient only: g + l1·sign(w) + l2·w, every weight, as in PyTorch */
   double clipvalue;     /* each gradient element to ±clipvalue */
   double global_clipnorm; /* all gradients scaled so that their joint norm is at most this */
-  uint64_t reserved[4];
+  double clipnorm;      /* each weight's gradient scaled so that its norm is at most this; not with global_clipnorm */
+  uint64_t reserved[3];
 } tct_optimizer;
 
 /* The learning rate at step t (0-based) of T: warm-up rises linearly, (t+1)/warmup_steps, then
@@ -40,8 +41,9 @@ typedef struct tct_schedule_options {
 
 typedef struct tct_training {
   /* "sparse_categorical_crossentropy", "categorical_crossentropy", "binary_crossentropy", "mean_squared_error" ("mse"),
-   * "mean_absolute_error" ("mae"), "huber". Cross-entropies of an output that ends in softmax or sigmoid are computed from
-   * its logits, and refused for the other of the two; an output without one is taken as logits. */
+   * "mean_absolute_error" ("mae"), "huber", "hinge", "squared_hinge", "categorical_hinge", "kl_divergence" ("kld").
+   * Cross-entropies of an output that ends in softmax or sigmoid are computed from its logits, and refused for the other
+   * of the two; an output without one is taken as logits. */
   const char *loss;
   double label_smoothing; /* cross-entropies */
   double huber_delta;     /* 0: 1 */

@@ -91,6 +91,15 @@ static void print_axis(const printer *p, const tct_desc *out, const void *attrs)
   (void)out;
   print(p, " axis=%d", ((const tct_axis_attrs *)attrs)->axis);
 }
+static void print_cumsum(const printer *p, const tct_desc *out, const void *attrs) {
+  (void)out;
+  const tct_cumsum_attrs *a = attrs;
+  print(p, " axis=%d%s%s", a->axis, a->exclusive ? " exclusive" : "", a->reverse ? " reverse" : "");
+}
+static void print_top_k(const printer *p, const tct_desc *out, const void *attrs) {
+  (void)out;
+  print(p, " k=%lld", (long long)((const tct_top_k_attrs *)attrs)->k);
+}
 static void print_norm(const printer *p, const tct_desc *out, const void *attrs) {
   (void)out;
   print(p, " epsilon=%g", ((const tct_norm_attrs *)attrs)->epsilon);

@@ -33,7 +33,7 @@ static tct_tensor add_bias(tct_layer_build *b, tct_tensor y, tct_toggle use_bias
                            tct_penalty penalty) {
   if (!tct_toggle_of(use_bias, true) || !tct_tensor_ok(y)) return y;
   const tct_shape shape = tct_tensor_shape(y);
-  return tct_add(y, tct_layer_parameter(b, &(tct_parameter_spec){"bias", TCT_SHAPE(shape.dim[3]), initializer, "zeros",
+  return tct_add(y, tct_layer_parameter(b, &(tct_parameter_spec){"bias", TCT_SHAPE(shape.dim[shape.rank - 1]), initializer, "zeros",
                                                                  penalty, false}));
 }
 
@@ -57,6 +57,23 @@ tct_tensor tct_build_conv2d(tct_layer_build *b, const tct_conv2d_layer *o) {
       b, &(tct_parameter_spec){"kernel", TCT_SHAPE(size.v[0], size.v[1], channels / groups, o->filters),
                                o->kernel_initializer, "glorot_uniform", o->kernel_regularizer, false});
   const tct_tensor y = tct_conv2d(b->in[0], kernel, &conv);
+  return tct_layer_activate(b, add_bias(b, y, o->use_bias, o->bias_initializer, o->bias_regularizer), o->activation);
+}
+
+tct_tensor tct_build_conv2d_transpose(tct_layer_build *b, const tct_conv2d_transpose_layer *o) {
+  const tct_pair size = tct_pair_of(o->kernel_size, 0), stride = tct_pair_of(o->strides, 1);
+  const tct_pair dilation = tct_pair_of(o->dilation_rate, 1);
+  tct_conv2d_options conv = {.stride = {stride.v[0], stride.v[1]}, .dilation = {dilation.v[0], dilation.v[1]}};
+  if (!image_ok(b, "[height, width, channels]") || !padding_of(b, o->padding, &conv.padding) ||
+      !positive(b, "kernel_size", size) || !positive(b, "strides", stride) || !positive(b, "dilation_rate", dilation)) {
+    return tct_poison(b->graph);
+  }
+  if (o->filters < 1) return tct_layer_refuse(b, "filters is %lld, needs at least 1", (long long)o->filters);
+  const int64_t channels = tct_tensor_shape(b->in[0]).dim[3];
+  const tct_tensor kernel = tct_layer_parameter(
+      b, &(tct_parameter_spec){"kernel", TCT_SHAPE(size.v[0], size.v[1], o->filters, channels), o->kernel_initializer,
+                               "glorot_uniform", o->kernel_regularizer, false});
+  const tct_tensor y = tct_conv2d_transpose(b->in[0], kernel, &conv);
   return tct_layer_activate(b, add_bias(b, y, o->use_bias, o->bias_initializer, o->bias_regularizer), o->activation);
 }
 

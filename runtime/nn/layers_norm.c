@@ -52,3 +52,27 @@ tct_tensor tct_build_layer_normalization(tct_layer_build *b, const tct_layer_nor
   const tct_tensor beta = vector_or(b, tct_toggle_of(o->center, true), "beta", features, "zeros", 0);
   return tct_layer_norm(b->in[0], gamma, beta, epsilon);
 }
+
+tct_tensor tct_build_rms_normalization(tct_layer_build *b, const tct_rms_normalization_layer *o) {
+  const tct_shape in = tct_tensor_shape(b->in[0]);
+  const double epsilon = o->epsilon != 0 ? o->epsilon : 1e-6;
+  if (in.rank < 2) return tct_layer_refuse(b, "needs an input [batch, .., features]");
+  if (!(epsilon > 0)) return tct_layer_refuse(b, "epsilon is %g, needs to be positive", epsilon);
+  return tct_rms_norm(b->in[0], vector_or(b, true, "scale", in.dim[in.rank - 1], "ones", 1), epsilon);
+}
+
+tct_tensor tct_build_group_normalization(tct_layer_build *b, const tct_group_normalization_layer *o) {
+  const tct_shape in = tct_tensor_shape(b->in[0]);
+  const double epsilon = o->epsilon != 0 ? o->epsilon : 1e-3;
+  if (in.rank < 2) return tct_layer_refuse(b, "needs an input [batch, .., channels]");
+  if (!(epsilon > 0)) return tct_layer_refuse(b, "epsilon is %g, needs to be positive", epsilon);
+  const int64_t channels = in.dim[in.rank - 1];
+  const int64_t groups = o->groups == 0 ? 32 : o->groups == -1 ? channels : o->groups;
+  if (groups < 1 || channels % groups != 0) {
+    return tct_layer_refuse(b, "groups is %lld, needs to divide the %lld channels; -1 is one group per channel",
+                            (long long)groups, (long long)channels);
+  }
+  const tct_tensor gamma = vector_or(b, tct_toggle_of(o->scale, true), "gamma", channels, "ones", 1);
+  const tct_tensor beta = vector_or(b, tct_toggle_of(o->center, true), "beta", channels, "zeros", 0);
+  return tct_group_norm(b->in[0], gamma, beta, groups, epsilon);
+}

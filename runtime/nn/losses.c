@@ -39,6 +39,48 @@ static tct_tensor huber(tct_tensor output, tct_tensor targets, const tct_loss_se
   return mean_last(tct_scale(tct_sub(tct_square(e), tct_square(beyond)), 0.5, 0));
 }
 
+/* Keras takes targets of only 0 and 1 as −1 and 1; what a batch holds decides, each time it runs. */
+static tct_tensor signs_of(tct_tensor targets) {
+  const tct_dtype dtype = tct_tensor_dtype(targets);
+  if (!tct_tensor_ok(targets)) return targets;
+  const tct_tensor zero = tct_scalar(targets.graph, dtype, 0), one = tct_scalar(targets.graph, dtype, 1);
+  const tct_tensor binary_one = tct_logical_or(tct_equal(targets, zero), tct_equal(targets, one));
+  const tct_tensor all = tct_reduce_min(tct_cast(binary_one, dtype), NULL, 0, false);
+  return tct_select(tct_equal(all, one), tct_scale(targets, 2, -1), targets);
+}
+
+/* max(1 − t·y, 0) */
+static tct_tensor margins(tct_tensor output, tct_tensor targets) {
+  return tct_relu(tct_scale(tct_mul(signs_of(targets), output), -1, 1));
+}
+
+static tct_tensor hinge(tct_tensor output, tct_tensor targets, const tct_loss_settings *s) {
+  (void)s;
+  return mean_last(margins(output, targets));
+}
+
+static tct_tensor squared_hinge(tct_tensor output, tct_tensor targets, const tct_loss_settings *s) {
+  (void)s;
+  return mean_last(tct_square(margins(output, targets)));
+}
+
+/* max(1 + max((1 − t)·y) − Σ t·y, 0) */
+static tct_tensor categorical_hinge(tct_tensor output, tct_tensor targets, const tct_loss_settings *s) {
+  static const int32_t last = -1;
+  (void)s;
+  const tct_tensor right = tct_reduce_sum(tct_mul(targets, output), &last, 1, false);
+  const tct_tensor wrong = tct_reduce_max(tct_mul(tct_scale(targets, -1, 1), output), &last, 1, false);
+  return tct_relu(tct_scale(tct_sub(wrong, right), 1, 1));
+}
+
+/* Σ t·ln(t/p) with t and p clipped to [ε, 1], ε = 1e-7 (Keras) */
+static tct_tensor kl_divergence(tct_tensor output, tct_tensor targets, const tct_loss_settings *s) {
+  static const int32_t last = -1;
+  (void)s;
+  const tct_tensor t = tct_clip(targets, 1e-7, 1), p = tct_clip(output, 1e-7, 1);
+  return tct_reduce_sum(tct_mul(t, tct_sub(tct_log(t), tct_log(p))), &last, 1, false);
+}
+
 static const tct_loss_type rows[] = {
     {"sparse_categorical_crossentropy", "sparse_categorical_crossentropy", TCT_TARGET_CLASS, true, "softmax",
      sparse_categorical},
@@ -47,6 +89,10 @@ static const tct_loss_type rows[] = {
     {"mean_squared_error", "mse", TCT_TARGET_DENSE, false, NULL, mean_squared},
     {"mean_absolute_error", "mae", TCT_TARGET_DENSE, false, NULL, mean_absolute},
     {"huber", "huber_loss", TCT_TARGET_DENSE, false, NULL, huber},
+    {"hinge", "hinge", TCT_TARGET_DENSE, false, NULL, hinge},
+    {"squared_hinge", "squared_hinge", TCT_TARGET_DENSE, false, NULL, squared_hinge},
+    {"categorical_hinge", "categorical_hinge", TCT_TARGET_DENSE, false, NULL, categorical_hinge},
+    {"kl_divergence", "kld", TCT_TARGET_DENSE, false, NULL, kl_divergence},
 };
 
 const tct_loss_type *tct_loss_find(const char *name) {

@@ -74,6 +74,7 @@ tct_status tct_optimizer_resolve(const tct_optimizer *optimizer, tct_optimizer_p
   out->op = row->op;
   out->learning_rate = or_default(o->learning_rate, row->learning_rate);
   out->global_clipnorm = or_default(o->global_clipnorm, 0);
+  out->clipnorm = or_default(o->clipnorm, 0);
   const bool rmsprop = row->op == TCT_OP_rmsprop_update;
   out->attrs = (tct_update_attrs){
       .beta1 = or_default(o->beta_1, 0.9),
@@ -97,7 +98,12 @@ tct_status tct_optimizer_resolve(const tct_optimizer *optimizer, tct_optimizer_p
   TCT_TRY(check(out->type, "l2", out->attrs.l2, 0, INFINITY));
   TCT_TRY(check(out->type, "clipvalue", out->attrs.clip_value, 0, INFINITY));
   TCT_TRY(check(out->type, "global_clipnorm", out->global_clipnorm, 0, INFINITY));
+  TCT_TRY(check(out->type, "clipnorm", out->clipnorm, 0, INFINITY));
   TCT_TRY(check(out->type, "initial_accumulator_value", or_default(o->initial_accumulator_value, 0.1), 0, INFINITY));
+  if (out->clipnorm != 0 && out->global_clipnorm != 0) {
+    return tct_fail(TCT_INVALID, "optimizer %s: clipnorm %g and global_clipnorm %g exclude each other; give one", out->type,
+                    out->clipnorm, out->global_clipnorm);
+  }
   if (o->nesterov && out->attrs.momentum == 0) {
     return tct_fail(TCT_INVALID, "optimizer %s: nesterov needs a momentum above 0", out->type);
   }
@@ -105,11 +111,11 @@ tct_status tct_optimizer_resolve(const tct_optimizer *optimizer, tct_optimizer_p
   return TCT_OK;
 }
 
-/* min(1, c/‖g‖) over all gradients; unset without clipping. */
-static tct_tensor clip_factor(const tct_optimizer_plan *plan, const tct_tensor *grads, int32_t n) {
-  if (plan->global_clipnorm == 0 || n == 0) return (tct_tensor){NULL, -1};
+/* min(1, most/‖g‖) with the joint norm of the gradients; unset without clipping. */
+static tct_tensor clip_factor(double limit, const tct_tensor *grads, int32_t n) {
+  if (limit == 0 || n == 0) return (tct_tensor){NULL, -1};
   const tct_tensor norm = tct_global_norm(grads, n);
-  const tct_tensor most = tct_scalar(norm.graph, tct_tensor_dtype(grads[0]), plan->global_clipnorm);
+  const tct_tensor most = tct_scalar(norm.graph, tct_tensor_dtype(grads[0]), limit);
   return tct_div(most, tct_maximum(norm, most));
 }
 
@@ -120,7 +126,7 @@ void tct_optimizer_apply(const tct_optimizer_plan *plan, const tct_tensor *varia
   const tct_phase phase = graph->phase;
   graph->phase = TCT_PHASE_UPDATE;
   tct_scope_push(graph, "optimizer");
-  const tct_tensor factor = clip_factor(plan, grads, n);
+  const tct_tensor joint = clip_factor(plan->global_clipnorm, grads, n);
   for (int32_t i = 0; i < n; i++) {
     tct_tensor slots[TCT_MAX_SLOTS];
     tct_scope_push(graph, names[i]);
@@ -128,6 +134,7 @@ void tct_optimizer_apply(const tct_optimizer_plan *plan, const tct_tensor *varia
       slots[s] = tct_variable(graph, plan->slot[s], tct_tensor_dtype(variables[i]), tct_tensor_shape(variables[i]),
                               plan->slot_init[s]);
     }
+    const tct_tensor factor = plan->clipnorm != 0 ? clip_factor(plan->clipnorm, &grads[i], 1) : joint;
     tct_update(plan->op, variables[i], slots, plan->n_slots, grads[i], lr, step, factor, &plan->attrs);
     tct_scope_pop(graph);
   }

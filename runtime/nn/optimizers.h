@@ -14,7 +14,7 @@ typedef struct tct_optimizer_plan {
   const char *slot[TCT_MAX_SLOTS];
   tct_init slot_init[TCT_MAX_SLOTS];
   tct_update_attrs attrs;
-  double learning_rate, global_clipnorm;
+  double learning_rate, global_clipnorm, clipnorm;
 } tct_optimizer_plan;
 
 tct_status tct_optimizer_resolve(const tct_optimizer *optimizer, tct_optimizer_plan *out) TCT_CHECKED;

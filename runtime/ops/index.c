@@ -2,10 +2,12 @@
  *   gather       (table, indices) → table[.., indices, ..]: the axis attrs.axis of the table is replaced by the axes of
  *                indices; out of range reads NaN (0 for integers)
  *   gather_grad  (indices, dy) → d table of attrs.table_shape: each row of dy is added to the row that it was read from
+ *   scatter_add  base + gather_grad(indices, updates), so that d updates = gather(dy, indices), 0 for an index out of range
  *   one_hot      indices [..] → [.., depth] of attrs.dtype: attrs.on where the position is the index, attrs.off
  * elsewhere */
 #include <inttypes.h>
 #include <string.h>
+#include "graph/graph.h"
 #include "ops/defs.h"
 #include "ops/shape.h"
 
@@ -51,6 +53,25 @@ static void gradient_gather(tct_grad *grad) {
   if (grad->wanted[0]) grad->din[0] = tct_build2(TCT_OP_gather_grad, grad->attrs, grad->in[1], grad->dout[0]);
 }
 
+/* Whether each index names a row, with extents of 1 at the table's other axes: broadcasts against the gathered rows. */
+static tct_tensor rows_exist(tct_tensor indices, const tct_gather_attrs *attrs) {
+  tct_graph *graph = indices.graph;
+  const tct_shape s = tct_tensor_shape(indices), *table = &attrs->table_shape;
+  const tct_tensor none = tct_scalar(graph, TCT_I32, 0);
+  const tct_tensor depth = tct_scalar(graph, TCT_I32, (double)table->dim[attrs->axis]);
+  tct_shape out = {.rank = s.rank + table->rank - attrs->axis - 1};
+  for (int32_t i = 0; i < out.rank; i++) out.dim[i] = i < s.rank ? s.dim[i] : 1;
+  return tct_reshaped(tct_logical_and(tct_greater_equal(indices, none), tct_less(indices, depth)), out);
+}
+
+static void gradient_gather_grad(tct_grad *grad) {
+  const tct_gather_attrs *attrs = grad->attrs;
+  const tct_tensor indices = grad->in[0], dy = grad->dout[0];
+  if (!grad->wanted[1]) return;
+  const tct_tensor zero = tct_scalar(grad->graph, tct_tensor_dtype(dy), 0);
+  grad->din[1] = tct_select(rows_exist(indices, attrs), tct_gather(dy, indices, attrs->axis), zero);
+}
+
 /* Reads the rows that it takes, not the table. */
 static void cost_gather(const tct_node_view *node, tct_cost *out) {
   *out = (tct_cost){0, 2 * tct_desc_size_bytes(&node->out[0]) + tct_desc_size_bytes(&node->in[1])};
@@ -61,13 +82,24 @@ static void cost_gather_grad(const tct_node_view *node, tct_cost *out) {
 }
 
 TCT_DEFINE(gather, .infer = infer_gather, .gradient = gradient_gather, .cost = cost_gather);
-TCT_DEFINE(gather_grad, .infer = infer_gather_grad, .gradient_why = TCT_NO_SECOND_ORDER, .cost = cost_gather_grad);
+TCT_DEFINE(gather_grad, .infer = infer_gather_grad, .gradient = gradient_gather_grad, .cost = cost_gather_grad);
 
 tct_tensor tct_gather(tct_tensor table, tct_tensor indices, int32_t axis) {
   tct_gather_attrs attrs;
   memset(&attrs, 0, sizeof attrs);
   attrs.axis = axis;
   return tct_build2(TCT_OP_gather, &attrs, table, indices);
+}
+
+tct_tensor tct_scatter_add(tct_tensor base, tct_tensor indices, tct_tensor updates, int32_t axis) {
+  if (!tct_tensor_ok(base) || !tct_tensor_ok(indices) || !tct_tensor_ok(updates)) {
+    return tct_poison(base.graph != NULL ? base.graph : indices.graph != NULL ? indices.graph : updates.graph);
+  }
+  tct_gather_attrs attrs;
+  memset(&attrs, 0, sizeof attrs);
+  attrs.axis = axis;
+  attrs.table_shape = tct_tensor_shape(base);
+  return tct_add(base, tct_build2(TCT_OP_gather_grad, &attrs, indices, updates));
 }
 
 /* ---- one_hot ---- */

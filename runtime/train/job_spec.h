@@ -10,7 +10,7 @@
 #define TCT_JOB_MOST_PROBLEMS 20
 #define TCT_JOB_LOSSES                                                                                                 \
   "sparse_categorical_crossentropy,categorical_crossentropy,binary_crossentropy,mean_squared_error,mse,"               \
-  "mean_absolute_error,mae,huber,bce"
+  "mean_absolute_error,mae,huber,bce,hinge,squared_hinge,categorical_hinge,kl_divergence,kld"
 
 typedef enum tct_spec_kind {
   TCT_SPEC_TEXT,

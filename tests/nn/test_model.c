@@ -159,3 +159,29 @@ TEST(model, inputs_have_any_name) {
     tct_dataset_free(data);
   }
 }
+
+/* Shapes and parameter counts of Keras' sequence, transposed and normalisation layers. */
+TEST(model, sequences_transposed_convolution_and_norms) {
+  char text[8192] = "";
+  tct_model *m = tct_model_create("layers", TCT_F32);
+  tct_layer x = tct_layer_input(m, "x", TCT_F32, TCT_SHAPE(20, 6));
+  x = tct_layer_conv1d(x, &(tct_conv1d_layer){.filters = 8, .kernel_size = 3, .padding = "causal", .dilation_rate = 2});
+  x = tct_layer_max_pooling1d(x, NULL);
+  x = tct_layer_average_pooling1d(x, &(tct_average_pooling1d_layer){.pool_size = 3, .strides = 2, .padding = "same"});
+  x = tct_layer_group_normalization(x, &(tct_group_normalization_layer){.groups = 4});
+  x = tct_layer_rms_normalization(x, NULL);
+  const tct_layer mean = tct_layer_global_average_pooling1d(x, NULL), most = tct_layer_global_max_pooling1d(x, NULL);
+  x = tct_layer_reshape(tct_layer_add((tct_layer[]){mean, most}, 2, NULL),
+                        &(tct_reshape_layer){.target_shape = TCT_SHAPE(2, 2, 2)});
+  x = tct_layer_conv2d_transpose(x, &(tct_conv2d_transpose_layer){.filters = 5, .kernel_size = {{3}}, .strides = {{2}},
+                                                                  .padding = "same"});
+  tct_layer_conv2d_transpose(x, &(tct_conv2d_transpose_layer){.filters = 1, .kernel_size = {{3, 2}}, .strides = {{2}}});
+  OK(tct_model_status(m));
+  OK(tct_model_summary(m, 0, false, collect, text));
+  static const char *const parts[] = {"(None, 20, 8)", " 152\n", "(None, 10, 8)", "(None, 5, 8)", " 16\n", " 8\n",
+                                      "(None, 4, 4, 5)", " 95\n", "(None, 9, 8, 1)", " 31\n", "Total params: 302"};
+  for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++) {
+    CHECK(strstr(text, parts[i]) != NULL, "the summary lacks '%s':\n%s", parts[i], text);
+  }
+  tct_model_free(m);
+}

@@ -45,7 +45,7 @@ static tct_tensor weighted_sum(tct_graph *graph, tct_dtype dtype) {
     if (tct_tensor_dtype(y) != dtype) y = tct_cast(y, dtype);
     const tct_tensor w = tct_input(graph, name, dtype, tct_tensor_shape(y));
     const tct_tensor term = tct_reduce_sum(tct_mul(y, w), NULL, 0, false);
-    loss = i == 0 ? term : tct_add(loss, term);
+    loss = tct_tensor_ok(loss) ? tct_add(loss, term) : term;
   }
   return loss;
 }

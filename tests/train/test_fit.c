@@ -193,7 +193,8 @@ TEST(fit, every_optimizer_fits_a_line) {
                                        {.type = "rmsprop", .learning_rate = 0.01},
                                        {.type = "rmsprop", .learning_rate = 0.003, .momentum = 0.8, .centered = true},
                                        {.type = "adagrad", .learning_rate = 0.5},
-                                       {.type = "sgd", .learning_rate = 0.1, .global_clipnorm = 1, .clipvalue = 0.9}};
+                                       {.type = "sgd", .learning_rate = 0.1, .global_clipnorm = 1, .clipvalue = 0.9},
+                                       {.type = "sgd", .learning_rate = 0.1, .clipnorm = 0.5}};
   for (size_t r = 0; r < sizeof rows / sizeof rows[0]; r++) {
     tct_model *m = tct_model_create("line", TCT_F32);
     tct_layer_dense(tct_layer_input(m, "x", TCT_F32, TCT_SHAPE(2)), &(tct_dense_layer){.units = 1});
