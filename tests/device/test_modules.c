@@ -105,6 +105,22 @@ TEST(modules, folders_open_to_all_are_refused) {
   CHECK(unlink(link) == 0 && rmdir(folder) == 0);
 }
 
+/* What lies in tercet/ beside the library's own file needs no variable. */
+TEST(modules, folder_beside_the_library_is_searched) {
+  char folder[] = "/tmp/tercet-modules-XXXXXX", command[2048];
+  CHECK(mkdtemp(folder) != NULL);
+  const int n = snprintf(command, sizeof command,
+                         "cd '%s' && mkdir tercet && cp '%s'/libtercet.so.0 . && cp '%s'/template/libtercet-template.so tercet && "
+                         "LD_LIBRARY_PATH='%s' TERCET_BACKEND_PATH= '%s'/tercet devices >lines 2>&1; "
+                         "grep -c '^template 1 .*%s/tercet/libtercet-template.so]' lines; rm -r '%s'",
+                         folder, TCT_BINARY_DIR, MODULES, folder, TCT_BINARY_DIR, folder, folder);
+  CHECK(n > 0 && (size_t)n < sizeof command);
+  FILE *const pipe = popen(command, "r");
+  CHECK(pipe != NULL);
+  out[fread(out, 1, sizeof out - 1, pipe)] = '\0';
+  CHECK(pclose(pipe) == 0 && strcmp(out, "1\n") == 0, "%s", out);
+}
+
 /* ---- the template as a device ---- */
 
 #define SHORT_JOB "train examples/glyphs.yaml --set train.epochs=1 --set data.samples=64 --set data.test.samples=32 " \
