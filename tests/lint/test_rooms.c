@@ -17,7 +17,7 @@ typedef struct room {
 #define OPERATING_SYSTEM "<dirent.h> <fcntl.h> <pthread.h> <sched.h> <sys/auxv.h> <sys/mman.h> <sys/stat.h> <sys/types.h> <unistd.h> "
 
 static const room rooms[] = {
-    {"include/tercet", "<tercet/>", false},
+    {"include/tercet", "<tercet/> <initializer_list>", false},
     {"kernels/common", KERNEL_C "kernels/common/", true},
     {"kernels/ref", KERNEL_C KERNEL_API "kernels/common/ kernels/ref/", true},
     {"kernels/cpu", KERNEL_C KERNEL_API "kernels/common/ kernels/cpu/ <immintrin.h> <arm_neon.h>", true},
