@@ -4,7 +4,7 @@
     TERCET_DATA=~/data python3 perf/accuracy.py examples/fashion-mnist-mlp.yaml --least 0.888 -o perf/results/mlp.json
     TERCET_DATA=~/data python3 perf/accuracy.py examples/fashion-mnist-cnn.yaml --least 0.920 -o perf/results/cnn.json
 
-Runs `tercet train JOB --seed S` for each seed; the accuracy is that of the last epoch's weights on the job's test data.
+Runs `tercet train JOB --seed S` for each seed, with the options behind -- as well; the accuracy is that of the last epoch's weights on the job's test data.
 Exit code 1 when the mean is below --least. Needs nothing but Python's standard library.
 """
 import argparse, datetime, json, os, platform, statistics, subprocess, sys, tempfile, time
@@ -28,8 +28,8 @@ def main():
     parser.add_argument("--seeds", default="1,2,3")
     parser.add_argument("--least", type=float, default=0.0)
     parser.add_argument("-o", "--output")
-    parser.add_argument("extra", nargs="*", help="further options of tercet train, after --")
-    args = parser.parse_args()
+    args, args.extra = parser.parse_known_args()  # what is left goes to tercet train
+    args.extra = [word for word in args.extra if word != "--"]
     runs = []
     for seed in (int(s) for s in args.seeds.split(",")):
         result, seconds = train(args, seed)
