@@ -250,6 +250,7 @@ tct_status tct_job_model(tct_job *job, tct_model **out) {
   return TCT_OK;
 }
 
+/* A whole pass over fewer samples than a batch is one batch of them; only training insists on the size that was asked for. */
 static int64_t batch_of(const tct_job *job, const tct_dataset *data) {
   const int64_t batch = job->train.batch_size ? job->train.batch_size : 32, n = tct_dataset_samples(data);
   return n > 0 && n < batch ? n : batch;
@@ -262,7 +263,7 @@ tct_status tct_job_train(tct_job *job, const tct_fit_options *hooks) {
   if (job->has_data[TCT_JOB_VALIDATION]) TCT_TRY(tct_job_dataset(job, TCT_JOB_VALIDATION, &validation));
   TCT_TRY(tct_job_model(job, &model));
   tct_fit_options fit = {.epochs = job->train.epochs,
-                         .batch_size = batch_of(job, data),
+                         .batch_size = job->train.batch_size ? job->train.batch_size : batch_of(job, data),
                          .validation = validation,
                          .no_shuffle = job->train.shuffle == TCT_OFF,
                          .drop_remainder = job->train.drop_remainder == TCT_ON,

@@ -543,3 +543,13 @@ TEST(job, the_documentation_lists_every_key_with_its_default) {
     }
   }
 }
+
+TEST(job, a_batch_larger_than_the_data_is_refused_only_where_it_was_asked_for) {
+  tct_job *job = NULL;
+  OK(parse(DATA MODEL LOSS REF "train: {batch_size: 64, epochs: 1}\n", NULL, 0, &job));
+  FAILS(tct_job_train(job, NULL), TCT_INVALID, "batch size 64, the dataset has 20 samples");
+  tct_job_free(job);
+  OK(parse(DATA MODEL LOSS REF "train: {epochs: 1}\n", NULL, 0, &job));
+  OK(tct_job_train(job, NULL));
+  tct_job_free(job);
+}
