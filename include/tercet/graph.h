@@ -136,6 +136,7 @@ typedef struct tct_program_info {
   int32_t n_steps;
   int32_t n_fallback;      /* steps that run on the host's reference kernels */
   size_t arena_bytes;      /* activations, gradients, workspace: the exact peak */
+  size_t no_reuse_bytes;   /* what these would take without sharing memory */
   size_t variables_bytes;  /* of the variables it uses */
   double flops;            /* analytic */
   double bytes;            /* read and written by the steps, counted once each */

@@ -34,6 +34,10 @@ bool tct_parse_i64(const char *text, size_t length, int64_t *out);
 
 /* The candidate nearest to `word` (Levenshtein, at most about a third of its length away); NULL when none is near. */
 const char *tct_nearest(const char *word, const char *const *candidates, size_t n_candidates);
+/* The three arguments of "%s%s%s" that end a message: "; did you mean 'x'?", or nothing when `near` is NULL. */
+#define TCT_DID_YOU_MEAN(near)                                                                                         \
+  (near) != NULL ? "; did you mean '" : "", (near) != NULL ? (near) : "", (near) != NULL ? "'?" : ""
+
 
 /* FNV-1a over the bytes: the stable hash of names. */
 uint64_t tct_hash(const void *data, size_t bytes);

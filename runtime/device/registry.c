@@ -29,7 +29,7 @@ static tct_status unknown_device(const char *name, const tct_backend_row *rows, 
   }
   const char *near = tct_nearest(name, known, n_known);
   return tct_fail(TCT_NOT_FOUND, "device '%s' is not known; this build has %s%s%s%s", name, list,
-                  near != NULL ? "; did you mean '" : "", near != NULL ? near : "", near != NULL ? "'?" : "");
+                  TCT_DID_YOU_MEAN(near));
 }
 
 tct_status tct_find_backend(const char *spec, const tct_backend **out) {

@@ -15,16 +15,6 @@ typedef struct draw {
   uint32_t stream;
 } draw;
 
-static void store(const tct_desc *desc, void *data, int64_t i, double value) {
-  switch (desc->dtype) {
-  case TCT_F32: ((float *)data)[i] = (float)value; break;
-  case TCT_F64: ((double *)data)[i] = value; break;
-  case TCT_I32: ((int32_t *)data)[i] = (int32_t)value; break;
-  case TCT_I64: ((int64_t *)data)[i] = (int64_t)value; break;
-  default: ((uint8_t *)data)[i] = (uint8_t)value; break;
-  }
-}
-
 /* Element e's number `k` of uniform draws in [0, 1); 24 bits. */
 static double uniform(const draw *d, int64_t e, uint32_t k) {
   const tct_philox block = tct_philox_block(d->seed, d->stream, k / 4, (uint64_t)e);
@@ -81,7 +71,7 @@ static tct_status orthogonal(const tct_desc *desc, const draw *d, double gain, v
     for (int64_t j = 0; j < m; j++) row[j] *= gain / sqrt(norm);
   }
   for (int64_t r = 0; r < rows; r++) {
-    for (int64_t c = 0; c < cols; c++) store(desc, data, r * cols + c, rows < cols ? q[r * m + c] : q[c * m + r]);
+    for (int64_t c = 0; c < cols; c++) tct_store_number(desc->dtype, data, r * cols + c, rows < cols ? q[r * m + c] : q[c * m + r]);
   }
   tct_release(q);
   return TCT_OK;
@@ -122,13 +112,16 @@ tct_status tct_initialize(const char *name, const tct_desc *desc, tct_init init,
     return tct_fail(TCT_INVALID, "variable '%s': a random initializer needs a float dtype, got %s", name,
                     tct_dtype_name(desc->dtype));
   }
+  if (kind == FILL && !tct_number_fits(desc->dtype, p)) {
+    return tct_fail(TCT_INVALID, "variable '%s': the constant %g does not fit %s", name, p, tct_dtype_name(desc->dtype));
+  }
   if (init.kind == TCT_INIT_ORTHOGONAL) return orthogonal(desc, &d, init.value == 0 ? 1 : init.value, data);
   for (int64_t e = 0; e < size; e++) {
     double value = p;
     if (kind == UNIFORM) value = (2 * uniform(&d, e, 0) - 1) * p;
     if (kind == NORMAL) value = normal(&d, e, 0) * p;
     if (kind == TRUNCATED) value = truncated_normal(&d, e) * p;
-    store(desc, data, e, value);
+    tct_store_number(desc->dtype, data, e, value);
   }
   return TCT_OK;
 }

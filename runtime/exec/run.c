@@ -20,8 +20,7 @@ static tct_status port_or_fail(const tct_port *ports, int32_t n, const char *kin
     const int32_t most = n < 32 ? n : 32;
     for (int32_t i = 0; i < most; i++) names[i] = ports[i].name;
     const char *near = tct_nearest(name, names, (size_t)most);
-    return tct_fail(TCT_NOT_FOUND, "the program has no %s '%s'%s%s%s", kind, name, near != NULL ? "; did you mean '" : "",
-                    near != NULL ? near : "", near != NULL ? "'?" : "");
+    return tct_fail(TCT_NOT_FOUND, "the program has no %s '%s'%s%s%s", kind, name, TCT_DID_YOU_MEAN(near));
   }
   if ((*out)->bytes != bytes) {
     char shape[160];
@@ -79,7 +78,8 @@ tct_status tct_program_get(tct_program *program, const char *output, void *data,
 tct_variables *tct_program_variables(tct_program *program) { return program->variables; }
 
 void tct_program_describe(const tct_program *program, tct_program_info *out) {
-  *out = (tct_program_info){.n_steps = program->n_steps, .arena_bytes = program->plan.arena_bytes};
+  *out = (tct_program_info){.n_steps = program->n_steps, .arena_bytes = program->plan.arena_bytes,
+                             .no_reuse_bytes = program->plan.no_reuse_bytes};
   for (int32_t s = 0; s < program->n_steps; s++) {
     out->n_fallback += program->steps[s].device != program->device;
     out->flops += program->steps[s].cost.flops;

@@ -49,8 +49,7 @@ static tct_status find_or_fail(const tct_variables *variables, const char *name,
   for (int32_t i = 0; i < variables->n; i++) names[i] = variables->entries[i].name;
   const char *near = tct_nearest(name, names, (size_t)variables->n);
   tct_release(names);
-  return tct_fail(TCT_NOT_FOUND, "variable '%s' is not there%s%s%s", name, near != NULL ? "; did you mean '" : "",
-                  near != NULL ? near : "", near != NULL ? "'?" : "");
+  return tct_fail(TCT_NOT_FOUND, "variable '%s' is not there%s%s%s", name, TCT_DID_YOU_MEAN(near));
 }
 
 tct_status tct_variables_desc(const tct_variables *variables, const char *name, tct_desc *out) {

@@ -213,7 +213,7 @@ tct_tensor tct_constant(tct_graph *graph, tct_dtype dtype, tct_shape shape, cons
   return source(graph, TCT_OP_constant, "constant", (tct_desc){dtype, shape}, (tct_init){0}, data);
 }
 
-static void store(tct_dtype dtype, void *data, int64_t i, double value) {
+void tct_store_number(tct_dtype dtype, void *data, int64_t i, double value) {
   switch (dtype) {
   case TCT_F32: ((float *)data)[i] = (float)value; break;
   case TCT_F64: ((double *)data)[i] = value; break;
@@ -225,7 +225,7 @@ static void store(tct_dtype dtype, void *data, int64_t i, double value) {
   }
 }
 
-static bool fits(tct_dtype dtype, double value) {
+bool tct_number_fits(tct_dtype dtype, double value) {
   switch (dtype) {
   case TCT_I32: return value >= INT32_MIN && value <= INT32_MAX;
   case TCT_I64: return value >= -0x1p63 && value < 0x1p63;
@@ -239,10 +239,10 @@ tct_tensor tct_scalar(tct_graph *graph, tct_dtype dtype, double value) {
   if (dtype == TCT_BF16 || dtype == TCT_F16) {
     return tct_graph_fail(graph, TCT_UNSUPPORTED, "constant: %s is not available", tct_dtype_name(dtype));
   }
-  if (!fits(dtype, value)) {
+  if (!tct_number_fits(dtype, value)) {
     return tct_graph_fail(graph, TCT_INVALID, "constant: %g does not fit %s", value, tct_dtype_name(dtype));
   }
-  store(dtype, data, 0, value);
+  tct_store_number(dtype, data, 0, value);
   return tct_constant(graph, dtype, tct_shape_of(0, NULL), data);
 }
 

@@ -106,7 +106,6 @@ const tct_loss_type *tct_loss_find(const char *name) {
     if (strcmp(rows[i].name, name) == 0 || strcmp(rows[i].alias, name) == 0) return &rows[i];
   }
   const char *near = tct_nearest(name, names, TCT_COUNT_OF(rows));
-  (void)tct_fail(TCT_INVALID, "unknown loss '%s'%s%s%s", name, near != NULL ? "; did you mean '" : "",
-                 near != NULL ? near : "", near != NULL ? "'?" : "");
+  (void)tct_fail(TCT_INVALID, "unknown loss '%s'%s%s%s", name, TCT_DID_YOU_MEAN(near));
   return NULL;
 }

@@ -307,7 +307,7 @@ tct_status tct_model_input_desc(const tct_model *model, int32_t i, tct_desc *out
 static tct_tensor build_all(const tct_model *model, tct_graph *graph, const tct_tensor *inputs, tct_tensor step,
                             uint64_t seed, tct_tensor *outs, tct_tensor *out_logits) {
   int32_t next_input = 0;
-  const int32_t output = model->output >= 0 ? model->output : model->n_layers - 1;
+  const int32_t output = tct_output_layer(model);
   for (int32_t l = 0; l <= output; l++) {
     const tct_layer_node *layer = &model->layers[l];
     if (layer->type == NULL) {

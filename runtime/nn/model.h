@@ -71,6 +71,15 @@ tct_tensor tct_layer_activate(tct_layer_build *b, tct_tensor x, const char *acti
 /* false: unknown, recorded with "did you mean". */
 bool tct_initializer_parse(const char *name, tct_init *out);
 
+/* The layer that the model's output comes from, and the output's shape for one sample. */
+static inline int32_t tct_output_layer(const tct_model *model) {
+  return model->output >= 0 ? model->output : model->n_layers - 1;
+}
+static inline tct_shape tct_output_shape(const tct_model *model) {
+  const tct_shape batched = tct_tensor_shape(model->layers[tct_output_layer(model)].proto);
+  return tct_shape_of(batched.rank - 1, batched.dim + 1);
+}
+
 static inline tct_pair tct_pair_of(tct_pair pair, int64_t fallback) {
   tct_pair out = pair;
   if (out.v[0] == 0) out.v[0] = out.v[1] != 0 ? out.v[1] : fallback;

@@ -32,8 +32,7 @@ static tct_status find_row(const char *type, const optimizer_row **out) {
     if (strcmp(rows[i].name, type) == 0) return TCT_OK;
   }
   const char *near = tct_nearest(type, names, TCT_COUNT_OF(rows));
-  return tct_fail(TCT_INVALID, "unknown optimizer '%s'%s%s%s", type, near != NULL ? "; did you mean '" : "",
-                  near != NULL ? near : "", near != NULL ? "'?" : "");
+  return tct_fail(TCT_INVALID, "unknown optimizer '%s'%s%s%s", type, TCT_DID_YOU_MEAN(near));
 }
 
 static void add_slot(tct_optimizer_plan *plan, const char *name, double value) {
@@ -155,7 +154,7 @@ tct_status tct_schedule_resolve(const tct_schedule_options *schedule, tct_schedu
   if (out->type == NULL) {
     const char *near = tct_nearest(type, types, TCT_COUNT_OF(types));
     return tct_fail(TCT_INVALID, "unknown schedule '%s'; there are constant, step, cosine%s%s%s", type,
-                    near != NULL ? "; did you mean '" : "", near != NULL ? near : "", near != NULL ? "'?" : "");
+                    TCT_DID_YOU_MEAN(near));
   }
   if (out->decay_rate == 0) out->decay_rate = 0.1;
   if (strcmp(out->type, "step") == 0 && out->decay_steps < 1) {

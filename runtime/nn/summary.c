@@ -71,6 +71,7 @@ static void print_plan(const tct_program *program, int64_t batch_size, tct_text 
                   info.flops * 1e-9);
   bytes_line(text, "Weights and optimizer state", (double)info.variables_bytes);
   bytes_line(text, "Activations, gradients, workspace (exact peak)", (double)info.arena_bytes);
+  bytes_line(text, "The same without sharing memory", (double)info.no_reuse_bytes);
 }
 
 static void print_json(const tct_model *model, const tct_program *program, int64_t batch_size, tct_text *text) {

@@ -46,7 +46,7 @@ typedef struct tct_memory_plan {
   size_t *offset;           /* [values] of a root in the arena */
   size_t *workspace_offset; /* [n_steps] */
   size_t arena_bytes;       /* exact peak */
-  size_t no_reuse_bytes;    /* what it would be without sharing: for the report */
+  size_t no_reuse_bytes;    /* what it would be without sharing */
 } tct_memory_plan;
 tct_status tct_plan_memory(const tct_graph *graph, const tct_schedule *schedule, const tct_selection *selections,
                            size_t alignment, tct_arena *arena, tct_memory_plan *out) TCT_CHECKED;

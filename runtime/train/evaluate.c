@@ -45,8 +45,7 @@ static tct_status add_confusion(tct_session *session, tct_program *program, tct_
 
 static tct_status clear_confusion(tct_model *model, tct_session *session, tct_evaluation *out) {
   if (!session->metrics.confusion) return TCT_OK;
-  const int32_t output = model->output >= 0 ? model->output : model->n_layers - 1;
-  const tct_shape shape = tct_layer_shape((tct_layer){model, output});
+  const tct_shape shape = tct_output_shape(model);
   if (shape.rank < 1) return tct_fail(TCT_INVALID, "confusion_matrix needs an output [.., classes], the model's is one number");
   const int64_t classes = shape.dim[shape.rank - 1];
   tct_release(session->confusion);
@@ -93,8 +92,7 @@ tct_status tct_evaluate(tct_model *model, tct_dataset *data, int64_t batch_size,
 /* ---- predict ---- */
 
 static tct_status predict(pass *p, char *out, size_t bytes) {
-  const int32_t output = p->model->output >= 0 ? p->model->output : p->model->n_layers - 1;
-  const tct_shape shape = tct_layer_shape((tct_layer){p->model, output});
+  const tct_shape shape = tct_output_shape(p->model);
   const size_t each = (size_t)tct_shape_size(&shape) * tct_dtype_bytes(p->model->dtype);
   size_t needs = 0;
   if (!tct_mul_size(each, (size_t)tct_dataset_samples(p->feed.data), &needs) || needs != bytes) {

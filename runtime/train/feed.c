@@ -45,8 +45,7 @@ static tct_status add_port(tct_feed *feed, const tct_dataset *data, const char *
 }
 
 static tct_desc target_desc(const tct_model *model, const tct_session *session) {
-  const int32_t output = model->output >= 0 ? model->output : model->n_layers - 1;
-  tct_shape shape = tct_layer_shape((tct_layer){(tct_model *)(uintptr_t)model, output});
+  tct_shape shape = tct_output_shape(model);
   if (session->loss->target != TCT_TARGET_CLASS) return (tct_desc){model->dtype, shape};
   if (shape.rank > 0) shape.rank--;
   return (tct_desc){TCT_I32, shape};
@@ -91,8 +90,7 @@ void tct_feed_free(tct_feed *feed) {
 
 static tct_status check_labels(const tct_model *model, const tct_feed *feed, const tct_batch *batch) {
   if (feed->target_field < 0 || model->session->loss->target != TCT_TARGET_CLASS) return TCT_OK;
-  const int32_t output = model->output >= 0 ? model->output : model->n_layers - 1;
-  const tct_shape shape = tct_layer_shape((tct_layer){(tct_model *)(uintptr_t)model, output});
+  const tct_shape shape = tct_output_shape(model);
   const int64_t classes = shape.dim[shape.rank - 1];
   const int64_t each = (int64_t)(feed->port[feed->target_field].bytes / sizeof(int32_t));
   const int32_t *labels = batch->field[feed->port[feed->target_field].field];

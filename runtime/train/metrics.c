@@ -80,7 +80,7 @@ static tct_status unknown_metric(const char *name) {
   names[TCT_COUNT_OF(types)] = "confusion_matrix";
   const char *near = tct_nearest(name, names, TCT_COUNT_OF(names));
   return tct_fail(TCT_INVALID, "unknown metric '%s'; there are accuracy, top_k=K, mse, mae, r2, confusion_matrix%s%s%s",
-                  name, near != NULL ? "; did you mean '" : "", near != NULL ? near : "", near != NULL ? "'?" : "");
+                  name, TCT_DID_YOU_MEAN(near));
 }
 
 static tct_status parse_one(const char *word, const tct_loss_type *loss, tct_metric_list *out) {

@@ -26,7 +26,7 @@ void tct_session_free(struct tct_session *session) {
 
 /* A loss that begins at the logits would silently replace an activation that is not its own. */
 static tct_status check_activation(const tct_model *model, const tct_loss_type *loss) {
-  const tct_layer_node *output = &model->layers[model->output >= 0 ? model->output : model->n_layers - 1];
+  const tct_layer_node *output = &model->layers[tct_output_layer(model)];
   const char *squash = output->squash;
   if (squash == NULL || loss->activation == NULL || strcmp(squash, loss->activation) == 0) return TCT_OK;
   if (strcmp(squash, "log_softmax") == 0 && strcmp(loss->activation, "softmax") == 0) return TCT_OK;

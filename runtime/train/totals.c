@@ -6,8 +6,7 @@
 
 /* What one sample counts for: rows of a class target, elements of a dense one. */
 static double count_per_sample(const tct_session *session, const tct_metric *metric, const tct_model *model) {
-  const int32_t output = model->output >= 0 ? model->output : model->n_layers - 1;
-  const tct_shape shape = tct_layer_shape((tct_layer){(tct_model *)(uintptr_t)model, output});
+  const tct_shape shape = tct_output_shape(model);
   double count = 1;
   const bool binary = strcmp(session->loss->name, "binary_crossentropy") == 0;
   const int32_t axes = metric->type->classes && !binary ? shape.rank - 1 : shape.rank;
