@@ -56,7 +56,7 @@ typedef struct tct_layer_common {
 /* The model's type of its floats is `dtype` (TCT_F32, or TCT_F64 on the reference device). NULL after an allocation
  * failure (every other call then reports it). */
 TCT_API tct_model *tct_model_create(const char *name, tct_dtype dtype);
-TCT_API void tct_model_free(tct_model *model); /* NULL is fine */
+TCT_API void tct_model_free(tct_model *model); /* NULL is fine; in its own fit it stays, and the fit fails */
 TCT_API tct_status tct_model_status(const tct_model *model) TCT_CHECKED;
 
 /* An input of one sample's shape, without the batch extent. Its name is the dataset's field that feeds it. */

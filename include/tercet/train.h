@@ -71,6 +71,7 @@ typedef struct tct_progress {
   int64_t step, steps;        /* in this epoch: steps done, and how many */
   int64_t total_step;         /* since the fit began */
   bool epoch_end;             /* once per epoch, with the val_… metrics */
+  bool resumed;               /* the fit goes on from a checkpoint */
   int32_t n_values;
   const char *const *names;   /* "loss", "accuracy", "val_loss" … */
   const double *values;
@@ -78,11 +79,41 @@ typedef struct tct_progress {
   double seconds;             /* since the epoch began */
   double input_wait_seconds;  /* of them: waiting for data */
   double learning_rate;
+  double step_loss;           /* the last step's data loss, from before its update, without penalties */
 } tct_progress;
 /* Return TCT_CANCELLED to end the run cleanly after this step. */
 typedef tct_status (*tct_progress_fn)(void *user, const tct_progress *progress);
 /* After each step: its number since the fit began, and the data loss from before its update (without penalties). */
 typedef tct_status (*tct_step_fn)(void *user, int64_t step, double loss);
+
+/* A callback, as in Keras: hooks around a fit, each may be NULL. They run on the thread that called tct_fit, the callbacks
+ * of a fit in their order, and see the model between two steps: they may evaluate, predict, read, write and save it. To
+ * compile it, to free it and to fit it again is refused until tct_fit has returned. A hook that returns TCT_CANCELLED ends
+ * the fit with that status after this step; any other error ends it with that error. Ready-made ones:
+ * <tercet/callbacks.h>. */
+typedef struct tct_callback {
+  const char *name; /* unique within a fit: names the state in a checkpoint */
+  void *user;
+  /* Before the first step; step and epoch are those that come. */
+  tct_status (*train_begin)(void *user, tct_model *model, const tct_progress *progress);
+  /* After each step, with the means over the epoch so far. */
+  tct_status (*step_end)(void *user, tct_model *model, const tct_progress *progress);
+  /* After each epoch and its validation, with the val_… values. */
+  tct_status (*epoch_end)(void *user, tct_model *model, const tct_progress *progress);
+  /* Once for every train_begin, however the fit ends; `outcome` is what tct_fit is about to return. An error here is
+   * returned only if there was none before. */
+  tct_status (*train_end)(void *user, tct_model *model, const tct_progress *progress, tct_status outcome);
+  /* What must survive in a checkpoint, as JSON text, NUL-terminated, in at most `text_bytes` (TCT_CALLBACK_STATE_BYTES);
+   * between two steps. */
+  tct_status (*save_state)(void *user, char *text, size_t text_bytes);
+  /* The text of save_state; before train_begin, whose progress then says `resumed`. A train_begin without it begins anew. */
+  tct_status (*load_state)(void *user, const char *text);
+  /* Frees `user`; called by tct_callback_release, never by tct_fit. */
+  void (*release)(void *user);
+  void *reserved[4];
+} tct_callback;
+#define TCT_CALLBACK_STATE_BYTES 65536
+TCT_API void tct_callback_release(tct_callback *callback); /* leaves {0}; NULL and {0} are fine */
 
 typedef struct tct_fit_options {
   int64_t epochs;           /* 0: 1 */
@@ -96,13 +127,18 @@ typedef struct tct_fit_options {
   tct_progress_fn progress; /* about ten times a second, and at each epoch's end */
   tct_step_fn on_step;
   void *user;
-  uint64_t reserved[4];
+  const tct_callback *callbacks; /* [n_callbacks]; before progress at each step and epoch, after on_step */
+  int32_t n_callbacks;
+  uint64_t reserved[2];
 } tct_fit_options;
 
 /* Trains. The dataset's fields feed the inputs of the same names; field "y" is the target, "weight" (optional, float []) a
  * factor per sample: the loss is Σ wᵢ·lossᵢ / batch. Errors: TCT_CANCELLED after a callback asked for it (weights are those
  * of the last whole step); TCT_NUMERIC when the loss is not finite, naming the step. */
 TCT_API tct_status tct_fit(tct_model *model, tct_dataset *data, const tct_fit_options *options) TCT_CHECKED;
+/* Ends the model's fit with TCT_OK after the step that runs, whose epoch then counts as ended (Keras' stop_training). From a
+ * callback, or any other thread. Does nothing when no fit is under way. */
+TCT_API void tct_fit_stop(tct_model *model);
 
 /* The history of the last fit: one row per epoch. names: "loss", metrics, then val_…. */
 TCT_API int32_t tct_history_n_epochs(const tct_model *model);

@@ -7,19 +7,11 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { MESSAGE_BYTES = 2048, FRAME_BYTES = 256, N_FRAMES = 8 };
 #define FRAME_LEAD "\n  "
 
-typedef struct error_record {
-  tct_status status;
-  int n_frames;
-  bool joined_is_fresh;
-  char message[MESSAGE_BYTES];
-  char frame[N_FRAMES][FRAME_BYTES];
-  char joined[MESSAGE_BYTES + N_FRAMES * (FRAME_BYTES + sizeof FRAME_LEAD)];
-} error_record;
-
-static _Thread_local error_record record;
+static _Thread_local tct_error_record record;
+static _Thread_local bool joined_is_fresh;
+static _Thread_local char joined[TCT_ERROR_MESSAGE_BYTES + TCT_ERROR_FRAMES * (TCT_ERROR_FRAME_BYTES + sizeof FRAME_LEAD)];
 
 static const char *const status_names[TCT_N_STATUS] = {
     [TCT_OK] = "ok",
@@ -45,7 +37,7 @@ tct_status tct_fail_v(tct_status status, const char *format, va_list args) {
   TCT_ASSERT(status != TCT_OK);
   record.status = status;
   record.n_frames = 0;
-  record.joined_is_fresh = false;
+  joined_is_fresh = false;
   tct_format_clipped_v(record.message, sizeof record.message, format, args);
   errno = saved_errno;
   return status;
@@ -68,9 +60,9 @@ tct_status tct_context(const char *format, ...) {
     (void)tct_fail_v(TCT_INTERNAL, format, args);
   } else {
     const int saved_errno = errno;
-    if (record.n_frames < N_FRAMES) record.n_frames++;
-    record.joined_is_fresh = false;
-    tct_format_clipped_v(record.frame[record.n_frames - 1], FRAME_BYTES, format, args);
+    if (record.n_frames < TCT_ERROR_FRAMES) record.n_frames++;
+    joined_is_fresh = false;
+    tct_format_clipped_v(record.frame[record.n_frames - 1], TCT_ERROR_FRAME_BYTES, format, args);
     errno = saved_errno;
   }
   va_end(args);
@@ -78,22 +70,31 @@ tct_status tct_context(const char *format, ...) {
 }
 
 const char *tct_error_message(void) {
-  if (record.joined_is_fresh) return record.joined;
+  if (joined_is_fresh) return joined;
   size_t used = strlen(record.message);
-  memcpy(record.joined, record.message, used + 1);
+  memcpy(joined, record.message, used + 1);
   for (int i = 0; i < record.n_frames; i++)
-    used += (size_t)snprintf(record.joined + used, sizeof record.joined - used, FRAME_LEAD "%s", record.frame[i]);
-  record.joined_is_fresh = true;
-  return record.joined;
+    used += (size_t)snprintf(joined + used, sizeof joined - used, FRAME_LEAD "%s", record.frame[i]);
+  joined_is_fresh = true;
+  return joined;
 }
 
 tct_status tct_error_status(void) {
   return record.status;
 }
 
+void tct_error_save(tct_error_record *out) {
+  *out = record;
+}
+
+void tct_error_restore(const tct_error_record *saved) {
+  record = *saved;
+  joined_is_fresh = false;
+}
+
 void tct_error_clear(void) {
   record.status = TCT_OK;
   record.n_frames = 0;
   record.message[0] = '\0';
-  record.joined_is_fresh = false;
+  joined_is_fresh = false;
 }

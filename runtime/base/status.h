@@ -19,6 +19,17 @@ tct_status tct_context(const char *format, ...) TCT_PRINTF(1, 2);
     if (try_status_ != TCT_OK) return try_status_;                                                 \
   } while (0)
 
+/* The record put aside while something else runs that may fail, and put back. */
+enum { TCT_ERROR_MESSAGE_BYTES = 2048, TCT_ERROR_FRAME_BYTES = 256, TCT_ERROR_FRAMES = 8 };
+typedef struct tct_error_record {
+  tct_status status;
+  int n_frames;
+  char message[TCT_ERROR_MESSAGE_BYTES];
+  char frame[TCT_ERROR_FRAMES][TCT_ERROR_FRAME_BYTES];
+} tct_error_record;
+void tct_error_save(tct_error_record *out);
+void tct_error_restore(const tct_error_record *saved);
+
 /* For our own bugs only, never for input. Compiled out with NDEBUG. */
 #include <assert.h>
 #define TCT_ASSERT(condition) assert(condition)

@@ -33,6 +33,10 @@ tct_model *tct_model_create(const char *name, tct_dtype dtype) {
 
 void tct_model_free(tct_model *model) {
   if (model == NULL) return;
+  if (model->fitting) { /* tct_fit works on it, and reports this */
+    model->free_refused = true;
+    return;
+  }
   tct_session_free(model->session);
   tct_graph_free(model->proto);
   tct_release(model->layers);

@@ -4,6 +4,7 @@
 #ifndef TCT_NN_MODEL_H
 #define TCT_NN_MODEL_H
 
+#include <stdatomic.h>
 #include <tercet/nn.h>
 #include <tercet/ops.h>
 #include "base/arena.h"
@@ -35,6 +36,9 @@ struct tct_model {
   int32_t n_parameters, cap_parameters;
   int32_t output; /* layer id; -1: the last one */
   struct tct_session *session; /* owned; NULL until tct_model_compile */
+  atomic_bool fitting;         /* tct_fit is under way: the session stays */
+  atomic_bool stop;            /* asked for by tct_fit_stop */
+  atomic_bool free_refused;    /* freed in its own fit */
 };
 
 /* One building of a layer into a graph. */

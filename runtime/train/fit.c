@@ -5,6 +5,7 @@
 #include "base/alloc.h"
 #include "base/clock.h"
 #include "base/status.h"
+#include "train/callbacks.h"
 #include "train/session.h"
 
 #define PROGRESS_NS 100000000
@@ -22,6 +23,10 @@ typedef struct fit {
   const char *names[2 * TCT_MAX_METRICS];
   double values[2 * TCT_MAX_METRICS];
   int32_t n_train_values, n_values;
+  double step_loss;
+  tct_progress last; /* what callbacks saw last */
+  int32_t n_begun; /* callbacks whose train_begin was called */
+  bool resumed;
 } fit;
 
 static tct_status split_data(fit *f, tct_dataset *data) {
@@ -89,24 +94,92 @@ static tct_status set_learning_rate(fit *f) {
                              wide ? sizeof rate : sizeof narrow);
 }
 
-/* What a callback answered, with a message where it asks to stop. */
+/* Where the fit stands. The values are those that f->values holds. */
+static tct_progress progress_of(const fit *f, int64_t epoch, int64_t step, double samples, bool epoch_end) {
+  const double seconds = f->epoch_began_ns > 0 ? (double)(tct_clock_ns() - f->epoch_began_ns) * 1e-9 : 0;
+  return (tct_progress){
+      .epoch = epoch, .epochs = f->epochs, .step = step, .steps = f->steps_per_epoch, .total_step = f->step,
+      .epoch_end = epoch_end, .resumed = f->resumed, .n_values = epoch_end ? f->n_values : f->n_train_values,
+      .names = f->names, .values = f->values, .samples_per_second = seconds > 0 ? samples / seconds : 0,
+      .seconds = seconds, .input_wait_seconds = (double)tct_loader_wait_ns(f->loader) * 1e-9,
+      .learning_rate = f->session->learning_rate, .step_loss = f->step_loss};
+}
+
+/* What one of the caller's functions answered, with a message where it asks to stop. */
 static tct_status answer(const fit *f, tct_status status) {
+  if (f->model->free_refused) {
+    return tct_fail(TCT_INVALID, "fit: model '%s' was freed while tct_fit trains it, and is still there; free it after "
+                    "tct_fit has returned", f->model->name);
+  }
   if (status != TCT_CANCELLED) return status;
   return tct_fail(TCT_CANCELLED, "fit: stopped by the caller after step %lld", (long long)f->step);
 }
 
-static tct_status report(fit *f, int64_t epoch, int64_t step, const tct_totals *totals, bool epoch_end) {
+typedef tct_status (*hook_fn)(void *user, tct_model *model, const tct_progress *progress);
+
+static tct_status call(const fit *f, const tct_callback *callback, const char *name, hook_fn hook,
+                       const tct_progress *progress) {
+  if (hook == NULL) return TCT_OK;
+  tct_error_clear();
+  TCT_TRY(tct_callback_answer(callback, name, hook(callback->user, f->model, progress)));
+  return answer(f, TCT_OK);
+}
+
+static tct_status begin_callbacks(fit *f) {
+  const tct_progress progress = progress_of(f, 0, 0, 0, false);
+  for (int32_t i = 0; i < f->options->n_callbacks; i++) {
+    const tct_callback *callback = &f->options->callbacks[i];
+    f->n_begun++;
+    TCT_TRY(call(f, callback, "train_begin", callback->train_begin, &progress));
+  }
+  return TCT_OK;
+}
+
+/* Every callback hears of the end, and the first error stays. */
+static tct_status end_callbacks(fit *f, tct_status outcome) {
+  const tct_progress progress = f->last;
+  tct_error_record record;
+  tct_error_save(&record);
+  for (int32_t i = 0; i < f->n_begun; i++) {
+    const tct_callback *callback = &f->options->callbacks[i];
+    if (callback->train_end == NULL) continue;
+    tct_error_clear();
+    tct_status status = callback->train_end(callback->user, f->model, &progress, outcome);
+    status = tct_callback_answer(callback, "train_end", status);
+    if (status == TCT_OK) status = answer(f, TCT_OK);
+    if (outcome != TCT_OK || status == TCT_OK) continue;
+    outcome = status;
+    tct_error_save(&record);
+  }
+  tct_error_restore(&record);
+  return outcome;
+}
+
+/* After a step: its callbacks, and about ten times a second the progress. */
+static tct_status report_step(fit *f, int64_t epoch, int64_t step, const tct_totals *totals) {
   const int64_t now = tct_clock_ns();
-  if (f->options->progress == NULL || (!epoch_end && now - f->last_report_ns < PROGRESS_NS)) return TCT_OK;
+  const bool due = f->options->progress != NULL && now - f->last_report_ns >= PROGRESS_NS;
+  if (!due && f->options->n_callbacks == 0) return TCT_OK;
+  tct_totals_finish(f->session, f->model, totals, f->values);
+  f->last = progress_of(f, epoch, step, totals->samples, false);
+  for (int32_t i = 0; i < f->options->n_callbacks; i++) {
+    const tct_callback *callback = &f->options->callbacks[i];
+    TCT_TRY(call(f, callback, "step_end", callback->step_end, &f->last));
+  }
+  if (!due) return TCT_OK;
   f->last_report_ns = now;
-  if (!epoch_end) tct_totals_finish(f->session, f->model, totals, f->values);
-  const double seconds = (double)(now - f->epoch_began_ns) * 1e-9;
-  const tct_progress progress = {
-      .epoch = epoch, .epochs = f->epochs, .step = step, .steps = f->steps_per_epoch, .total_step = f->step,
-      .epoch_end = epoch_end, .n_values = epoch_end ? f->n_values : f->n_train_values, .names = f->names,
-      .values = f->values, .samples_per_second = seconds > 0 ? totals->samples / seconds : 0, .seconds = seconds,
-      .input_wait_seconds = (double)tct_loader_wait_ns(f->loader) * 1e-9, .learning_rate = f->session->learning_rate};
-  return answer(f, f->options->progress(f->options->user, &progress));
+  return answer(f, f->options->progress(f->options->user, &f->last));
+}
+
+static tct_status report_epoch(fit *f, int64_t epoch, int64_t step, const tct_totals *totals) {
+  f->last = progress_of(f, epoch, step, totals->samples, true);
+  for (int32_t i = 0; i < f->options->n_callbacks; i++) {
+    const tct_callback *callback = &f->options->callbacks[i];
+    TCT_TRY(call(f, callback, "epoch_end", callback->epoch_end, &f->last));
+  }
+  if (f->options->progress == NULL) return TCT_OK;
+  f->last_report_ns = tct_clock_ns();
+  return answer(f, f->options->progress(f->options->user, &f->last));
 }
 
 static tct_status train_step(fit *f, const tct_batch *batch, tct_totals *totals) {
@@ -122,6 +195,7 @@ static tct_status train_step(fit *f, const tct_batch *batch, tct_totals *totals)
     return tct_fail(TCT_NUMERIC, "fit: the loss is %g at step %lld; lower the learning rate (now %g), clip the gradients, "
                     "or look for unscaled inputs", loss, (long long)f->step, f->session->learning_rate);
   }
+  f->step_loss = loss;
   f->step++;
   return TCT_OK;
 }
@@ -146,28 +220,42 @@ static tct_status run_epoch(fit *f, int64_t epoch) {
   int64_t done = 0;
   TCT_TRY(tct_loader_start(f->loader, epoch, 0));
   f->epoch_began_ns = f->last_report_ns = tct_clock_ns();
-  while (f->step < f->total_steps) {
+  while (f->step < f->total_steps && !f->model->stop) {
     tct_batch batch;
     TCT_TRY(tct_loader_next(f->loader, &batch));
     if (batch.n == 0) break;
     TCT_TRY(train_step(f, &batch, &totals));
-    TCT_TRY(report(f, epoch, ++done, &totals, false));
+    TCT_TRY(report_step(f, epoch, ++done, &totals));
   }
   TCT_TRY(end_epoch(f, &totals));
-  return report(f, epoch, done, &totals, true);
+  return report_epoch(f, epoch, done, &totals);
 }
 
-static tct_status run(fit *f, tct_dataset *data) {
-  TCT_TRY(begin(f, data));
-  for (int64_t epoch = 0; epoch < f->epochs && f->step < f->total_steps; epoch++) TCT_TRY(run_epoch(f, epoch));
+static tct_status run(fit *f) {
+  f->last = progress_of(f, 0, 0, 0, false);
+  TCT_TRY(begin_callbacks(f));
+  for (int64_t epoch = 0; epoch < f->epochs && f->step < f->total_steps && !f->model->stop; epoch++) {
+    TCT_TRY(run_epoch(f, epoch));
+  }
   return TCT_OK;
+}
+
+void tct_fit_stop(tct_model *model) {
+  if (model != NULL && model->fitting) model->stop = true;
 }
 
 tct_status tct_fit(tct_model *model, tct_dataset *data, const tct_fit_options *options) {
   static const tct_fit_options defaults = {0};
   fit f = {.model = model, .options = options != NULL ? options : &defaults};
   TCT_TRY(tct_session_of(model, &f.session));
-  const tct_status status = run(&f, data);
+  TCT_TRY(tct_callbacks_check(f.options->callbacks, f.options->n_callbacks));
+  if (atomic_exchange(&model->fitting, true)) {
+    return tct_fail(TCT_INVALID, "model '%s' is in tct_fit already; fit it again after that has returned", model->name);
+  }
+  model->stop = model->free_refused = false;
+  tct_status status = begin(&f, data);
+  if (status == TCT_OK) status = end_callbacks(&f, run(&f));
+  model->fitting = false;
   tct_loader_free(f.loader);
   tct_feed_free(&f.feed);
   tct_dataset_free(f.train);

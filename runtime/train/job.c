@@ -277,6 +277,8 @@ tct_status tct_job_train(tct_job *job, const tct_fit_options *hooks) {
     fit.progress = hooks->progress;
     fit.on_step = hooks->on_step;
     fit.user = hooks->user;
+    fit.callbacks = hooks->callbacks;
+    fit.n_callbacks = hooks->n_callbacks;
     fit.prefetch = hooks->prefetch;
   }
   return tct_fit(model, data, &fit);

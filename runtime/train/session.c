@@ -54,16 +54,21 @@ static tct_status resolve(tct_session *s, const tct_model *model, const tct_trai
   return TCT_OK;
 }
 
-/* Every parameter of the model gets its variable now, so that weights can be read and written before the first step. */
-static tct_status make_variables(const tct_model *model, tct_session *session) {
-  tct_graph *graph = NULL;
+/* Makes the graph's variables; the graph goes. */
+static tct_status add_variables(tct_session *session, tct_graph *graph) {
   tct_program *program = NULL;
-  TCT_TRY(tct_build_variables(model, &graph));
   const tct_compile_options options = {.variables = session->variables};
   const tct_status status = tct_compile(graph, session->device, &options, &program);
   tct_program_free(program); /* the variables stay */
   tct_graph_free(graph);
   return status;
+}
+
+/* Every parameter of the model gets its variable now, so that weights can be read and written before the first step. */
+static tct_status make_variables(const tct_model *model, tct_session *session) {
+  tct_graph *graph = NULL;
+  TCT_TRY(tct_build_variables(model, &graph));
+  return add_variables(session, graph);
 }
 
 static bool has_variable(const tct_variables *variables, const char *name) {
@@ -118,6 +123,10 @@ static tct_status begin_session(tct_model *model, tct_session *session, const tc
 tct_status tct_model_compile(tct_model *model, const tct_training *training) {
   static const tct_training nothing = {0};
   TCT_TRY(tct_model_status(model));
+  if (model->fitting) {
+    return tct_fail(TCT_INVALID, "model '%s' is in tct_fit and cannot be compiled; compile it after the fit has returned",
+                    model->name);
+  }
   if (training == NULL) training = &nothing;
   tct_session *session = tct_alloc_zero(1, sizeof *session);
   if (session == NULL) return TCT_OUT_OF_MEMORY;
@@ -128,6 +137,13 @@ tct_status tct_model_compile(tct_model *model, const tct_training *training) {
   if (old != NULL && session->device == old->device) unused->device = NULL; /* the other one has it */
   tct_session_free(unused);
   return status == TCT_OK ? TCT_OK : tct_context("compiling model '%s'", model->name);
+}
+
+tct_status tct_session_keep(tct_session *session, const char *name, const tct_desc *desc) {
+  tct_graph *graph = NULL;
+  TCT_TRY(tct_graph_create(&graph));
+  tct_output(graph, name, tct_variable(graph, name, desc->dtype, desc->shape, (tct_init){0}));
+  return add_variables(session, graph);
 }
 
 tct_status tct_session_of(tct_model *model, tct_session **out) {

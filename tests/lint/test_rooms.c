@@ -34,7 +34,7 @@ static const room rooms[] = {
     {"runtime/io", "<tercet/types.h> base/ io/ <zlib.h> <jansson.h>", false},
     {"runtime/data", "<tercet/types.h> <tercet/data.h> base/ io/ data/ kernels/common/philox.h <pthread.h>", false},
     {"runtime/nn", "<tercet/> base/ graph/ nn/", false},
-    {"runtime/train", "<tercet/> base/ data/ graph/ io/ nn/ train/ <yaml.h> <strings.h>", false},
+    {"runtime/train", "<tercet/> base/ data/ graph/ io/ nn/ train/ <yaml.h> <jansson.h> <strings.h>", false},
     {"tools", "<tercet/> tools/ neighbours <jansson.h> " OPERATING_SYSTEM "<sys/ioctl.h> <getopt.h>", false},
     {"perf", "<tercet/> perf/ neighbours <cblas.h> " OPERATING_SYSTEM, false},
     {"examples", "<tercet/>", false},
