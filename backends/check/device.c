@@ -18,7 +18,7 @@ static int32_t probe(char *why, size_t why_bytes) {
 
 static void close_device(tct_device_impl *device) {
   if (device == NULL) return;
-  while (device->buffers != NULL) check_free(device, device->buffers->base + device->pad);
+  while (device->buffers != NULL) tct_check_free(device, device->buffers->base + device->pad);
   if (device->impl != NULL) device->inner->close(device->impl);
   if (device->kernels != NULL) host->release(device->kernels);
   if (device->chunk != NULL) host->release(device->chunk);
@@ -53,7 +53,7 @@ static tct_status open_inner(const tct_open_options *options, tct_device_impl *d
   const size_t alignment = device->info.alignment;
   device->pad = alignment > CHECK_CANARY_BYTES ? alignment : CHECK_CANARY_BYTES;
   device->chunk = host->alloc(CHECK_CHUNK, 64);
-  return device->chunk != NULL ? check_wrap_kernels(device) : TCT_OUT_OF_MEMORY;
+  return device->chunk != NULL ? tct_check_wrap_kernels(device) : TCT_OUT_OF_MEMORY;
 }
 
 static tct_status open_device(const tct_open_options *options, tct_device_impl **out) {
@@ -82,24 +82,24 @@ static tct_status refuse_transfer(const char *what, size_t bytes) {
 }
 
 static tct_status upload(tct_device_impl *device, void *to, const void *from_host, size_t bytes) {
-  if (check_find(device, to, bytes) == NULL) return refuse_transfer("upload of", bytes);
+  if (tct_check_find(device, to, bytes) == NULL) return refuse_transfer("upload of", bytes);
   return device->inner->upload(device->impl, to, from_host, bytes);
 }
 
 static tct_status download(tct_device_impl *device, void *to_host, const void *from, size_t bytes) {
-  if (check_find(device, from, bytes) == NULL) return refuse_transfer("download of", bytes);
+  if (tct_check_find(device, from, bytes) == NULL) return refuse_transfer("download of", bytes);
   return device->inner->download(device->impl, to_host, from, bytes);
 }
 
 /* By the device inside if it can, else through the host. */
 static tct_status copy(tct_device_impl *device, void *to, const void *from, size_t bytes) {
-  if (check_find(device, to, bytes) == NULL) return refuse_transfer("copy to", bytes);
-  if (check_find(device, from, bytes) == NULL) return refuse_transfer("copy from", bytes);
+  if (tct_check_find(device, to, bytes) == NULL) return refuse_transfer("copy to", bytes);
+  if (tct_check_find(device, from, bytes) == NULL) return refuse_transfer("copy from", bytes);
   if (device->inner->copy != NULL) return device->inner->copy(device->impl, to, from, bytes);
   tct_status status = TCT_OK;
   for (size_t at = 0; status == TCT_OK && at < bytes; at += CHECK_CHUNK) {
     const size_t n = bytes - at < CHECK_CHUNK ? bytes - at : CHECK_CHUNK;
-    status = check_read(device, device->chunk, (const char *)from + at, n);
+    status = tct_check_read(device, device->chunk, (const char *)from + at, n);
     if (status == TCT_OK) status = device->inner->upload(device->impl, (char *)to + at, device->chunk, n);
     if (status == TCT_OK) status = device->inner->sync(device->impl);
   }
@@ -131,6 +131,10 @@ static int32_t counters(tct_device_impl *device, tct_counter *out, int32_t most)
   return device->inner->counters != NULL ? device->inner->counters(device->impl, out, most) : 0;
 }
 
+static void facts(tct_device_impl *device, tct_fact_fn fn, void *user) {
+  if (device->inner->facts != NULL) device->inner->facts(device->impl, fn, user);
+}
+
 static void own_kernels(tct_device_impl *device, const tct_kernel **out, size_t *out_n) {
   *out = device->kernels;
   *out_n = device->n_kernels;
@@ -145,8 +149,8 @@ const tct_backend *tct_backend_entry_check(const tct_host *given) {
       .open = open_device,
       .close = close_device,
       .info = info,
-      .alloc = check_alloc,
-      .free = check_free,
+      .alloc = tct_check_alloc,
+      .free = tct_check_free,
       .upload = upload,
       .download = download,
       .mark = mark,
@@ -157,6 +161,7 @@ const tct_backend *tct_backend_entry_check(const tct_host *given) {
       .wait = wait_for,
       .counters = counters,
       .own_kernels = own_kernels,
+      .facts = facts,
   };
   if (given->abi != TCT_BACKEND_ABI) {
     (void)given->fail(TCT_UNSUPPORTED, "backend 'check': the host speaks version %u of the interface, this one %u",

@@ -34,21 +34,21 @@ struct tct_device_impl {
 
 /* ---- memory.c ---- */
 
-tct_status check_alloc(tct_device_impl *device, size_t bytes, void **out);
-void check_free(tct_device_impl *device, void *memory);
+tct_status tct_check_alloc(tct_device_impl *device, size_t bytes, void **out);
+void tct_check_free(tct_device_impl *device, void *memory);
 /* The buffer that holds all of the bytes; NULL: none does. */
-check_buffer *check_find(const tct_device_impl *device, const void *memory, size_t bytes);
+check_buffer *tct_check_find(const tct_device_impl *device, const void *memory, size_t bytes);
 /* Device memory to host and back, done when it returns. */
-tct_status check_read(tct_device_impl *device, void *to_host, const void *from, size_t bytes);
-tct_status check_fill(tct_device_impl *device, void *to, int value, size_t bytes);
+tct_status tct_check_read(tct_device_impl *device, void *to_host, const void *from, size_t bytes);
+tct_status tct_check_fill(tct_device_impl *device, void *to, int value, size_t bytes);
 /* Every buffer into its shadow. */
-tct_status check_snapshot(tct_device_impl *device);
+tct_status tct_check_snapshot(tct_device_impl *device);
 /* The first byte of the buffer that differs from its shadow, from byte *at on, canaries counted; false: none does. */
-tct_status check_changed(tct_device_impl *device, const check_buffer *buffer, size_t *at, bool *out_changed);
+tct_status tct_check_changed(tct_device_impl *device, const check_buffer *buffer, size_t *at, bool *out_changed);
 
 /* ---- kernels.c ---- */
 
 /* Wraps the kernels of the device inside. */
-tct_status check_wrap_kernels(tct_device_impl *device);
+tct_status tct_check_wrap_kernels(tct_device_impl *device);
 
 #endif

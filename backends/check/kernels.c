@@ -83,7 +83,7 @@ static int64_t first_filled(tct_device_impl *device, const tct_desc *desc, const
   const size_t size = dtype_bytes(desc->dtype), bytes = desc_bytes(desc);
   for (size_t at = 0; at < bytes; at += CHECK_CHUNK) {
     const size_t n = bytes - at < CHECK_CHUNK ? bytes - at : CHECK_CHUNK;
-    *status = check_read(device, device->chunk, (const char *)data + at, n);
+    *status = tct_check_read(device, device->chunk, (const char *)data + at, n);
     if (*status != TCT_OK) return -1;
     for (size_t i = 0; i < n; i += size) {
       static const unsigned char fill[8] = {CHECK_FILL, CHECK_FILL, CHECK_FILL, CHECK_FILL,
@@ -173,7 +173,7 @@ static tct_status compare(tct_device_impl *device, const watched *w, const tct_l
   for (const check_buffer *b = device->buffers; b != NULL; b = b->next) {
     bool changed = true;
     for (size_t at = 0; changed;) {
-      const tct_status status = check_changed(device, b, &at, &changed);
+      const tct_status status = tct_check_changed(device, b, &at, &changed);
       if (status != TCT_OK) return status;
       if (!changed) break;
       const uintptr_t until = allowed_until(permitted, (uintptr_t)b->base + at);
@@ -212,7 +212,7 @@ static tct_status look_at_operands(tct_device_impl *device, const watched *w, co
     const bool in = i < node->n_in;
     const int32_t k = in ? i : i - node->n_in;
     const size_t bytes = desc_bytes(in ? &node->in[k] : &node->out[k]);
-    if (check_find(device, in ? launch->in[k] : launch->out[k], bytes) != NULL) continue;
+    if (tct_check_find(device, in ? launch->in[k] : launch->out[k], bytes) != NULL) continue;
     char what[100];
     snprintf(what, sizeof what, "is given %s %d outside every buffer of the device", in ? "input" : "output", (int)k);
     return found(device, w->kernel, node, what);
@@ -226,11 +226,11 @@ static tct_status look_at_operands(tct_device_impl *device, const watched *w, co
 static tct_status fill_results(tct_device_impl *device, const watched *w, const tct_launch *launch, char *workspace) {
   tct_status status = TCT_OK;
   for (int32_t o = 0; status == TCT_OK && o < launch->node->n_out; o++) {
-    if (!shares_an_input(launch, o)) status = check_fill(device, launch->out[o], CHECK_FILL, desc_bytes(&launch->node->out[o]));
+    if (!shares_an_input(launch, o)) status = tct_check_fill(device, launch->out[o], CHECK_FILL, desc_bytes(&launch->node->out[o]));
   }
   if (status != TCT_OK || w->workspace_bytes == 0) return status;
-  status = check_fill(device, workspace - device->pad, CHECK_CANARY, w->workspace_bytes + 2 * device->pad);
-  return status != TCT_OK ? status : check_fill(device, workspace, CHECK_FILL, w->workspace_bytes);
+  status = tct_check_fill(device, workspace - device->pad, CHECK_CANARY, w->workspace_bytes + 2 * device->pad);
+  return status != TCT_OK ? status : tct_check_fill(device, workspace, CHECK_FILL, w->workspace_bytes);
 }
 
 static tct_status launch_watched(tct_device_impl *device, const tct_launch *launch) {
@@ -241,7 +241,7 @@ static tct_status launch_watched(tct_device_impl *device, const tct_launch *laun
   tct_status status = look_at_operands(device, w, launch, workspace, &permitted);
   if (status == TCT_OK) status = refuse_filled(device, w->kernel, launch, false);
   if (status == TCT_OK) status = fill_results(device, w, launch, workspace);
-  if (status == TCT_OK) status = check_snapshot(device);
+  if (status == TCT_OK) status = tct_check_snapshot(device);
   if (status == TCT_OK) status = w->kernel->launch(device->impl, &inside);
   if (status == TCT_OK) status = device->inner->sync(device->impl);
   if (status == TCT_OK) status = compare(device, w, launch, workspace, &permitted);
@@ -255,7 +255,7 @@ static void release(tct_device_impl *device, void *state) {
   device->host->release(state);
 }
 
-tct_status check_wrap_kernels(tct_device_impl *device) {
+tct_status tct_check_wrap_kernels(tct_device_impl *device) {
   device->inner_kernels = device->inner->kernels;
   device->n_kernels = device->inner->n_kernels;
   if (device->inner->own_kernels != NULL)

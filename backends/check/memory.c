@@ -6,13 +6,13 @@
 
 /* ---- transfers, done at return ---- */
 
-tct_status check_read(tct_device_impl *device, void *to_host, const void *from, size_t bytes) {
+tct_status tct_check_read(tct_device_impl *device, void *to_host, const void *from, size_t bytes) {
   if (bytes == 0) return TCT_OK;
   const tct_status status = device->inner->download(device->impl, to_host, from, bytes);
   return status != TCT_OK ? status : device->inner->sync(device->impl);
 }
 
-tct_status check_fill(tct_device_impl *device, void *to, int value, size_t bytes) {
+tct_status tct_check_fill(tct_device_impl *device, void *to, int value, size_t bytes) {
   memset(device->chunk, value, bytes < CHECK_CHUNK ? bytes : CHECK_CHUNK);
   for (size_t at = 0; at < bytes; at += CHECK_CHUNK) {
     const size_t n = bytes - at < CHECK_CHUNK ? bytes - at : CHECK_CHUNK;
@@ -24,7 +24,7 @@ tct_status check_fill(tct_device_impl *device, void *to, int value, size_t bytes
 
 /* ---- buffers ---- */
 
-check_buffer *check_find(const tct_device_impl *device, const void *memory, size_t bytes) {
+check_buffer *tct_check_find(const tct_device_impl *device, const void *memory, size_t bytes) {
   const uintptr_t at = (uintptr_t)memory;
   for (check_buffer *b = device->buffers; b != NULL; b = b->next) {
     const uintptr_t begin = (uintptr_t)b->base + device->pad;
@@ -47,11 +47,11 @@ static tct_status fill_new(tct_device_impl *device, check_buffer *b) {
   b->base = base;
   b->shadow = device->host->alloc(total, 64);
   if (b->shadow == NULL) return TCT_OUT_OF_MEMORY;
-  status = check_fill(device, b->base, CHECK_CANARY, total);
-  return status != TCT_OK ? status : check_fill(device, b->base + device->pad, CHECK_FILL, b->bytes);
+  status = tct_check_fill(device, b->base, CHECK_CANARY, total);
+  return status != TCT_OK ? status : tct_check_fill(device, b->base + device->pad, CHECK_FILL, b->bytes);
 }
 
-tct_status check_alloc(tct_device_impl *device, size_t bytes, void **out) {
+tct_status tct_check_alloc(tct_device_impl *device, size_t bytes, void **out) {
   *out = NULL;
   if (bytes > SIZE_MAX - 2 * device->pad)
     return device->host->fail(TCT_OUT_OF_MEMORY, "device 'check': %zu bytes leave no room for canaries", bytes);
@@ -74,7 +74,7 @@ static bool canary_broken(tct_device_impl *device, const check_buffer *b, int64_
   for (int side = 0; side < 2; side++) {
     const size_t begin = side == 0 ? 0 : device->pad + b->bytes;
     for (size_t at = 0; at < device->pad; at += CHECK_CANARY_BYTES) {
-      if (check_read(device, device->chunk, b->base + begin + at, CHECK_CANARY_BYTES) != TCT_OK) return false;
+      if (tct_check_read(device, device->chunk, b->base + begin + at, CHECK_CANARY_BYTES) != TCT_OK) return false;
       for (size_t i = 0; i < CHECK_CANARY_BYTES; i++) {
         *out_at = (int64_t)(begin + at + i) - (int64_t)device->pad;
         if (device->chunk[i] != CHECK_CANARY) return true;
@@ -84,7 +84,7 @@ static bool canary_broken(tct_device_impl *device, const check_buffer *b, int64_
   return false;
 }
 
-void check_free(tct_device_impl *device, void *memory) {
+void tct_check_free(tct_device_impl *device, void *memory) {
   if (memory == NULL) return;
   for (check_buffer **link = &device->buffers; *link != NULL; link = &(*link)->next) {
     check_buffer *b = *link;
@@ -102,20 +102,20 @@ void check_free(tct_device_impl *device, void *memory) {
 
 /* ---- shadows ---- */
 
-tct_status check_snapshot(tct_device_impl *device) {
+tct_status tct_check_snapshot(tct_device_impl *device) {
   for (check_buffer *b = device->buffers; b != NULL; b = b->next) {
-    const tct_status status = check_read(device, b->shadow, b->base, b->bytes + 2 * device->pad);
+    const tct_status status = tct_check_read(device, b->shadow, b->base, b->bytes + 2 * device->pad);
     if (status != TCT_OK) return status;
   }
   return TCT_OK;
 }
 
-tct_status check_changed(tct_device_impl *device, const check_buffer *buffer, size_t *at, bool *out_changed) {
+tct_status tct_check_changed(tct_device_impl *device, const check_buffer *buffer, size_t *at, bool *out_changed) {
   const size_t total = buffer->bytes + 2 * device->pad;
   *out_changed = false;
   while (*at < total) {
     const size_t n = total - *at < CHECK_CHUNK ? total - *at : CHECK_CHUNK;
-    const tct_status status = check_read(device, device->chunk, buffer->base + *at, n);
+    const tct_status status = tct_check_read(device, device->chunk, buffer->base + *at, n);
     if (status != TCT_OK) return status;
     const unsigned char *const old = buffer->shadow + *at;
     if (memcmp(device->chunk, old, n) != 0) {

@@ -3,7 +3,6 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
-#include <cblas.h>
 #include <sys/mman.h>
 #include "backends/cpu/device.h"
 #include "backends/cpu/entry.h"
@@ -129,8 +128,8 @@ tct_cpu_parts tct_cpu_parts_of(int64_t rows, int64_t columns) {
 /* ---- the backend's functions ---- */
 
 static int32_t probe(char *why, size_t why_bytes) {
-  if (why_bytes > 0) why[0] = '\0';
-  return 1;
+  tct_cpu_blas blas;
+  return tct_cpu_blas_open(host, &blas, why, why_bytes) ? 1 : 0;
 }
 
 /* The levels that this processor runs, best first. */
@@ -196,18 +195,21 @@ static tct_status open_device(const tct_open_options *options, tct_device_impl *
   tct_device_impl *device = host->alloc(sizeof *device, ALIGNMENT);
   if (device == NULL) return TCT_OUT_OF_MEMORY;
   *device = (tct_device_impl){.host = host, .k = level};
-  const tct_status pooled = host->pool_create(options->n_threads, &device->pool);
-  if (pooled != TCT_OK) {
+  char why[400];
+  const bool multiplies = tct_cpu_blas_open(host, &device->blas, why, sizeof why);
+  const tct_status status = multiplies ? host->pool_create(options->n_threads, &device->pool)
+                                       : host->fail(TCT_UNAVAILABLE, "device 'cpu': %s", why);
+  if (status != TCT_OK) {
     host->release(device);
-    return pooled;
+    return status;
   }
   device->n_threads = host->pool_threads(device->pool);
   /* Our pool calls OpenBLAS from each worker; its own threads would fight with it. */
-  openblas_set_num_threads(1);
+  device->blas.set_num_threads(1);
   char model[52];
   cpu_model(model, sizeof model);
   snprintf(device->name, sizeof device->name, "%.50s, %d thread%s, %s, OpenBLAS %.12s", model, device->n_threads,
-           device->n_threads == 1 ? "" : "s", level->isa, openblas_get_corename());
+           device->n_threads == 1 ? "" : "s", level->isa, device->blas.corename());
   *out = device;
   return TCT_OK;
 }
@@ -221,6 +223,27 @@ static void close_device(tct_device_impl *device) {
 static void info(tct_device_impl *device, tct_device_info *out) {
   *out = (tct_device_info){.host_memory = true, .n_threads = device->n_threads, .alignment = ALIGNMENT};
   snprintf(out->name, sizeof out->name, "%s", device->name);
+}
+
+static void facts(tct_device_impl *device, tct_fact_fn fn, void *user) {
+  char text[160] = "";
+  const tct_cpu_kernels *level[3];
+  const int32_t n = levels(level);
+  const char *wanted = host->env("TERCET_ISA");
+  fn(user, "isa", device->k->isa);
+  for (int32_t i = 0; i < n; i++) {
+    const size_t used = strlen(text);
+    snprintf(text + used, sizeof text - used, "%s%s", i > 0 ? ", " : "", level[i]->isa);
+  }
+  fn(user, "isa.runs", text);
+  fn(user, "isa.why", wanted[0] != '\0' ? "TERCET_ISA asks for it" : "the best of those that this processor and build have");
+  snprintf(text, sizeof text, "%d", (int)device->n_threads);
+  fn(user, "threads", text);
+  fn(user, "blas.library", tct_cpu_blas_file(&device->blas));
+  fn(user, "blas.config", device->blas.config());
+  fn(user, "blas.core", device->blas.corename());
+  snprintf(text, sizeof text, "%d", device->blas.get_num_threads());
+  fn(user, "blas.threads", text);
 }
 
 /* Large buffers start at a huge page and ask for such pages: a training step touches its arena every few milliseconds.
@@ -293,6 +316,7 @@ const tct_backend *tct_backend_entry_cpu(const tct_host *of_process) {
       .sync = sync_device,
       .copy = move_bytes,
       .wait = wait_ticket,
+      .facts = facts,
   };
   if (of_process->abi != TCT_BACKEND_ABI) {
     of_process->fail(TCT_INTERNAL, "backend cpu: the host speaks version %u of the interface, this one %u",

@@ -3,11 +3,13 @@
 #define TCT_BACKENDS_CPU_DEVICE_H
 
 #include <tercet/backend.h>
+#include "backends/cpu/blas.h"
 #include "kernels/cpu/kernels.h"
 
 struct tct_device_impl {
   const tct_host *host;     /* process */
   const tct_cpu_kernels *k; /* process: the chosen level's table */
+  tct_cpu_blas blas;        /* process */
   tct_pool *pool;           /* owned */
   int32_t n_threads;
   char name[96];

@@ -1,7 +1,6 @@
 /* Products: by our register tiles where those were measured to win (gemm_tiled.c), else on OpenBLAS, one thread per call,
  * cut into output tiles that the pool shares. The cut follows from the shape alone, since OpenBLAS may round differently
  * for another block shape. Bias and activation are applied to a tile while it is in cache. */
-#include <cblas.h>
 #include <string.h>
 #include "backends/cpu/device.h"
 
@@ -28,11 +27,11 @@ void tct_cpu_gemm_block(tct_device_impl *device, bool transpose_a, bool transpos
     /* c = bᵀ·a; gemv reads c, so that it must not hold NaN. */
     if (beta == 0.0f) memset(c, 0, (size_t)n * sizeof *c);
     const int64_t rows = transpose_b ? n : k, columns = transpose_b ? k : n;
-    cblas_sgemv(CblasRowMajor, transpose_b ? CblasNoTrans : CblasTrans, (blasint)rows, (blasint)columns, 1.0f, b,
+    device->blas.sgemv(CblasRowMajor, transpose_b ? CblasNoTrans : CblasTrans, (blasint)rows, (blasint)columns, 1.0f, b,
                 (blasint)ldb, a, transpose_a ? (blasint)lda : 1, 1.0f, c, 1);
     return;
   }
-  cblas_sgemm(CblasRowMajor, turn_a, turn_b, (blasint)m, (blasint)n, (blasint)k, 1.0f, a, (blasint)lda, b, (blasint)ldb,
+  device->blas.sgemm(CblasRowMajor, turn_a, turn_b, (blasint)m, (blasint)n, (blasint)k, 1.0f, a, (blasint)lda, b, (blasint)ldb,
               beta, c, (blasint)ldc);
 }
 

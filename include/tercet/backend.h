@@ -10,7 +10,7 @@ TCT_BEGIN_DECLS
 
 /* The version of this interface, checked when a module is loaded. tct_host may grow at its end without a new one; any
  * other change of a struct here has a new number. */
-#define TCT_BACKEND_ABI 1u
+#define TCT_BACKEND_ABI 2u
 
 /* ---- what the runtime gives ------------------------------------------------------------------------- */
 
@@ -110,6 +110,9 @@ typedef struct tct_counter {
   double value;
 } tct_counter;
 
+/* What a device found and chose, for `tercet doctor`: "blas.library", "/usr/lib/…". The text is valid during the call. */
+typedef void (*tct_fact_fn)(void *user, const char *name, const char *text);
+
 typedef struct tct_backend {
   uint32_t abi; /* TCT_BACKEND_ABI */
   const char *name;
@@ -143,6 +146,7 @@ typedef struct tct_backend {
   int32_t (*counters)(tct_device_impl *device, tct_counter *out, int32_t most); /* default: none */
   /* The kernels of this opened device, valid until it is closed. Default: `kernels`, the same for every device. */
   void (*own_kernels)(tct_device_impl *device, const tct_kernel **out, size_t *out_n);
+  void (*facts)(tct_device_impl *device, tct_fact_fn fn, void *user); /* default: none */
 } tct_backend;
 
 /* The one symbol of a module. Returns a table with static lifetime, or NULL after host->fail. */

@@ -21,6 +21,8 @@ TCT_API tct_status tct_device_open(const char *spec, const tct_device_options *o
 TCT_API void tct_device_close(tct_device *device);
 TCT_API const char *tct_device_spec(const tct_device *device); /* as opened */
 TCT_API void tct_device_describe(tct_device *device, tct_device_info *out);
+/* What the device found and chose: fn is called once per fact, during this call; never for a device that tells none. */
+TCT_API void tct_device_facts(tct_device *device, tct_fact_fn fn, void *user);
 
 /* The i-th known kind of device, present or not; false at the end. `why` says why there is none (n_devices 0). */
 typedef struct tct_device_kind {

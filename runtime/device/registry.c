@@ -121,6 +121,10 @@ const char *tct_device_spec(const tct_device *device) { return device->spec; }
 
 void tct_device_describe(tct_device *device, tct_device_info *out) { *out = device->info; }
 
+void tct_device_facts(tct_device *device, tct_fact_fn fn, void *user) {
+  if (device->backend->facts != NULL) device->backend->facts(device->impl, fn, user);
+}
+
 tct_status tct_device_reference(tct_device *device, tct_device **out) {
   *out = device;
   if (strcmp(device->backend->name, "ref") == 0) return TCT_OK;

@@ -51,7 +51,7 @@ TEST(modules, broken_ones_say_why) {
   static const struct {
     const char *name, *why;
   } rows[] = {
-      {"abi", "speaks version 7 of the backend interface, this library version 1"},
+      {"abi", "speaks version 8 of the backend interface, this library version 2"},
       {"alias", "the name 'reference' is taken by a backend of the library"},
       {"function", "lacks the function 'elapsed'"},
       {"kernel", "kernel 0 ('relu.broken') lacks the op, the name or the function 'launch'"},
@@ -71,6 +71,26 @@ TEST(modules, broken_ones_say_why) {
     CHECK(strstr(line, "not here: ") != NULL && strstr(line, rows[i].why) != NULL, "%s", line);
   }
   line_with("reference: naive");
+}
+
+/* OpenBLAS is opened at run time: without it there is a reason and no CPU device, and all else goes on. */
+TEST(modules, blas_says_why) {
+  static const struct {
+    const char *library, *why;
+  } rows[] = {
+      {"/nonexistent/libopenblas.so.0", "TERCET_BLAS=/nonexistent/libopenblas.so.0: "},
+      {"libz.so.1", "no function 'cblas_sgemm'; it is not OpenBLAS"},
+  };
+  for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+    CHECK(setenv("TERCET_BLAS", rows[i].library, 1) == 0);
+    CHECK(run("", "devices") == 0, "%s", out);
+    const char *const line = line_with("cpu ");
+    CHECK(strstr(line, "-  not here: ") != NULL && strstr(line, rows[i].why) != NULL, "%s", line);
+    CHECK(run("", "train examples/glyphs.yaml") == 7, "%s", out);
+    CHECK(strstr(out, rows[i].why) != NULL, "%s", out);
+    line_with("device 'cpu' is not available: ");
+  }
+  CHECK(unsetenv("TERCET_BLAS") == 0);
 }
 
 /* A name that a module did not get is a reason, not an unknown device. */
