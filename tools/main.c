@@ -4,9 +4,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const tool_command *const commands[] = {&tool_train,   &tool_evaluate, &tool_predict,
-                                               &tool_summary, &tool_devices,  &tool_data};
-enum { N_COMMANDS = sizeof commands / sizeof commands[0] };
+const tool_command *const tool_commands[] = {
+#define COMMAND(name) &tool_##name,
+#include "commands.def"
+#undef COMMAND
+    NULL};
+enum { N_COMMANDS = sizeof tool_commands / sizeof tool_commands[0] - 1 };
 
 static void print_log(void *user, tct_log_level level, const char *text) {
   static const char *const names[] = {"error: ", "warning: ", "", ""};
@@ -19,34 +22,43 @@ static void print_overview(FILE *to) {
         "  tercet COMMAND [arguments] [options]\n\n"
         "Commands:\n", to);
   for (size_t i = 0; i < N_COMMANDS; i++)
-    fprintf(to, "  %-9s %-10s %s\n", commands[i]->name, commands[i]->argument, commands[i]->summary);
+    fprintf(to, "  %-9s %-10s %s\n", tool_commands[i]->name, tool_commands[i]->argument, tool_commands[i]->summary);
   fputs("\nBegin with:\n"
         "  tercet train examples/glyphs.yaml        draws its own data, trains a CNN, saves it\n"
         "  tercet COMMAND --help                    options, examples and exit codes\n"
-        "\ndocs/job-file.md describes job files. tercet --version prints the version.\n", to);
+        "\ndocs/job-file.md describes job files. tercet --version prints the version; tercet help --bash completion for bash.\n", to);
 }
 
 static const tool_command *find(const char *name) {
   for (size_t i = 0; i < N_COMMANDS; i++)
-    if (strcmp(commands[i]->name, name) == 0) return commands[i];
+    if (strcmp(tool_commands[i]->name, name) == 0) return tool_commands[i];
   return NULL;
 }
 
 static int unknown_command(const char *name) {
   const char *names[N_COMMANDS];
-  for (size_t i = 0; i < N_COMMANDS; i++) names[i] = commands[i]->name;
+  for (size_t i = 0; i < N_COMMANDS; i++) names[i] = tool_commands[i]->name;
   const char *const nearest = tool_nearest(name, names, N_COMMANDS);
   if (nearest) return tool_usage("unknown command '%s'; did you mean '%s'?", name, nearest);
   return tool_usage("unknown command '%s'; 'tercet --help' lists them", name);
 }
 
+/* tercet help [COMMAND [--man]], tercet help --bash */
 static int help(int argc, char **argv) {
-  const tool_command *const command = argc > 2 ? find(argv[2]) : NULL;
-  if (argc > 2 && !command) return unknown_command(argv[2]);
-  if (command)
-    tool_print_help(command, stdout);
-  else
+  const char *const word = argc > 2 ? argv[2] : NULL;
+  const bool bash = word && strcmp(word, "--bash") == 0, man = argc > 3 && strcmp(argv[3], "--man") == 0;
+  const tool_command *const command = word && !bash ? find(word) : NULL;
+  if (argc > (man ? 4 : 3)) return tool_usage("help: '%s' is one argument too many", argv[man ? 4 : 3]);
+  if (bash)
+    tool_print_bash();
+  else if (!word)
     print_overview(stdout);
+  else if (!command)
+    return unknown_command(word);
+  else if (man)
+    tool_print_man(command);
+  else
+    tool_print_help(command, stdout);
   return tool_finish();
 }
 

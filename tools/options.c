@@ -12,13 +12,11 @@
 typedef enum effect { SET, SET_TO, TEXT, NUMBER, FLAG, ADD_SET } effect;
 
 typedef struct option_row {
-  const char *name;
-  int letter;
-  const char *argument;
+  tool_option shown;
   effect effect;
   const char *target; /* SET, SET_TO: path or override */
   size_t offset;      /* TEXT, NUMBER, FLAG: the member */
-  const char *commands, *help;
+  const char *commands;
 } option_row;
 
 #define ROW_SET(path) .target = path
@@ -29,8 +27,8 @@ typedef struct option_row {
 #define ROW_FLAG(member) .offset = offsetof(tool_options, member)
 static const option_row rows[] = {
 #define OPTION(long_name, short_letter, argument_name, does, goes, who, text)                                          \
-  {.name = long_name, .letter = short_letter, .argument = argument_name, .effect = does, ROW_##does(goes),             \
-   .commands = who, .help = text},
+  {.shown = {.name = long_name, .letter = short_letter, .argument = argument_name, .help = text},                      \
+   .effect = does, .commands = who, ROW_##does(goes)},
 #include "options.def"
 #undef OPTION
 };
@@ -38,6 +36,14 @@ enum { N_ROWS = sizeof rows / sizeof rows[0], FIRST_ID = 1000 };
 
 static bool belongs(const option_row *row, const tool_command *command) {
   return strchr(row->commands, command->letter) != NULL;
+}
+
+const tool_option *tool_option_next(const tool_command *command, const tool_option *after) {
+  size_t i = 0;
+  if (after)
+    while (&rows[i++].shown != after) continue;
+  while (i < N_ROWS && !belongs(&rows[i], command)) i++;
+  return i < N_ROWS ? &rows[i].shown : NULL;
 }
 
 int tool_usage(const char *format, ...) {
@@ -90,7 +96,7 @@ static int unknown_option(const tool_command *command, const char *given) {
   size_t n = 0;
   snprintf(word, sizeof word, "%.*s", (int)strcspn(given, "="), given);
   for (size_t i = 0; i < N_ROWS; i++)
-    if (belongs(&rows[i], command)) known[n++] = rows[i].name;
+    if (belongs(&rows[i], command)) known[n++] = rows[i].shown.name;
   const char *const nearest = strncmp(word, "--", 2) == 0 ? tool_nearest(word + 2, known, n) : NULL;
   if (nearest) return tool_usage("%s: unknown option '%s'; did you mean '--%s'?", command->name, word, nearest);
   return tool_usage("%s: unknown option '%s'; 'tercet %s --help' lists them", command->name, word, command->name);
@@ -119,7 +125,7 @@ static bool read_number(const option_row *row, const char *text, int64_t *out) {
   errno = 0;
   const long long value = strtoll(text, &end, 10);
   if (errno || end == text || *end || value < 0) {
-    (void)tool_usage("--%s is '%s', needs a whole number, 0 or more", row->name, text);
+    (void)tool_usage("--%s is '%s', needs a whole number, 0 or more", row->shown.name, text);
     return false;
   }
   *out = value;
@@ -151,12 +157,12 @@ static void make_tables(const tool_command *command, tables *out) {
   out->shorts[at++] = ':'; /* a missing argument is told from an unknown option */
   for (size_t i = 0; i < N_ROWS; i++) {
     if (!belongs(&rows[i], command)) continue;
-    const bool takes = *rows[i].argument != '\0';
-    out->longs[n++] = (struct option){.name = rows[i].name,
+    const bool takes = *rows[i].shown.argument != '\0';
+    out->longs[n++] = (struct option){.name = rows[i].shown.name,
                                       .has_arg = takes ? required_argument : no_argument,
                                       .val = FIRST_ID + (int)i};
-    if (!rows[i].letter) continue;
-    out->shorts[at++] = (char)rows[i].letter;
+    if (!rows[i].shown.letter) continue;
+    out->shorts[at++] = (char)rows[i].shown.letter;
     if (takes) out->shorts[at++] = ':';
   }
   out->longs[n] = (struct option){0};
@@ -166,7 +172,7 @@ static void make_tables(const tool_command *command, tables *out) {
 static const option_row *row_of(const tool_command *command, int id) {
   if (id >= FIRST_ID) return &rows[id - FIRST_ID];
   for (size_t i = 0; i < N_ROWS; i++)
-    if (rows[i].letter == id && belongs(&rows[i], command)) return &rows[i];
+    if (rows[i].shown.letter == id && belongs(&rows[i], command)) return &rows[i];
   return NULL;
 }
 
@@ -203,17 +209,19 @@ void tool_options_free(tool_options *options) {
   options->n_set = 0;
 }
 
+const char tool_exit_codes[] =
+    "0 done; 1-127 trying again changes nothing (2 usage, 3 invalid job, 4 not found, 5 bad data, 6 unsupported\n"
+    "by the device, 7 device unavailable, 8 NaN or Inf, 1 internal); 128 and more may pass when tried again\n"
+    "(130 interrupted, 143 terminated, 160 input/output, 161 out of memory).\n";
+
 void tool_print_help(const tool_command *command, FILE *to) {
   fprintf(to, "tercet %s%s%s [options]\n\n%s\n\n%s\nOptions:\n", command->name, *command->argument ? " " : "",
           command->argument, command->summary, command->about);
-  for (size_t i = 0; i < N_ROWS; i++) {
-    if (!belongs(&rows[i], command)) continue;
-    char left[48];
-    snprintf(left, sizeof left, "%s%c%s --%s%s%s", rows[i].letter ? "-" : " ", rows[i].letter ? rows[i].letter : ' ',
-             rows[i].letter ? "," : " ", rows[i].name, *rows[i].argument ? " " : "", rows[i].argument);
-    fprintf(to, "  %-28s %s\n", left, rows[i].help);
+  for (const tool_option *o = NULL; (o = tool_option_next(command, o)) != NULL;) {
+    char left[64];
+    snprintf(left, sizeof left, "%c%c%c --%s%s%s", o->letter ? '-' : ' ', o->letter ? o->letter : ' ',
+             o->letter ? ',' : ' ', o->name, *o->argument ? " " : "", o->argument);
+    fprintf(to, "  %-32s %s\n", left, o->help);
   }
-  fputs("\nExit codes: 0 done; 1-127 trying again changes nothing (2 usage, 3 invalid job, 4 not found, 5 bad data,\n"
-        "6 unsupported by the device, 7 device unavailable, 8 NaN or Inf, 1 internal); 128 and more may pass when\n"
-        "tried again (130 interrupted, 143 terminated, 160 input/output, 161 out of memory).\n", to);
+  fprintf(to, "\nExit codes: %s", tool_exit_codes);
 }

@@ -43,8 +43,18 @@ typedef struct tool_command {
   int (*run)(const tool_options *options);
 } tool_command;
 
-/* One per file. */
-extern const tool_command tool_train, tool_evaluate, tool_predict, tool_summary, tool_devices, tool_data;
+#define COMMAND(name) extern const tool_command tool_##name;
+#include "commands.def"
+#undef COMMAND
+/* In the table's order; NULL at the end. */
+extern const tool_command *const tool_commands[];
+
+typedef struct tool_option {
+  const char *name;
+  int letter;           /* 0: none */
+  const char *argument; /* its name, or the words to choose from: "f32|f64"; "" for a flag */
+  const char *help;
+} tool_option;
 
 /* ---- options.c ---- */
 
@@ -53,9 +63,17 @@ extern const tool_command tool_train, tool_evaluate, tool_predict, tool_summary,
 int tool_parse(const tool_command *command, int argc, char **argv, tool_options *out);
 void tool_options_free(tool_options *options);
 void tool_print_help(const tool_command *command, FILE *to);
+extern const char tool_exit_codes[]; /* a paragraph for help and manual */
+/* The command's option after `after` (NULL: the first); NULL at the end. */
+const tool_option *tool_option_next(const tool_command *command, const tool_option *after);
 /* The nearest of `candidates` to a mistyped word; NULL: none is near. */
 const char *tool_nearest(const char *word, const char *const *candidates, size_t n);
 int tool_usage(const char *format, ...) TCT_PRINTF(1, 2); /* prints; returns TOOL_USAGE */
+
+/* ---- manual.c ---- */
+
+void tool_print_man(const tool_command *command); /* to stdout, in man's macros */
+void tool_print_bash(void);                       /* the completion function of all commands, to stdout */
 
 /* ---- report.c ---- */
 

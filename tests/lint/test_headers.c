@@ -29,29 +29,47 @@ TEST(lint, headers_internal) {
 
 static char *exported; /* "\ntct_add\ntct_…\n" */
 
-static void read_exported(void) {
-  FILE *const nm = popen("nm -D --defined-only '" TCT_BINARY_DIR "/libtercet.so'", "r");
-  CHECK(nm != NULL);
+/* The names that `nm OPTIONS` prints for a file of the build folder. */
+static void read_names(const char *options, const char *file) {
   char line[512];
+  (void)snprintf(line, sizeof line, "nm %s --defined-only '" TCT_BINARY_DIR "/%s'", options, file);
+  FILE *const nm = popen(line, "r");
+  CHECK(nm != NULL);
   size_t length = 0, capacity = 1 << 20;
   exported = malloc(capacity);
   CHECK(exported != NULL);
   exported[length++] = '\n';
   while (fgets(line, sizeof line, nm) != NULL) {
-    const char *const name = strrchr(line, ' ');
-    CHECK(name != NULL && length + strlen(name) + 1 < capacity);
-    length += (size_t)snprintf(exported + length, capacity - length, "%s", name + 1);
+    const char *const name = strrchr(line, ' '); /* none in the headings of an archive */
+    CHECK(length + strlen(line) + 1 < capacity);
+    if (name != NULL && name[-1] != 'A') length += (size_t)snprintf(exported + length, capacity - length, "%s", name + 1);
   }
-  CHECK(pclose(nm) == 0, "nm cannot read libtercet.so");
+  CHECK(pclose(nm) == 0, "nm cannot read %s", file);
 }
 
+/* What a program that links or loads us gets to see. The static library has internal names too, but no foreign ones. */
 TEST(lint, exports_prefix) {
-  read_exported();
-  int n = 0;
-  for (char *name = strtok(exported, "\n"); name != NULL; name = strtok(NULL, "\n"), n++)
-    CHECK(strncmp(name, "tct_", 4) == 0, "libtercet.so exports %s", name);
-  CHECK(n > 100, "only %d symbols", n);
-  free(exported);
+  static const struct {
+    const char *options, *file, *prefix, *suffix;
+    int least;
+  } rows[] = {
+      {"-D", "libtercet.so", "tct_", "@@TERCET_0", 100},
+      {"-g", "libtercet.a", "tct_", "", 300},
+      {"-D", "modules/template/libtercet-template.so", "tct_backend_entry", "", 1},
+      {"-D", "modules/planted/libtercet-planted.so", "tct_backend_entry", "", 1},
+  };
+  for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+    int n = 0;
+    read_names(rows[i].options, rows[i].file);
+    for (char *name = strtok(exported, "\n"); name != NULL; name = strtok(NULL, "\n"), n++) {
+      const size_t length = strlen(name), n_suffix = strlen(rows[i].suffix);
+      CHECK(strncmp(name, rows[i].prefix, strlen(rows[i].prefix)) == 0 && length > n_suffix &&
+                strcmp(name + length - n_suffix, rows[i].suffix) == 0,
+            "%s exports %s", rows[i].file, name);
+    }
+    CHECK(n >= rows[i].least, "%s: only %d symbols", rows[i].file, n);
+    free(exported);
+  }
 }
 
 static void check_declared(void *user, const char *path, char *text) {
@@ -75,7 +93,7 @@ static void check_declared(void *user, const char *path, char *text) {
 
 TEST(lint, exports_declared) {
   int n_declared = 0;
-  read_exported();
+  read_names("-D --without-symbol-versions", "libtercet.so");
   CHECK(tree_walk("include", ".h", check_declared, &n_declared) >= 10);
   CHECK(n_declared > 150, "found only %d declarations", n_declared);
   free(exported);

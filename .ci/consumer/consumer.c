@@ -1,5 +1,5 @@
-/* A stranger's program against the installed headers and library, compiled by .ci/run as C17 and as C++17: it computes
- * 2·3 through a graph, so that linking and loading are tested as well. */
+/* A stranger's program against the installed headers and library, compiled by .ci/consumers.sh as C17 and as C++17: it
+ * computes 2·3 through a graph, so that linking and loading are tested as well. */
 #include <stdio.h>
 #include <tercet/tercet.h>
 

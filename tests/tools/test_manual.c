@@ -1,0 +1,85 @@
+/* What the command says about itself in other forms: man pages that the formatter accepts, and completion that bash runs. */
+#include "test.h"
+
+#include <ctype.h>
+#include <sys/wait.h>
+
+static char out[65536];
+
+/* Runs it in bash; what it prints, both streams, is in `out`. */
+static int shell(const char *format, const char *argument) {
+  char script[4096], command[8192];
+  (void)snprintf(script, sizeof script, format, argument);
+  const int n = snprintf(command, sizeof command, "PATH='%s':\"$PATH\" TERCET='%s' bash -c '%s' 2>&1", TCT_BINARY_DIR,
+                         TCT_SOURCE_DIR, script);
+  CHECK(n > 0 && (size_t)n < sizeof command && strchr(script, '\'') == NULL, "%s", script);
+  FILE *const pipe = popen(command, "r");
+  CHECK(pipe != NULL);
+  out[fread(out, 1, sizeof out - 1, pipe)] = '\0';
+  const int status = pclose(pipe);
+  CHECK(WIFEXITED(status), "%s was killed: %d\n%s", command, status, out);
+  return WEXITSTATUS(status);
+}
+
+/* The words that bash offers for the words typed so far, one a line. */
+TEST(manual, bash_completes) {
+  static const struct {
+    const char *typed, *wanted; /* what is typed, cut at spaces; offered words, each between spaces */
+    const char *not_wanted;
+  } rows[] = {
+      {"tercet tr", " train ", "evaluate"},
+      {"tercet ''", " train evaluate predict ", NULL},
+      {"tercet --v", " --version ", "--help"},
+      {"tercet help sum", " summary ", "train"},
+      {"tercet train --dev", " --device ", "--dtype"},
+      {"tercet predict --sa", "", "--save"},
+      {"tercet train --dtype f", " f32 f64 ", NULL},
+      {"tercet train --dtype = f6", " f64 ", "f32"},
+      {"tercet train --fallback =", " host none ", NULL},
+      {"tercet evaluate --part t", " train test ", "validation"},
+      {"tercet predict -f j", " jsonl ", "csv"},
+      {"tercet train --device c", " cpu check ", "ref"},
+      {"tercet train --epochs ''", "", "--"},
+      {"tercet train $TERCET/examples/g", "/examples/glyphs.yaml ", "graph.c"},
+      {"tercet train --init $TERCET/examples/g", "/examples/graph.c ", NULL},
+      {"tercet data -o $TERCET/exa", "/examples ", NULL},
+      {"tercet data g", " glyphs ", NULL},
+  };
+  for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+    char typed[256];
+    (void)snprintf(typed, sizeof typed, "%s", rows[i].typed);
+    for (char *quote = strstr(typed, "''"); quote != NULL; quote = strstr(quote, "''")) quote[0] = quote[1] = '"';
+    const int code = shell("source $TERCET/tools/completion.bash; COMP_WORDS=(%s); COMP_CWORD=$((${#COMP_WORDS[@]} - 1)); "
+                           "_tercet tercet; echo \" ${COMPREPLY[*]} \"",
+                           typed);
+    CHECK(code == 0, "%s: %s", typed, out);
+    char wanted[128];
+    (void)snprintf(wanted, sizeof wanted, "%s", rows[i].wanted);
+    for (char *word = strtok(wanted, " "); word != NULL; word = strtok(NULL, " "))
+      CHECK(strstr(out, word) != NULL, "%s offers%s, lacks %s", typed, out, word);
+    CHECK(rows[i].not_wanted == NULL || strstr(out, rows[i].not_wanted) == NULL, "%s offers%s", typed, out);
+  }
+}
+
+TEST(manual, completion_is_clean_bash) {
+  CHECK(shell("set -e; tercet help --bash > /dev/null; tercet help --bash | bash -n; %s", "true") == 0, "%s", out);
+  CHECK(shell("tercet help --bash %s", "x") == 2 && strstr(out, "'x' is one argument too many") != NULL, "%s", out);
+}
+
+TEST(manual, man_pages) {
+  CHECK(shell("tercet --help | sed -n %s", "\"s/^  \\([a-z]*\\)  .*[a-z]$/\\1/p\"") == 0, "%s", out);
+  char commands[1024];
+  (void)snprintf(commands, sizeof commands, "%.1000s", out);
+  int n = 0;
+  char *rest = NULL;
+  for (char *name = strtok_r(commands, "\n", &rest); name != NULL; name = strtok_r(NULL, "\n", &rest), n++) {
+    CHECK(shell("tercet help %s --man", name) == 0, "%s", out);
+    char title[64], line[128];
+    (void)snprintf(title, sizeof title, ".TH TERCET\\-%s 1", name);
+    for (char *c = title + 12; *c != '\0'; c++) *c = (char)toupper((unsigned char)*c);
+    (void)snprintf(line, sizeof line, "tercet\\-%s \\- ", name);
+    CHECK(strncmp(out, title, strlen(title)) == 0 && strstr(out, line) != NULL, "%s", out);
+    CHECK(strstr(out, ".SH EXAMPLES\n.nf\ntercet ") != NULL && strstr(out, "\\fB\\-\\-help\\fR\n") != NULL, "%s", out);
+  }
+  CHECK(n >= 6, "the overview lists %d commands", n);
+}
