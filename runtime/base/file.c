@@ -4,6 +4,7 @@
 #include "base/status.h"
 #include "base/text.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdatomic.h>
@@ -33,6 +34,20 @@ static int system_mkdir(const char *path, unsigned mode) {
   return mkdir(path, (mode_t)mode);
 }
 
+static int system_list(const char *path, void (*each)(void *user, const char *name), void *user) {
+  DIR *const folder = opendir(path);
+  if (folder == NULL) return -1;
+  errno = 0;
+  for (const struct dirent *entry = readdir(folder); entry != NULL; entry = readdir(folder)) {
+    each(user, entry->d_name);
+    errno = 0;
+  }
+  const int code = errno;
+  (void)closedir(folder);
+  errno = code;
+  return code == 0 ? 0 : -1;
+}
+
 const tct_file_calls tct_file_system = {
     .open = system_open,
     .read = read,
@@ -43,6 +58,7 @@ const tct_file_calls tct_file_system = {
     .unlink = unlink,
     .size = system_size,
     .mkdir = system_mkdir,
+    .list = system_list,
 };
 static _Atomic(const tct_file_calls *) in_force = &tct_file_system;
 
@@ -278,16 +294,29 @@ tct_status tct_make_directories(const char *path) {
   const tct_file_calls *const calls = tct_file_calls_in_force();
   char *partial = tct_strdup(path);
   if (!partial) return tct_context("creating the folder '%s'", path);
+  tct_text parent = {0};
   tct_status status = TCT_OK;
   for (size_t i = 1; status == TCT_OK; i++) {
     const char here = partial[i];
     if (here != '/' && here != '\0') continue;
     partial[i] = '\0';
-    if (calls->mkdir(partial, 0777) != 0 && (errno != EEXIST || !is_directory(calls, partial)))
+    if (calls->mkdir(partial, 0777) == 0)
+      status = sync_directory(calls, partial, &parent);
+    else if (errno != EEXIST || !is_directory(calls, partial))
       status = tct_file_fail("create the folder", partial);
     partial[i] = here;
     if (here == '\0') break;
   }
+  tct_text_free(&parent);
   tct_release(partial);
   return status;
+}
+
+tct_status tct_file_list(const char *path, void (*each)(void *user, const char *name), void *user) {
+  return tct_file_calls_in_force()->list(path, each, user) == 0 ? TCT_OK : tct_file_fail("list the folder", path);
+}
+
+tct_status tct_file_remove(const char *path) {
+  const bool gone = tct_file_calls_in_force()->unlink(path) == 0 || errno == ENOENT;
+  return gone ? TCT_OK : tct_file_fail("remove", path);
 }

@@ -16,6 +16,7 @@ typedef struct tct_file_calls {
   int (*unlink)(const char *path);
   int (*size)(int fd, int64_t *out_bytes); /* of a regular file; else -1 and EISDIR (a folder) or ESPIPE (a stream) */
   int (*mkdir)(const char *path, unsigned mode);
+  int (*list)(const char *path, void (*each)(void *user, const char *name), void *user); /* a folder's entries, any order */
 } tct_file_calls;
 extern const tct_file_calls tct_file_system;          /* the system's own, for a table that wraps them */
 void tct_set_file_calls(const tct_file_calls *calls); /* borrowed until replaced; NULL: the system's again */
@@ -42,7 +43,12 @@ tct_status tct_file_append(tct_file_out *file, const void *data, size_t bytes) T
 tct_status tct_file_printf(tct_file_out *file, const char *format, ...) TCT_PRINTF(2, 3) TCT_CHECKED;
 tct_status tct_file_flush(tct_file_out *file) TCT_CHECKED;
 tct_status tct_file_close(tct_file_out *file) TCT_CHECKED; /* NULL is fine; frees in any case */
-tct_status tct_make_directories(const char *path) TCT_CHECKED; /* like mkdir -p */
+/* Like mkdir -p; what it makes is on disk when it returns. */
+tct_status tct_make_directories(const char *path) TCT_CHECKED;
+/* Every entry of a folder, "." and ".." too, in no order. TCT_NOT_FOUND when it is not there or no folder. */
+tct_status tct_file_list(const char *path, void (*each)(void *user, const char *name), void *user) TCT_CHECKED;
+/* Removes a file, for good only after a crash that comes later: nothing is synced. Not being there is no error. */
+tct_status tct_file_remove(const char *path) TCT_CHECKED;
 
 /* For what is built on the table: the calls in force; a write of all bytes (EINTR and short writes handled; false and
  * errno); the error that errno stands for, "cannot <doing> '<path>': …". */

@@ -1,12 +1,16 @@
 /* Listing a folder into a fixed table, so that a search path costs no allocation that outlives it. */
 #include "base/folder.h"
 
-#include <dirent.h>
-#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include "base/file.h"
 #include "base/status.h"
+
+typedef struct search {
+  tct_folder *folder;
+  const char *prefix, *suffix;
+} search;
 
 static bool matches(const char *name, const char *prefix, const char *suffix) {
   const size_t n = strlen(name), n_prefix = strlen(prefix), n_suffix = strlen(suffix);
@@ -27,19 +31,15 @@ static void insert(tct_folder *folder, const char *name) {
   snprintf(folder->names[at], sizeof folder->names[0], "%s", name);
 }
 
+static void visit(void *user, const char *name) {
+  const search *const s = user;
+  if (matches(name, s->prefix, s->suffix)) insert(s->folder, name);
+}
+
 tct_status tct_folder_list(const char *path, const char *prefix, const char *suffix, tct_folder *out) {
   out->n = out->n_left_out = 0;
-  DIR *folder = opendir(path);
-  if (folder == NULL) {
-    const int error = errno;
-    return tct_fail(error == ENOENT || error == ENOTDIR ? TCT_NOT_FOUND : TCT_IO, "cannot list the folder '%s': %s", path,
-                    strerror(error));
-  }
-  for (const struct dirent *entry = readdir(folder); entry != NULL; entry = readdir(folder)) {
-    if (matches(entry->d_name, prefix, suffix)) insert(out, entry->d_name);
-  }
-  (void)closedir(folder);
-  return TCT_OK;
+  search s = {out, prefix, suffix};
+  return tct_file_list(path, visit, &s);
 }
 
 bool tct_world_writable(const char *path) {

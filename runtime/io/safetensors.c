@@ -27,6 +27,7 @@ static const char *const dtype_words[TCT_N_DTYPES] = {
 
 struct tct_safetensors {
   void *file; /* owned: the whole file; arrays point into it */
+  size_t file_bytes;
   tct_arena arena;
   size_t n_arrays, n_metadata;
   tct_named_array *arrays; /* [n_arrays] in the order of their data */
@@ -221,6 +222,8 @@ static tct_status parse_header(const char *path, const unsigned char *file, size
   if (length == 0 || text[0] != '{')
     return tct_fail(TCT_BAD_DATA, "%s: its header does not begin with '{'; it is no safetensors file", path);
   *out = json_loadb(text, (size_t)length, JSON_REJECT_DUPLICATES, &error);
+  if (!*out && json_error_code(&error) == json_error_out_of_memory)
+    return tct_fail(TCT_OUT_OF_MEMORY, "%s: no memory for its header", path);
   if (!*out)
     return tct_fail(TCT_BAD_DATA, "%s: its header is no valid JSON at byte %d: %s", path, error.position + LENGTH_BYTES,
                     error.text);
@@ -229,8 +232,9 @@ static tct_status parse_header(const char *path, const unsigned char *file, size
 }
 
 static tct_status read_all(tct_safetensors *self, const char *path) {
-  size_t n = 0, header_bytes = 0;
-  TCT_TRY(tct_file_read(path, MOST_BYTES, &self->file, &n));
+  size_t header_bytes = 0;
+  TCT_TRY(tct_file_read(path, MOST_BYTES, &self->file, &self->file_bytes));
+  const size_t n = self->file_bytes;
   json_t *header = NULL;
   TCT_TRY(parse_header(path, self->file, n, &header_bytes, &header));
   const size_t data_at = LENGTH_BYTES + header_bytes;
@@ -262,6 +266,12 @@ void tct_safetensors_free(tct_safetensors *file) {
   tct_arena_free(&file->arena);
   tct_release(file->file);
   tct_release(file);
+}
+
+tct_checksum tct_safetensors_checksum(const tct_safetensors *file) {
+  tct_checksum sum = {0};
+  tct_checksum_add(&sum, file->file, file->file_bytes);
+  return sum;
 }
 
 size_t tct_safetensors_count(const tct_safetensors *file) {
@@ -380,8 +390,9 @@ static tct_status build_header(tct_text *text, const char *path, const tct_named
   return TCT_OK;
 }
 
-tct_status tct_safetensors_write(const char *path, const tct_named_array *arrays, size_t n_arrays,
-                                 const tct_named_text *metadata, size_t n_metadata) {
+tct_status tct_safetensors_write_summed(const char *path, const tct_named_array *arrays, size_t n_arrays,
+                                        const tct_named_text *metadata, size_t n_metadata, tct_checksum *out) {
+  *out = (tct_checksum){0};
   TCT_TRY(check_names(path, arrays, n_arrays, metadata, n_metadata));
   tct_file_part *const parts = tct_alloc_zero(n_arrays + 2, sizeof *parts);
   if (!parts) return TCT_OUT_OF_MEMORY;
@@ -392,9 +403,16 @@ tct_status tct_safetensors_write(const char *path, const tct_named_array *arrays
     for (size_t i = 0; i < LENGTH_BYTES; i++) length[i] = (unsigned char)((uint64_t)text.length >> (8 * i));
     parts[0] = (tct_file_part){length, LENGTH_BYTES};
     parts[1] = (tct_file_part){text.data, text.length};
+    for (size_t i = 0; i < n_arrays + 2; i++) tct_checksum_add(out, parts[i].data, parts[i].bytes);
     status = tct_file_write_atomic(path, parts, n_arrays + 2);
   }
   tct_text_free(&text);
   tct_release(parts);
   return status;
+}
+
+tct_status tct_safetensors_write(const char *path, const tct_named_array *arrays, size_t n_arrays,
+                                 const tct_named_text *metadata, size_t n_metadata) {
+  tct_checksum ignored;
+  return tct_safetensors_write_summed(path, arrays, n_arrays, metadata, n_metadata, &ignored);
 }

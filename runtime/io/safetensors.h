@@ -5,6 +5,7 @@
 #define TCT_IO_SAFETENSORS_H
 
 #include <tercet/types.h>
+#include "io/checksum.h"
 
 typedef struct tct_named_array {
   const char *name;
@@ -19,10 +20,15 @@ typedef struct tct_named_text {
 /* Writes atomically, tensors in the given order, data 8-byte aligned; `metadata` becomes "__metadata__". */
 tct_status tct_safetensors_write(const char *path, const tct_named_array *arrays, size_t n_arrays,
                                  const tct_named_text *metadata, size_t n_metadata) TCT_CHECKED;
+/* The same, with what the file should be when it is read again. */
+tct_status tct_safetensors_write_summed(const char *path, const tct_named_array *arrays, size_t n_arrays,
+                                        const tct_named_text *metadata, size_t n_metadata, tct_checksum *out)
+    TCT_CHECKED;
 
 typedef struct tct_safetensors tct_safetensors;
 tct_status tct_safetensors_read(const char *path, tct_safetensors **out) TCT_CHECKED;
 void tct_safetensors_free(tct_safetensors *file);
+tct_checksum tct_safetensors_checksum(const tct_safetensors *file); /* of the whole file, as it was read */
 size_t tct_safetensors_count(const tct_safetensors *file);
 const tct_named_array *tct_safetensors_at(const tct_safetensors *file, size_t i);
 const tct_named_array *tct_safetensors_find(const tct_safetensors *file, const char *name); /* NULL: not there */

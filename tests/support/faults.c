@@ -98,6 +98,10 @@ static int faulty_mkdir(const char *path, unsigned mode) {
   return strikes("mkdir") && file_error != FAULT_SHORT ? -1 : tct_file_system.mkdir(path, mode);
 }
 
+static int faulty_list(const char *path, void (*each)(void *user, const char *name), void *user) {
+  return strikes("list") && file_error != FAULT_SHORT ? -1 : tct_file_system.list(path, each, user);
+}
+
 bool fault_file(int64_t nth, int error) {
   static const tct_file_calls faulty = {
       .open = faulty_open,
@@ -109,6 +113,7 @@ bool fault_file(int64_t nth, int error) {
       .unlink = faulty_unlink,
       .size = faulty_size,
       .mkdir = faulty_mkdir,
+      .list = faulty_list,
   };
   const bool struck = struck_call[0] != '\0';
   if (nth > 0) struck_call = "";
