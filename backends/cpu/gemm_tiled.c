@@ -71,12 +71,12 @@ static void multiply(const job *j, int64_t i0, int64_t rows, int64_t j0, int64_t
   const float *from = a + i0 * a_row;
   float *to = c + i0 * at->ldc + j0;
   if (at->packed) {
-    j->device->k->gemm(rows, columns, at->k, from, a_row, a_col, packed + j0 * at->k, j->panel * at->k, j->panel, to, at->ldc);
+    j->device->k->gemm(rows, columns, at->k, from, a_row, a_col, packed + j0 * at->k, j->panel * at->k, j->panel, to, at->ldc, false);
   } else {
     const int64_t whole = columns / j->panel * j->panel;
-    j->device->k->gemm(rows, whole, at->k, from, a_row, a_col, b + j0, j->panel, at->ldb, to, at->ldc);
+    j->device->k->gemm(rows, whole, at->k, from, a_row, a_col, b + j0, j->panel, at->ldb, to, at->ldc, false);
     if (whole < columns) {
-      j->device->k->gemm(rows, columns - whole, at->k, from, a_row, a_col, packed, 0, j->panel, to + whole, at->ldc);
+      j->device->k->gemm(rows, columns - whole, at->k, from, a_row, a_col, packed, 0, j->panel, to + whole, at->ldc, false);
     }
   }
   tct_cpu_gemm_finish(j->device, at, j->bias, to, j0, rows, columns);

@@ -105,6 +105,11 @@ typedef struct tct_norm_attrs {
   double epsilon;
 } tct_norm_attrs;
 
+typedef struct tct_attention_attrs {
+  double scale; /* of the scores; 0: 1/√D, filled in by the forward's shape rule */
+  bool causal;  /* query i sees keys 0 … i only */
+} tct_attention_attrs;
+
 typedef struct tct_gather_attrs {
   int32_t axis; /* resolved */
   tct_shape table_shape;

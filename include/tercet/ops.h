@@ -119,6 +119,17 @@ TCT_API tct_tensor tct_rms_norm(tct_tensor x, tct_tensor gamma, double epsilon);
  * 2018); gamma and beta [C]. */
 TCT_API tct_tensor tct_group_norm(tct_tensor x, tct_tensor gamma, tct_tensor beta, int64_t groups, double epsilon);
 
+typedef struct tct_attention_options {
+  double scale; /* of the scores; 0: 1/√D */
+  bool causal;  /* query i sees keys 0 … i only */
+  uint64_t reserved[4];
+} tct_attention_options;
+/* softmax(scale·q·kᵀ)·v for each head: q [B,T,H,D], k [B,S,H,D], v [B,S,H,V] → [B,T,H,V]. mask ({0}: none) is bool, true
+ * where the query may see the key, each extent of [B,H,T,S] or 1; a query that sees no key gives zeros. The scores are
+ * never stored whole. */
+TCT_API tct_tensor tct_attention(tct_tensor q, tct_tensor k, tct_tensor v, tct_tensor mask,
+                                 const tct_attention_options *options);
+
 /* table[.., indices, ..] along axis; indices i32 of any shape. */
 TCT_API tct_tensor tct_gather(tct_tensor table, tct_tensor indices, int32_t axis);
 /* base with updates[.., j, ..] added at indices[j] along axis, in the order of j: the same bits in every run. updates

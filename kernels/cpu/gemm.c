@@ -123,11 +123,11 @@ static void narrow_tile(int64_t rows, int64_t columns, int64_t k, const float *a
   for (int64_t i = 0; i < rows; i++) memcpy(c + i * ldc, whole + i * PANEL, (size_t)columns * sizeof *c);
 }
 
-/* c [m, n] = a [m, k] · b [k, n]: panels of b start `b_panel` floats apart and have rows b_row apart. Depth by depth, a
+/* c [m, n] = a [m, k] · b [k, n], or with `add` c + that: panels of b start `b_panel` floats apart and have rows b_row apart. Depth by depth, a
  * panel's slice stays in the first cache while all rows pass it. The last panel, when n leaves it narrow, has PANEL
  * columns in memory all the same. */
 void TCT_CPU(gemm)(int64_t m, int64_t n, int64_t k, const float *a, int64_t a_row, int64_t a_col, const float *b,
-                   int64_t b_panel, int64_t b_row, float *c, int64_t ldc) {
+                   int64_t b_panel, int64_t b_row, float *c, int64_t ldc, bool add) {
   for (int64_t p0 = 0; p0 < k || p0 == 0; p0 += DEPTH) {
     const int64_t depth = k - p0 < DEPTH ? k - p0 : DEPTH;
     for (int64_t j = 0; j < n; j += PANEL) {
@@ -136,9 +136,9 @@ void TCT_CPU(gemm)(int64_t m, int64_t n, int64_t k, const float *a, int64_t a_ro
         const int64_t rows = m - i < ROWS ? m - i : ROWS;
         const float *from = a + i * a_row + p0 * a_col;
         if (n - j < PANEL) {
-          narrow_tile(rows, n - j, depth, from, a_row, a_col, slice, b_row, c + i * ldc + j, ldc, p0 > 0);
+          narrow_tile(rows, n - j, depth, from, a_row, a_col, slice, b_row, c + i * ldc + j, ldc, add || p0 > 0);
         } else {
-          tiles[rows](depth, from, a_row, a_col, slice, b_row, c + i * ldc + j, ldc, p0 > 0);
+          tiles[rows](depth, from, a_row, a_col, slice, b_row, c + i * ldc + j, ldc, add || p0 > 0);
         }
       }
     }

@@ -65,6 +65,14 @@ typedef struct tct_cpu_conv_block {
   tct_cpu_filter_fn filter[TCT_CPU_MOST_TAP_ROWS + 1][TCT_CPU_MOST_PIXELS + 1];
 } tct_cpu_conv_block;
 
+/* Which keys the queries of a block see: those whose mask is not 0 and, when causal, whose number is at most the
+ * query's. */
+typedef struct tct_cpu_sight {
+  int64_t ahead;       /* number of the block's first query less that of its first key; not causal: a large number */
+  const uint8_t *mask; /* of the first query and key; NULL: none */
+  int64_t mask_row, mask_column;
+} tct_cpu_sight;
+
 /* The common part of the updates: g' = clip(scale·g) + l2·w + l1·sign(w), w' = w·keep. */
 typedef struct tct_cpu_update {
   float lr, scale, clip /* infinity: none */, l2, l1, keep;

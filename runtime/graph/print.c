@@ -104,6 +104,11 @@ static void print_norm(const printer *p, const tct_desc *out, const void *attrs)
   (void)out;
   print(p, " epsilon=%g", ((const tct_norm_attrs *)attrs)->epsilon);
 }
+static void print_attention(const printer *p, const tct_desc *out, const void *attrs) {
+  (void)out;
+  const tct_attention_attrs *a = attrs;
+  print(p, " scale=%g%s", a->scale, a->causal ? " causal" : "");
+}
 static void print_gather(const printer *p, const tct_desc *out, const void *attrs) {
   (void)out;
   print(p, " axis=%d", ((const tct_gather_attrs *)attrs)->axis);

@@ -56,6 +56,15 @@ static tct_tensor layer_normed(const tct_tensor *x) {
   return out[0];
 }
 
+/* With its second result, ln Σ e^s. */
+static tct_tensor attended(const tct_tensor *x, int32_t n, bool causal) {
+  const tct_attention_attrs attrs = {.causal = causal};
+  tct_tensor out[2];
+  tct_emit(x[0].graph, TCT_OP_attention, &attrs, x, n, out);
+  tct_output(x[0].graph, "lengths", out[1]);
+  return out[0];
+}
+
 static tct_tensor split_in_3(const tct_tensor *x) {
   tct_tensor part[3];
   tct_split(x[0], 3, 1, part);

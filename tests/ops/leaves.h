@@ -2,6 +2,7 @@
 #ifndef TCT_TESTS_OPS_LEAVES_H
 #define TCT_TESTS_OPS_LEAVES_H
 
+#include <math.h>
 #include <stdio.h>
 #include <tercet/op.h>
 #include <tercet/ops.h>
@@ -47,6 +48,8 @@ static inline tct_tensor leaf(tct_graph *g, bool variable, tct_dtype dtype, tct_
   &(const tct_pool2d_options) {                                                                                        \
     __VA_ARGS__                                                                                                        \
   }
+#define NO_MASK ((tct_tensor){NULL, -1})
+#define CAUSAL  (&(const tct_attention_options){.causal = true})
 #define HOW(...)                                                                                                       \
   &(const tct_update_attrs) {                                                                                          \
     __VA_ARGS__                                                                                                        \

@@ -220,8 +220,11 @@ static tct_tensor build_instance_norm(const tct_tensor *x) {
   return tct_transpose(tct_group_norm(tct_transpose(x[0], sequence), x[1], x[2], 3, 1e-5), sequence);
 }
 static tct_tensor build_attention(const tct_tensor *x) {
-  const tct_tensor scores = tct_scale(tct_matmul_transposed(x[0], x[1], false, true), 0.5, 0);
-  return tct_matmul(tct_softmax(scores, -1), x[2]);
+  static const int32_t heads_last[] = {0, 2, 1, 3};
+  const tct_tensor none = {NULL, -1};
+  tct_tensor in[3];
+  for (int i = 0; i < 3; i++) in[i] = tct_transpose(x[i], heads_last);
+  return tct_transpose(tct_attention(in[0], in[1], in[2], none, NULL), heads_last);
 }
 static tct_tensor build_hard_sigmoid(const tct_tensor *x) {
   return tct_hard_sigmoid(x[0]);

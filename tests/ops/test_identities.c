@@ -220,6 +220,104 @@ TEST(identities, cross_entropies) {
   check_identity(loss_by_hand, 64);
 }
 
+/* ---- attention ---- */
+
+static const tct_tensor no_mask = {NULL, -1};
+
+/* softmax(q·kᵀ/√D)·v, head by head. */
+static sides attention_by_hand(tct_graph *graph) {
+  const tct_tensor q = F32("q", 2, 9, 3, 16), k = F32("k", 2, 11, 3, 16), v = F32("v", 2, 11, 3, 5);
+  tct_tensor y[3];
+  for (int64_t h = 0; h < 3; h++) {
+    const int64_t start[] = {0, 0, h, 0}, size[] = {-1, -1, 1, -1};
+    const tct_tensor own_q = tct_reshape(tct_slice(q, start, size, NULL), TCT_SHAPE(2, 9, 16));
+    const tct_tensor own_k = tct_reshape(tct_slice(k, start, size, NULL), TCT_SHAPE(2, 11, 16));
+    const tct_tensor own_v = tct_reshape(tct_slice(v, start, size, NULL), TCT_SHAPE(2, 11, 5));
+    const tct_tensor p = tct_softmax(tct_scale(tct_matmul_transposed(own_q, own_k, false, true), 0.25, 0), -1);
+    y[h] = tct_reshape(tct_matmul(p, own_v), TCT_SHAPE(2, 9, 1, 5));
+  }
+  return (sides){tct_attention(q, k, v, no_mask, NULL), tct_concat(y, 3, 2)};
+}
+
+/* A causal mask is what `causal` is. */
+static sides attention_causal_mask(tct_graph *graph) {
+  static bool past[70 * 70];
+  for (int i = 0; i < 70 * 70; i++) past[i] = i % 70 <= i / 70;
+  const tct_tensor q = F32("q", 1, 70, 2, 8), k = F32("k", 1, 70, 2, 8), v = F32("v", 1, 70, 2, 8);
+  const tct_tensor mask = tct_constant(graph, TCT_BOOL, TCT_SHAPE(1, 1, 70, 70), past);
+  return (sides){tct_attention(q, k, v, no_mask, &(tct_attention_options){.causal = true}),
+                 tct_attention(q, k, v, mask, NULL)};
+}
+
+/* The first query of a causal attention sees itself alone: it gives its own value, and no other value has a gradient
+ * from it. */
+static sides first_sees_itself(tct_graph *graph) {
+  const tct_tensor q = F32("q", 2, 5, 2, 8), k = F32("k", 2, 5, 2, 8), v = F32("v", 2, 5, 2, 8);
+  const int64_t start[] = {0, 0, 0, 0}, size[] = {-1, 1, -1, -1}, before[] = {0, 0, 0, 0}, after[] = {0, 4, 0, 0};
+  const tct_tensor y = tct_slice(tct_attention(q, k, v, no_mask, &(tct_attention_options){.causal = true}), start, size, NULL);
+  tct_tensor dv;
+  tct_gradients(sum_of(y), &v, 1, &dv);
+  const tct_tensor left[] = {y, dv};
+  const tct_tensor one = tct_full(graph, TCT_F32, TCT_SHAPE(2, 1, 2, 8), 1);
+  const tct_tensor right[] = {tct_slice(v, start, size, NULL), tct_pad(one, before, after, 0)};
+  return (sides){tct_concat(left, 2, 1), tct_concat(right, 2, 1)};
+}
+
+/* Adding one vector to all keys moves every score of a query alike and changes nothing. */
+static sides keys_shift(tct_graph *graph) {
+  const tct_tensor q = F32("q", 1, 7, 2, 8), k = F32("k", 1, 6, 2, 8), v = F32("v", 1, 6, 2, 8);
+  return (sides){tct_attention(q, k, v, no_mask, NULL),
+                 tct_attention(q, tct_add(k, F32("shift", 1, 1, 2, 8)), v, no_mask, NULL)};
+}
+
+/* Composites and their gradients are opened into simpler ops where their kernels are missing: the same values. */
+static void check_expansion(tct_graph *(*build)(void), const char *disabled) {
+  tct_device *device = device_make("cpu");
+  tct_graph *graph = build();
+  int64_t n = 0, n_opened = 0;
+  float *whole = outputs(graph, device, "out", &n);
+  setenv("TERCET_DISABLE", disabled, 1);
+  float *opened = outputs(graph, device, "out", &n_opened);
+  tct_graph *expanded = passed(graph, device, tct_pass_expand);
+  unsetenv("TERCET_DISABLE");
+  for (int32_t i = 0; i < expanded->n_nodes; i++) {
+    CHECK(strstr(disabled, tct_op_name(expanded->nodes[i].op)) == NULL, "%s is still there",
+          tct_op_name(expanded->nodes[i].op));
+  }
+  double largest = 0;
+  for (int64_t i = 0; i < n; i++) largest = fmax(largest, fabs((double)whole[i]));
+  CHECK(n == n_opened && largest > 0);
+  for (int64_t i = 0; i < n; i++) {
+    CHECK(fabs((double)whole[i] - (double)opened[i]) <= 256 * 0x1p-24 * largest, "at %d: %.9g, opened %.9g", (int)i,
+          (double)whole[i], (double)opened[i]);
+  }
+  free(whole);
+  free(opened);
+  tct_graph_free(expanded);
+  tct_graph_free(graph);
+  tct_device_close(device);
+}
+
+static tct_graph *attention_step(void) {
+  tct_graph *graph = graph_make();
+  const tct_tensor q = F32("q", 2, 9, 2, 8), k = F32("k", 2, 9, 2, 8), v = F32("v", 2, 9, 2, 8), wrt[] = {q, k, v};
+  const tct_tensor y = tct_attention(q, k, v, no_mask, &(tct_attention_options){.causal = true});
+  tct_tensor d[4] = {y};
+  tct_gradients(sum_of(tct_square(y)), wrt, 3, d + 1);
+  tct_output(graph, "out", tct_concat(d, 4, 0));
+  return graph;
+}
+TEST(identities, attention_opened) {
+  check_expansion(attention_step, "attention,attention_grad");
+}
+
+TEST(identities, attention) {
+  check_identity(attention_by_hand, 64);
+  check_identity(attention_causal_mask, 0);
+  check_identity(first_sees_itself, 2);
+  check_identity(keys_shift, 64);
+}
+
 /* ---- normalisation ---- */
 
 /* Mean 0 and variance σ²/(σ² + ε) of what a batch norm gives. */
