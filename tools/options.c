@@ -51,8 +51,8 @@ int tool_usage(const char *format, ...) {
   va_start(args, format);
   fputs("tercet: ", stderr);
   vfprintf(stderr, format, args);
-  fputc('\n', stderr);
   va_end(args);
+  fprintf(stderr, " [E%d]\n", (int)TCT_E_USAGE);
   return TOOL_USAGE;
 }
 
@@ -195,11 +195,11 @@ int tool_parse(const tool_command *command, int argc, char **argv, tool_options 
     tool_print_help(command, stdout);
     return tool_finish();
   }
-  const bool wants = *command->argument != '\0';
-  if (wants && optind == argc)
+  const bool wants = *command->argument != '\0', optional = *command->argument == '[';
+  if (wants && !optional && optind == argc)
     return tool_usage("%s: which %s? 'tercet %s --help' has an example", command->name, command->argument,
                       command->name);
-  if (wants) out->positional = argv[optind++];
+  if (wants && optind < argc) out->positional = argv[optind++];
   if (optind < argc) return tool_usage("%s: '%s' is one argument too many", command->name, argv[optind]);
   return -1;
 }

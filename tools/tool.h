@@ -37,7 +37,7 @@ typedef struct tool_options {
 typedef struct tool_command {
   const char *name;
   char letter;          /* in options.def */
-  const char *argument; /* the positional's name; "" for none */
+  const char *argument; /* the positional's name, in brackets when it may be left out; "" for none */
   const char *summary;  /* one line */
   const char *about;    /* paragraphs of --help, with an example */
   int (*run)(const tool_options *options);
@@ -68,7 +68,7 @@ extern const char tool_exit_codes[]; /* a paragraph for help and manual */
 const tool_option *tool_option_next(const tool_command *command, const tool_option *after);
 /* The nearest of `candidates` to a mistyped word; NULL: none is near. */
 const char *tool_nearest(const char *word, const char *const *candidates, size_t n);
-int tool_usage(const char *format, ...) TCT_PRINTF(1, 2); /* prints; returns TOOL_USAGE */
+int tool_usage(const char *format, ...) TCT_PRINTF(1, 2); /* prints with the code of usage errors; returns TOOL_USAGE */
 
 /* ---- manual.c ---- */
 

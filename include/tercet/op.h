@@ -16,6 +16,7 @@ typedef struct tct_infer {
   void *attrs;
   tct_desc *out;
   char why[512]; /* the refusal: a sentence with the values and the rule */
+  uint32_t code; /* its kind, a tct_error_number; 0: TCT_E_OPERANDS */
 } tct_infer;
 /* Writes the refusal; returns false so that rules can `return tct_refuse(…)`. */
 TCT_API bool tct_refuse(tct_infer *infer, const char *format, ...) TCT_PRINTF(2, 3);

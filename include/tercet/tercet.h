@@ -3,6 +3,7 @@
 #define TERCET_H
 
 #include <tercet/types.h>
+#include <tercet/errors.h>
 #include <tercet/device.h>
 #include <tercet/graph.h>
 #include <tercet/ops.h>

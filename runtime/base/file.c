@@ -72,13 +72,16 @@ const tct_file_calls *tct_file_calls_in_force(void) {
 
 /* ---- errno --------------------------------------------------------------------------------------- */
 
-static tct_status status_of_errno(int code) {
+static uint32_t kind_of_errno(int code) {
   switch (code) {
   case ENOENT:
   case ENOTDIR:
-    return TCT_NOT_FOUND;
+    return TCT_E_NO_FILE;
   case ENOMEM:
-    return TCT_OUT_OF_MEMORY;
+    return TCT_E_OUT_OF_MEMORY;
+  case ENOSPC:
+  case EDQUOT:
+    return TCT_E_DISK_FULL;
   /* Trying again cannot help: the path or its permissions must change. */
   case EACCES:
   case EPERM:
@@ -88,9 +91,9 @@ static tct_status status_of_errno(int code) {
   case ENAMETOOLONG:
   case ELOOP:
   case EINVAL:
-    return TCT_INVALID;
+    return TCT_E_NO_ACCESS;
   default:
-    return TCT_IO;
+    return TCT_E_FILE_IO;
   }
 }
 
@@ -98,7 +101,7 @@ tct_status tct_file_fail(const char *doing, const char *path) {
   const int code = errno;
   char reason[128] = "unknown error";
   (void)strerror_r(code, reason, sizeof reason);
-  return tct_fail(status_of_errno(code), "cannot %s '%s': %s", doing, path, reason);
+  return tct_fail(kind_of_errno(code), "cannot %s '%s': %s", doing, path, reason);
 }
 
 static int open_retrying(const tct_file_calls *calls, const char *path, int flags, unsigned mode) {
@@ -141,7 +144,7 @@ bool tct_file_write_all(int fd, const void *data, size_t bytes) {
 enum { STREAM_BLOCK = 64 * 1024 };
 
 static tct_status too_large(const char *path, size_t most_bytes) {
-  return tct_fail(TCT_BAD_DATA, "'%s' is larger than the %zu bytes that are accepted here", path, most_bytes);
+  return tct_fail(TCT_E_FILE_SIZE, "'%s' is larger than the %zu bytes that are accepted here", path, most_bytes);
 }
 
 /* Reads to the end. The size is a hint: streams have none, the kernel's own files say 0, and a file may grow. */

@@ -198,14 +198,14 @@ static tct_status choose_threads(int32_t asked, int32_t *out) {
   const char *const text = tct_env(TCT_ENV_THREADS);
   int64_t n_threads = asked;
   if (asked < 0 || asked > TCT_MAX_THREADS)
-    return tct_fail(TCT_INVALID, "thread pool: %d threads asked for, needs 1 to %d, or 0 for the default", (int)asked,
-                    (int)TCT_MAX_THREADS);
+    return tct_fail(TCT_E_DEVICE_OPTION, "thread pool: %d threads asked for, needs 1 to %d, or 0 for the default",
+                    (int)asked, (int)TCT_MAX_THREADS);
   if (asked == 0 && text[0] == '\0') {
     n_threads = tct_usable_cpus();
   } else if (asked == 0) {
     if (!tct_parse_i64(text, strlen(text), &n_threads) || n_threads < 1 || n_threads > TCT_MAX_THREADS)
-      return tct_fail(TCT_INVALID, "%s is '%s', needs a whole number from 1 to %d", tct_env_table[TCT_ENV_THREADS].name,
-                      text, (int)TCT_MAX_THREADS);
+      return tct_fail(TCT_E_DEVICE_OPTION, "%s is '%s', needs a whole number from 1 to %d",
+                      tct_env_table[TCT_ENV_THREADS].name, text, (int)TCT_MAX_THREADS);
   }
   *out = (int32_t)n_threads;
   return TCT_OK;

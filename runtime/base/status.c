@@ -1,5 +1,5 @@
-/* The thread-local error record: a message, up to eight context frames and the joined text, all in fixed buffers of the
- * thread, so that running out of memory can be reported too. */
+/* The thread-local error record: a message with the code of its kind, up to eight context frames and the joined text,
+ * all in fixed buffers of the thread, so that running out of memory can be reported too. */
 #include "base/status.h"
 #include "base/text.h"
 
@@ -7,11 +7,12 @@
 #include <stdio.h>
 #include <string.h>
 
+enum { CODE_BYTES = 16 };
 #define FRAME_LEAD "\n  "
 
 static _Thread_local tct_error_record record;
 static _Thread_local bool joined_is_fresh;
-static _Thread_local char joined[TCT_ERROR_MESSAGE_BYTES + TCT_ERROR_FRAMES * (TCT_ERROR_FRAME_BYTES + sizeof FRAME_LEAD)];
+static _Thread_local char joined[TCT_ERROR_MESSAGE_BYTES + CODE_BYTES + TCT_ERROR_FRAMES * (TCT_ERROR_FRAME_BYTES + sizeof FRAME_LEAD)];
 
 static const char *const status_names[TCT_N_STATUS] = {
     [TCT_OK] = "ok",
@@ -32,21 +33,23 @@ const char *tct_status_name(tct_status status) {
 }
 
 /* errno survives, so that a caller can still look at what made it fail. */
-tct_status tct_fail_v(tct_status status, const char *format, va_list args) {
+tct_status tct_fail_v(uint32_t code, const char *format, va_list args) {
   const int saved_errno = errno;
-  TCT_ASSERT(status != TCT_OK);
-  record.status = status;
+  const tct_error_kind *const kind = tct_error_kind_of(code);
+  TCT_ASSERT((uint32_t)kind->number == code);
+  record.status = kind->status;
+  record.code = kind->number;
   record.n_frames = 0;
   joined_is_fresh = false;
   tct_format_clipped_v(record.message, sizeof record.message, format, args);
   errno = saved_errno;
-  return status;
+  return kind->status;
 }
 
-tct_status tct_fail(tct_status status, const char *format, ...) {
+tct_status tct_fail(uint32_t code, const char *format, ...) {
   va_list args;
   va_start(args, format);
-  (void)tct_fail_v(status, format, args);
+  const tct_status status = tct_fail_v(code, format, args);
   va_end(args);
   return status;
 }
@@ -69,14 +72,28 @@ tct_status tct_context(const char *format, ...) {
   return record.status;
 }
 
+size_t tct_append_code(char *text, size_t bytes, uint32_t code) {
+  char mark[CODE_BYTES];
+  const size_t used = strlen(text);
+  const int length = snprintf(mark, sizeof mark, " [%s]", tct_error_kind_of(code)->code);
+  if (strstr(text, mark) || used + (size_t)length >= bytes) return 0;
+  memcpy(text + used, mark, (size_t)length + 1);
+  return (size_t)length;
+}
+
 const char *tct_error_message(void) {
   if (joined_is_fresh) return joined;
   size_t used = strlen(record.message);
   memcpy(joined, record.message, used + 1);
+  if (record.status != TCT_OK) used += tct_append_code(joined, sizeof joined, (uint32_t)record.code);
   for (int i = 0; i < record.n_frames; i++)
     used += (size_t)snprintf(joined + used, sizeof joined - used, FRAME_LEAD "%s", record.frame[i]);
   joined_is_fresh = true;
   return joined;
+}
+
+int32_t tct_error_code(void) {
+  return record.status == TCT_OK ? TCT_E_NONE : record.code;
 }
 
 tct_status tct_error_status(void) {
@@ -94,6 +111,7 @@ void tct_error_restore(const tct_error_record *saved) {
 
 void tct_error_clear(void) {
   record.status = TCT_OK;
+  record.code = TCT_E_NONE;
   record.n_frames = 0;
   record.message[0] = '\0';
   joined_is_fresh = false;

@@ -41,7 +41,7 @@ tct_status tct_dataset_arrays(int64_t n_samples, int32_t n_fields, const tct_fie
     const size_t bytes = (size_t)n_samples * base->sample_bytes[f];
     if (bytes > 0 && (!data || !data[f])) {
       tct_dataset_free(base);
-      return tct_fail(TCT_INVALID, "dataset: data[%" PRId32 "] (field '%s') is NULL; needs %zu bytes", f,
+      return tct_fail(TCT_E_DATASET, "dataset: data[%" PRId32 "] (field '%s') is NULL; needs %zu bytes", f,
                       fields[f].name, bytes);
     }
     if (borrow) {
@@ -86,7 +86,7 @@ static tct_status callback_read(const tct_dataset *base, const int64_t *index, i
   const tct_status status = self->fn(self->user, index, n, out);
   if (status == TCT_OK) return TCT_OK;
   if ((int)status < 0 || status >= TCT_N_STATUS)
-    return tct_fail(TCT_INVALID, "dataset callback: returned %d, which is not a tct_status", (int)status);
+    return tct_fail(TCT_E_DATASET, "dataset callback: returned %d, which is not a tct_status", (int)status);
   if (tct_error_status() == status) {
     (void)tct_context("in the dataset callback, %" PRId64 " samples from number %" PRId64, n, index[0]);
     return status;
@@ -100,7 +100,7 @@ static const tct_dataset_kind callback_kind = {.read = callback_read};
 tct_status tct_dataset_callback(int64_t n_samples, int32_t n_fields, const tct_field *fields, tct_dataset_fn fn,
                                 void *user, tct_dataset **out) {
   *out = NULL;
-  if (!fn) return tct_fail(TCT_INVALID, "dataset callback: the function is NULL");
+  if (!fn) return tct_fail(TCT_E_DATASET, "dataset callback: the function is NULL");
   TCT_TRY(tct_dataset_new(&callback_kind, sizeof(callback), n_samples, n_fields, fields, NULL, out));
   ((callback *)*out)->fn = fn;
   ((callback *)*out)->user = user;

@@ -129,7 +129,7 @@ static tct_status find_target(reader *r) {
   for (int64_t c = 0; may_name && c < r->n_columns; c++) {
     if (strcmp(r->first_row[c], name) != 0) continue;
     if (found >= 0)
-      return tct_fail(TCT_BAD_DATA,
+      return tct_fail(TCT_E_CSV,
                       "%s: columns %" PRId64 " and %" PRId64 " are both named '%s'; give the target's number", r->path,
                       found, c, name);
     found = c;
@@ -164,12 +164,12 @@ static bool looks_like_header(const reader *r) {
 }
 
 static tct_status start_reading(reader *r) {
-  if (!tct_csv_next_row(&r->scan)) return tct_fail(TCT_BAD_DATA, "%s: is empty, needs rows of numbers", r->path);
+  if (!tct_csv_next_row(&r->scan)) return tct_fail(TCT_E_CSV, "%s: is empty, needs rows of numbers", r->path);
   const tct_csv_scan before = r->scan;
   TCT_TRY(read_first_row(r));
   TCT_TRY(find_target(r));
   if (n_features(r) == 0)
-    return tct_fail(TCT_BAD_DATA,
+    return tct_fail(TCT_E_CSV,
                     "%s: has one column, which is the target; needs features beside it (is the delimiter "
                     "'%c'?)",
                     r->path, r->scan.delimiter);
@@ -185,9 +185,8 @@ static tct_status start_reading(reader *r) {
 
 static tct_status missing_value(const reader *r, const tct_csv_cell *cell, int64_t column) {
   char name[NAME_BYTES];
-  return tct_fail(TCT_BAD_DATA,
-                  "%s:%" PRId64 ":%" PRId64 ": column %s has no value ('%.*s'); fill it in or drop the row", r->path,
-                  cell->line, cell->column, column_name(r, column, name), (int)cell->length, cell->text);
+  return tct_fail(TCT_E_CSV, "%s:%" PRId64 ":%" PRId64 ": column %s has no value ('%.*s'); fill it in or drop the row",
+                  r->path, cell->line, cell->column, column_name(r, column, name), (int)cell->length, cell->text);
 }
 
 static tct_status add_feature(reader *r, const tct_csv_cell *cell, int64_t column) {
@@ -195,7 +194,7 @@ static tct_status add_feature(reader *r, const tct_csv_cell *cell, int64_t colum
   double value = 0;
   if (is_missing(cell->text, cell->length)) return missing_value(r, cell, column);
   if (!tct_parse_double(cell->text, cell->length, &value))
-    return tct_fail(TCT_BAD_DATA,
+    return tct_fail(TCT_E_CSV,
                     "%s:%" PRId64 ":%" PRId64 ": '%.*s' in column %s is not a number; make it the target, or "
                     "encode or remove the column",
                     r->path, cell->line, cell->column, cell->length > 40 ? 40 : (int)cell->length, cell->text,
@@ -203,9 +202,8 @@ static tct_status add_feature(reader *r, const tct_csv_cell *cell, int64_t colum
   const float narrow = (float)value;
   const bool wide = r->options.dtype == TCT_F64;
   if (!isfinite(value) || (!wide && !isfinite(narrow)))
-    return tct_fail(TCT_BAD_DATA,
-                    "%s:%" PRId64 ":%" PRId64 ": %.*s in column %s is not a finite %s; mend or drop the row", r->path,
-                    cell->line, cell->column, cell->length > 40 ? 40 : (int)cell->length, cell->text,
+    return tct_fail(TCT_E_CSV, "%s:%" PRId64 ":%" PRId64 ": %.*s in column %s is not a finite %s; mend or drop the row",
+                    r->path, cell->line, cell->column, cell->length > 40 ? 40 : (int)cell->length, cell->text,
                     column_name(r, column, name), wide ? "f64" : "f32 (f64 holds up to 1.8e308)");
   const size_t bytes = wide ? sizeof value : sizeof narrow;
   void *grown = r->features;
@@ -225,7 +223,7 @@ static tct_status add_target(reader *r, const tct_csv_cell *cell) {
   if (cell->quoted ? cell->length == 0 : is_missing(cell->text, cell->length))
     return missing_value(r, cell, r->target_column);
   if (memchr(cell->text, 0, cell->length))
-    return tct_fail(TCT_BAD_DATA, "%s:%" PRId64 ":%" PRId64 ": a zero byte in a class name", r->path, cell->line,
+    return tct_fail(TCT_E_CSV, "%s:%" PRId64 ":%" PRId64 ": a zero byte in a class name", r->path, cell->line,
                     cell->column);
   void *grown = r->targets;
   const tct_status status = reserve(&grown, &r->targets_capacity, (size_t)r->n_rows + 1, sizeof *r->targets);
@@ -240,7 +238,7 @@ static tct_status add_target(reader *r, const tct_csv_cell *cell) {
 }
 
 static tct_status ragged(const reader *r, const tct_csv_cell *cell, int64_t n, const char *than) {
-  return tct_fail(TCT_BAD_DATA,
+  return tct_fail(TCT_E_CSV,
                   "%s:%" PRId64 ":%" PRId64 ": the row has %s%" PRId64 " columns, the first row has %" PRId64 "; "
                   "quote cells that hold a '%c'",
                   r->path, cell->line, cell->column, than, n, r->n_columns, r->scan.delimiter);
@@ -256,7 +254,7 @@ static tct_status read_rows(reader *r) {
       TCT_TRY(c == r->target_column ? add_target(r, &cell) : add_feature(r, &cell, c));
     }
   }
-  if (r->n_rows == 0) return tct_fail(TCT_BAD_DATA, "%s: has a header and no rows", r->path);
+  if (r->n_rows == 0) return tct_fail(TCT_E_CSV, "%s: has a header and no rows", r->path);
   return TCT_OK;
 }
 
@@ -291,8 +289,8 @@ static tct_status collect_names(reader *r) {
     const int32_t at = place_of(r, text_of(r, &r->targets[i]), &found);
     if (found) continue;
     if (r->n_names == MOST_CLASSES)
-      return tct_fail(TCT_BAD_DATA, "%s: the target has more than %d different values; is it the right column?",
-                      r->path, MOST_CLASSES);
+      return tct_fail(TCT_E_CSV, "%s: the target has more than %d different values; is it the right column?", r->path,
+                      MOST_CLASSES);
     void *grown = (void *)r->names;
     const tct_status status = reserve(&grown, &r->names_capacity, (size_t)r->n_names + 1, sizeof *r->names);
     r->names = grown;
@@ -313,8 +311,8 @@ static tct_status decide_classes(reader *r) {
     if (!r->targets[i].is_number || !isfinite(r->targets[i].number)) text = &r->targets[i];
   const bool must_be_numbers = r->options.classes == TCT_OFF || (like && n_like == 0);
   if (text && must_be_numbers)
-    return tct_fail(TCT_BAD_DATA, "%s:%" PRId64 ":%" PRId64 ": the target '%.40s' is not a finite number, and %s",
-                    r->path, text->line, text->column, text_of(r, text),
+    return tct_fail(TCT_E_CSV, "%s:%" PRId64 ":%" PRId64 ": the target '%.40s' is not a finite number, and %s", r->path,
+                    text->line, text->column, text_of(r, text),
                     r->options.classes == TCT_OFF ? "classes are off" : "the training file has no classes");
   r->classes = n_like > 0 || (!must_be_numbers && (text || r->options.classes == TCT_ON));
   if (!r->classes) return TCT_OK;
@@ -338,13 +336,13 @@ static tct_status store_target(const reader *r, int64_t i, void *y) {
     const float narrow = (float)t->number;
     ((float *)y)[i] = narrow;
     if (isfinite(narrow)) return TCT_OK;
-    return tct_fail(TCT_BAD_DATA, "%s:%" PRId64 ":%" PRId64 ": the target %.40s does not fit f32; read the file as f64",
+    return tct_fail(TCT_E_CSV, "%s:%" PRId64 ":%" PRId64 ": the target %.40s does not fit f32; read the file as f64",
                     r->path, t->line, t->column, text_of(r, t));
   }
   bool found = false;
   ((int32_t *)y)[i] = place_of(r, text_of(r, t), &found);
   if (found) return TCT_OK;
-  return tct_fail(TCT_BAD_DATA,
+  return tct_fail(TCT_E_OTHER_DATA,
                   "%s:%" PRId64 ":%" PRId64 ": class '%.40s' is not one of the %" PRId32 " of the training file "
                   "('%.40s' … '%.40s')",
                   r->path, t->line, t->column, text_of(r, t), r->n_names, r->names[0], r->names[r->n_names - 1]);
@@ -371,8 +369,8 @@ static tct_status check_like(const reader *r) {
   const tct_field *const x = like ? tct_dataset_field(like, tct_dataset_find(like, "x")) : NULL;
   if (!x || tct_shape_size(&x->shape) == n_features(r)) return TCT_OK;
   return tct_fail(
-      TCT_BAD_DATA, "%s: has %" PRId64 " feature columns, the training file has %" PRId64 "%s", r->path, n_features(r),
-      tct_shape_size(&x->shape),
+      TCT_E_OTHER_DATA, "%s: has %" PRId64 " feature columns, the training file has %" PRId64 "%s", r->path,
+      n_features(r), tct_shape_size(&x->shape),
       n_features(r) == tct_shape_size(&x->shape) - 1 ? "; has it a target column? Without one, set no_target" : "");
 }
 

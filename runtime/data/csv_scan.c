@@ -54,7 +54,7 @@ static tct_status finish_cell(tct_csv_scan *scan, tct_csv_cell *out) {
     return TCT_OK;
   }
   if (scan->data[scan->at] != scan->delimiter)
-    return tct_fail(TCT_BAD_DATA,
+    return tct_fail(TCT_E_CSV,
                     "%s:%" PRId64 ":%zu: text follows a closing quote; a quoted cell needs its inner quotes doubled",
                     scan->path, scan->line, scan->at - scan->line_start + 1);
   scan->at++;
@@ -69,7 +69,7 @@ static tct_status quoted_cell(tct_csv_scan *scan, tct_csv_cell *out) {
   scan->unquoted.length = 0;
   for (;;) {
     if (scan->at == scan->bytes)
-      return tct_fail(TCT_BAD_DATA, "%s:%" PRId64 ":%" PRId64 ": the quote that opens here is never closed", scan->path,
+      return tct_fail(TCT_E_CSV, "%s:%" PRId64 ":%" PRId64 ": the quote that opens here is never closed", scan->path,
                       out->line, out->column);
     const char c = scan->data[scan->at];
     if (c == '\n' || c == '\r') {
@@ -103,7 +103,7 @@ static tct_status plain_cell(tct_csv_scan *scan, tct_csv_cell *out) {
   for (; !at_line_end(scan, scan->at) && scan->data[scan->at] != scan->delimiter; scan->at++) {
     const char c = scan->data[scan->at];
     if (c == '"' || c == 0)
-      return tct_fail(TCT_BAD_DATA, "%s:%" PRId64 ":%zu: %s", scan->path, scan->line, scan->at - scan->line_start + 1,
+      return tct_fail(TCT_E_CSV, "%s:%" PRId64 ":%zu: %s", scan->path, scan->line, scan->at - scan->line_start + 1,
                       c == 0 ? "a zero byte; the file is not text, or is UTF-16: save it as UTF-8"
                              : "a quote inside an unquoted cell; quote the whole cell and double its inner quotes");
     if (!is_blank(scan, scan->at)) end = scan->at + 1;

@@ -11,19 +11,19 @@
 static tct_status check_field(const tct_field *fields, int32_t i, size_t *out_bytes) {
   const tct_field *const field = &fields[i];
   if (!field->name || !*field->name)
-    return tct_fail(TCT_INVALID, "dataset: field %" PRId32 " has no name; give each field one, such as \"x\"", i);
+    return tct_fail(TCT_E_DATASET, "dataset: field %" PRId32 " has no name; give each field one, such as \"x\"", i);
   for (int32_t j = 0; j < i; j++)
     if (strcmp(fields[j].name, field->name) == 0)
-      return tct_fail(TCT_INVALID, "dataset: fields %" PRId32 " and %" PRId32 " are both named '%s'", j, i,
+      return tct_fail(TCT_E_DATASET, "dataset: fields %" PRId32 " and %" PRId32 " are both named '%s'", j, i,
                       field->name);
   const size_t element = tct_dtype_bytes(field->dtype);
   if (element == 0)
-    return tct_fail(TCT_INVALID, "dataset field '%s': dtype %d is not one of tct_dtype", field->name,
+    return tct_fail(TCT_E_DATASET, "dataset field '%s': dtype %d is not one of tct_dtype", field->name,
                     (int)field->dtype);
   const bool rank_ok = field->shape.rank >= 0 && field->shape.rank <= TCT_MAX_RANK;
   const int64_t size = rank_ok ? tct_shape_size(&field->shape) : -1;
   if (size < 0 || !tct_mul_size((size_t)size, element, out_bytes))
-    return tct_fail(TCT_INVALID,
+    return tct_fail(TCT_E_SIZE,
                     "dataset field '%s': its shape (rank %" PRId32 ") has a negative extent, a rank over %d or "
                     "more bytes than memory can address",
                     field->name, field->shape.rank, TCT_MAX_RANK);
@@ -39,7 +39,7 @@ static tct_status copy_fields(tct_dataset *data, const tct_field *fields) {
     TCT_TRY(check_field(fields, i, &data->sample_bytes[i]));
     size_t all = 0;
     if (!tct_mul_size(data->sample_bytes[i], (size_t)data->n_samples, &all) && data->sample_bytes[i] != 0)
-      return tct_fail(TCT_INVALID,
+      return tct_fail(TCT_E_DATASET,
                       "dataset field '%s': %" PRId64 " samples of %zu bytes are more than memory can address",
                       fields[i].name, data->n_samples, data->sample_bytes[i]);
     data->fields[i].name = tct_arena_strdup(&data->arena, fields[i].name);
@@ -51,10 +51,9 @@ static tct_status copy_fields(tct_dataset *data, const tct_field *fields) {
 tct_status tct_dataset_new(const tct_dataset_kind *kind, size_t bytes, int64_t n_samples, int32_t n_fields,
                            const tct_field *fields, tct_dataset *parent, tct_dataset **out) {
   *out = NULL;
-  if (n_samples < 0)
-    return tct_fail(TCT_INVALID, "dataset: %" PRId64 " samples; a count cannot be negative", n_samples);
+  if (n_samples < 0) return tct_fail(TCT_E_SIZE, "dataset: %" PRId64 " samples; a count cannot be negative", n_samples);
   if (n_fields < 1 || n_fields > TCT_DATASET_MAX_FIELDS || !fields)
-    return tct_fail(TCT_INVALID, "dataset: %" PRId32 " fields; needs 1 to %d", n_fields, TCT_DATASET_MAX_FIELDS);
+    return tct_fail(TCT_E_DATASET, "dataset: %" PRId32 " fields; needs 1 to %d", n_fields, TCT_DATASET_MAX_FIELDS);
   tct_dataset *const data = tct_alloc_zero(1, bytes);
   if (!data) return TCT_OUT_OF_MEMORY;
   atomic_init(&data->references, 1);
@@ -138,18 +137,18 @@ int32_t tct_dataset_alphabet(const tct_dataset *data, unsigned char out[256]) {
 
 tct_status tct_dataset_read(const tct_dataset *data, const int64_t *index, int64_t n, void *const *out) {
   if (n < 0 || (n > 0 && !index) || !out)
-    return tct_fail(TCT_INVALID,
+    return tct_fail(TCT_E_DATASET,
                     "dataset read: n is %" PRId64 ", index or out is NULL; needs n indices and %" PRId32 " buffers", n,
                     data->n_fields);
   if (n == 0) return TCT_OK;
   for (int32_t f = 0; f < data->n_fields; f++)
     if (!out[f] && data->sample_bytes[f] > 0)
-      return tct_fail(TCT_INVALID,
+      return tct_fail(TCT_E_DATASET,
                       "dataset read: out[%" PRId32 "] (field '%s') is NULL; needs a buffer of %" PRId64 " × %zu bytes",
                       f, data->fields[f].name, n, data->sample_bytes[f]);
   for (int64_t i = 0; i < n; i++)
     if (index[i] < 0 || index[i] >= data->n_samples)
-      return tct_fail(TCT_INVALID,
+      return tct_fail(TCT_E_DATASET,
                       "dataset read: index[%" PRId64 "] is %" PRId64 ", the dataset has %" PRId64 " samples", i,
                       index[i], data->n_samples);
   return data->kind->read(data, index, n, out);

@@ -73,7 +73,7 @@ tct_status tct_dataset_glyphs(const tct_glyphs_options *options, tct_dataset **o
   const tct_glyphs_options o = options ? *options : (tct_glyphs_options){0};
   const int64_t n = o.n_samples == 0 ? DEFAULT_SAMPLES : o.n_samples;
   if (n < 0 || n > MOST_SAMPLES || o.first < 0 || o.first > INT64_MAX - n)
-    return tct_fail(TCT_INVALID,
+    return tct_fail(TCT_E_DATASET,
                     "glyphs: %" PRId64 " samples from number %" PRId64 "; needs 1 to 2^40 samples from 0 on", n,
                     o.first);
   const tct_field fields[2] = {{"x", TCT_F32, TCT_SHAPE(TCT_GLYPH_SIDE, TCT_GLYPH_SIDE, 1)},
@@ -108,7 +108,7 @@ static tct_status write_idx(const char *directory, const char *name, int32_t ran
   char path[4096];
   const int length = snprintf(path, sizeof path, "%s/%s", directory, name);
   if (length < 0 || (size_t)length >= sizeof path)
-    return tct_fail(TCT_INVALID, "glyphs: the directory's name has more than %zu characters", sizeof path - 64);
+    return tct_fail(TCT_E_DATASET, "glyphs: the directory's name has more than %zu characters", sizeof path - 64);
   unsigned char header[16] = {0, 0, 0x08, (unsigned char)rank};
   put_big_endian(header + 4, (uint32_t)n);
   put_big_endian(header + 8, TCT_GLYPH_SIDE);
@@ -135,9 +135,9 @@ static tct_status write_split(const char *directory, const char *split, uint64_t
 }
 
 tct_status tct_glyphs_write(const char *directory, int64_t n_train, int64_t n_test, uint64_t seed) {
-  if (!directory || !*directory) return tct_fail(TCT_INVALID, "glyphs: the directory has no name");
+  if (!directory || !*directory) return tct_fail(TCT_E_DATASET, "glyphs: the directory has no name");
   if (n_train < 0 || n_train > FIRST_TEST || n_test < 0 || n_test > FIRST_TEST)
-    return tct_fail(TCT_INVALID, "glyphs: %" PRId64 " training and %" PRId64 " test samples, needs 0 to %d of each",
+    return tct_fail(TCT_E_DATASET, "glyphs: %" PRId64 " training and %" PRId64 " test samples, needs 0 to %d of each",
                     n_train, n_test, FIRST_TEST);
   TCT_TRY(tct_make_directories(directory));
   TCT_TRY(write_split(directory, "train", seed, 0, n_train));

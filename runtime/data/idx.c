@@ -28,19 +28,19 @@ typedef struct idx {
 
 static tct_status check_magic(const char *path, const unsigned char *bytes, size_t n, const char *what) {
   if (n >= 1 && bytes[0] == '<')
-    return tct_fail(TCT_BAD_DATA,
+    return tct_fail(TCT_E_WEB_PAGE,
                     "%s: starts with '<', looks like a web page, needs an IDX file of %s; download the file "
                     "itself",
                     path, what);
   if (n < 4)
-    return tct_fail(TCT_BAD_DATA, "%s: has %zu bytes, an IDX file begins with 4 of magic; download it again", path, n);
+    return tct_fail(TCT_E_IDX, "%s: has %zu bytes, an IDX file begins with 4 of magic; download it again", path, n);
   if (bytes[0] != 0 || bytes[1] != 0)
-    return tct_fail(TCT_BAD_DATA,
+    return tct_fail(TCT_E_IDX,
                     "%s: begins with bytes %02x %02x %02x %02x, an IDX file of %s begins with 00 00 08; "
                     "is it another format?",
                     path, bytes[0], bytes[1], bytes[2], bytes[3], what);
   if (bytes[2] != TYPE_U8)
-    return tct_fail(TCT_BAD_DATA,
+    return tct_fail(TCT_E_IDX,
                     "%s: element type is 0x%02x, only 0x08 (unsigned byte) is read; convert the file to "
                     "bytes, or to .npy",
                     path, bytes[2]);
@@ -56,7 +56,7 @@ static tct_status read_idx(const char *path, int32_t rank, const char *what, idx
   TCT_TRY(check_magic(path, out->bytes, n, what));
   out->rank = out->bytes[3];
   if (out->rank != rank)
-    return tct_fail(TCT_BAD_DATA,
+    return tct_fail(TCT_E_IDX,
                     "%s: has %" PRId32 " dimensions%s, %s need %" PRId32 "; are the image and label paths "
                     "swapped?",
                     path, out->rank,
@@ -66,7 +66,7 @@ static tct_status read_idx(const char *path, int32_t rank, const char *what, idx
                     what, rank);
   const size_t header = 4 + 4 * (size_t)rank;
   if (n < header)
-    return tct_fail(TCT_BAD_DATA, "%s: ends inside its header (%zu of %zu bytes); download it again", path, n, header);
+    return tct_fail(TCT_E_IDX, "%s: ends inside its header (%zu of %zu bytes); download it again", path, n, header);
   tct_shape shape = {.rank = rank, .dim = {0}};
   size_t size = 1;
   bool fits = true;
@@ -77,7 +77,7 @@ static tct_status read_idx(const char *path, int32_t rank, const char *what, idx
   }
   char text[160];
   if (!fits || size != n - header)
-    return tct_fail(TCT_BAD_DATA, "%s: its header promises %s bytes of %s, the file has %zu; %s", path,
+    return tct_fail(TCT_E_IDX, "%s: its header promises %s bytes of %s, the file has %zu; %s", path,
                     tct_shape_print(&shape, text, sizeof text), what, n - header,
                     !fits || size > n - header ? "it is cut short: download it again"
                                                : "it is damaged, or two files in one");
@@ -127,7 +127,7 @@ static tct_status open_idx(const char *images_path, const char *labels_path, con
   if (labels_path) {
     TCT_TRY(read_idx(labels_path, 1, "labels", labels));
     if (labels->dim[0] != images->dim[0])
-      return tct_fail(TCT_BAD_DATA,
+      return tct_fail(TCT_E_IDX,
                       "%s: has %" PRId64 " labels, %s has %" PRId64 " images; take both files from the same "
                       "split",
                       labels_path, labels->dim[0], images_path, images->dim[0]);

@@ -52,6 +52,7 @@ struct tct_loader {
   int32_t *free_slots, *ready_slots; /* owned: stack; ring of n_slots */
   int32_t n_free, n_ready, ready_at;
   tct_status error; /* the worker stopped in this generation */
+  uint32_t error_code;
   char error_text[ERROR_BYTES];
 };
 
@@ -122,6 +123,7 @@ static void *work(void *user) {
     }
     if (mine == self->generation && status != TCT_OK) {
       self->error = status;
+      self->error_code = (uint32_t)tct_error_code();
       snprintf(self->error_text, sizeof self->error_text, "%s", tct_error_message());
     }
     pthread_cond_signal(&self->done);
@@ -145,14 +147,14 @@ static void start_thread(tct_loader *self) {
 /* ---- create and free -------------------------------------------------------------------------------- */
 
 static tct_status check_options(const tct_dataset *data, const tct_loader_options *o) {
-  if (!o) return tct_fail(TCT_INVALID, "loader: options is NULL; options->batch_size is required");
-  if (data->n_samples == 0) return tct_fail(TCT_INVALID, "loader: the dataset has no samples");
+  if (!o) return tct_fail(TCT_E_DATASET, "loader: options is NULL; options->batch_size is required");
+  if (data->n_samples == 0) return tct_fail(TCT_E_NO_SAMPLES, "loader: the dataset has no samples");
   if (o->batch_size < 1 || o->batch_size > data->n_samples)
-    return tct_fail(TCT_INVALID,
+    return tct_fail(TCT_E_BATCH,
                     "loader: batch size %" PRId64 ", the dataset has %" PRId64 " samples; needs 1 to %" PRId64,
                     o->batch_size, data->n_samples, data->n_samples);
   if (o->prefetch < -1 || o->prefetch > MOST_PREFETCH)
-    return tct_fail(TCT_INVALID, "loader: prefetch is %" PRId32 ", needs -1 (no thread) to %d batches", o->prefetch,
+    return tct_fail(TCT_E_DATASET, "loader: prefetch is %" PRId32 ", needs -1 (no thread) to %d batches", o->prefetch,
                     MOST_PREFETCH);
   return TCT_OK;
 }
@@ -256,7 +258,7 @@ int64_t tct_loader_wait_ns(const tct_loader *loader) {
 
 tct_status tct_loader_start(tct_loader *loader, int64_t epoch, int64_t skip) {
   if (epoch < 0 || epoch > UINT32_MAX || skip < 0 || skip > loader->n_batches)
-    return tct_fail(TCT_INVALID,
+    return tct_fail(TCT_E_DATASET,
                     "loader: epoch %" PRId64 ", first batch %" PRId64 "; needs an epoch from 0 to 2^32 - 1 and a "
                     "batch from 0 to %" PRId64,
                     epoch, skip, loader->n_batches);
@@ -297,7 +299,7 @@ static tct_status take_ready(tct_loader *self) {
     self->n_ready--;
     pthread_cond_signal(&self->work);
   } else {
-    status = tct_fail(self->error, "%s", self->error_text);
+    status = tct_fail(self->error_code, "%s", self->error_text);
   }
   pthread_mutex_unlock(&self->lock);
   return status;
@@ -325,7 +327,7 @@ static void give_back(tct_loader *self) {
 
 tct_status tct_loader_next(tct_loader *loader, tct_batch *out) {
   *out = (tct_batch){0};
-  if (!loader->started) return tct_fail(TCT_INVALID, "loader: no epoch was begun; call tct_loader_start first");
+  if (!loader->started) return tct_fail(TCT_E_DATASET, "loader: no epoch was begun; call tct_loader_start first");
   give_back(loader);
   if (loader->over || loader->next_batch == loader->n_batches) return TCT_OK;
   const tct_status status = loader->threaded ? take_ready(loader) : read_here(loader);

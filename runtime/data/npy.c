@@ -11,7 +11,7 @@ static tct_status read_field(const char *path, const char *name, tct_field *fiel
   tct_desc desc;
   TCT_TRY(tct_npy_read(path, &desc, out_data));
   if (desc.shape.rank == 0)
-    return tct_fail(TCT_BAD_DATA, "%s: holds a single number (shape ()), needs [samples, …]; reshape it with x[None]",
+    return tct_fail(TCT_E_NPY, "%s: holds a single number (shape ()), needs [samples, …]; reshape it with x[None]",
                     path);
   *out_n = desc.shape.dim[0];
   *field = (tct_field){name, desc.dtype, tct_shape_of(desc.shape.rank - 1, desc.shape.dim + 1)};
@@ -25,7 +25,7 @@ static tct_status read_both(const char *x_path, const char *y_path, tct_field fi
   int64_t n_y = 0;
   TCT_TRY(read_field(y_path, "y", &fields[1], &n_y, &data[1]));
   if (n_y != *out_n)
-    return tct_fail(TCT_BAD_DATA, "%s: has %" PRId64 " samples, %s has %" PRId64 "; x and y need the same first extent",
+    return tct_fail(TCT_E_NPY, "%s: has %" PRId64 " samples, %s has %" PRId64 "; x and y need the same first extent",
                     y_path, n_y, x_path, *out_n);
   return TCT_OK;
 }

@@ -138,18 +138,18 @@ static tct_status check_selection(const tct_dataset *data, int32_t n_fields, con
                                   const tct_field *fields) {
   for (int32_t f = 0; f < n_fields; f++) {
     if (from[f] < 0 || from[f] >= data->n_fields)
-      return tct_fail(TCT_INVALID,
+      return tct_fail(TCT_E_FIELD,
                       "dataset select: from[%" PRId32 "] is %" PRId32 ", the dataset has %" PRId32 " fields", f,
                       from[f], data->n_fields);
     const tct_field *const source = &data->fields[from[f]];
     if (!convertible(source->dtype, fields[f].dtype))
-      return tct_fail(TCT_INVALID,
+      return tct_fail(TCT_E_FIELD,
                       "dataset select: field '%s' is %s and cannot become '%s' of %s; floats and integers become "
                       "floats, integers become i32",
                       source->name, tct_dtype_name(source->dtype), fields[f].name, tct_dtype_name(fields[f].dtype));
     char a[160], b[160];
     if (tct_shape_size(&source->shape) != tct_shape_size(&fields[f].shape))
-      return tct_fail(TCT_INVALID,
+      return tct_fail(TCT_E_FIELD,
                       "dataset select: field '%s' is %s and cannot become '%s' of %s; the sizes must agree",
                       source->name, tct_shape_print(&source->shape, a, sizeof a), fields[f].name,
                       tct_shape_print(&fields[f].shape, b, sizeof b));

@@ -58,14 +58,14 @@ static int32_t number_bytes(unsigned char *bytes, size_t n, unsigned char alphab
 }
 
 static tct_status check_options(const char *path, const tct_text_options *o) {
-  if (!path || !o) return tct_fail(TCT_INVALID, "text: path or options is NULL; options->window is required");
+  if (!path || !o) return tct_fail(TCT_E_DATASET, "text: path or options is NULL; options->window is required");
   if (o->window < 1)
-    return tct_fail(TCT_INVALID, "text '%s': window is %" PRId64 ", needs at least 1 character", path, o->window);
+    return tct_fail(TCT_E_DATASET, "text '%s': window is %" PRId64 ", needs at least 1 character", path, o->window);
   if (o->stride < 0)
-    return tct_fail(TCT_INVALID, "text '%s': stride is %" PRId64 ", needs at least 1 (0 means 1)", path, o->stride);
+    return tct_fail(TCT_E_DATASET, "text '%s': stride is %" PRId64 ", needs at least 1 (0 means 1)", path, o->stride);
   const bool all = o->begin == 0.0 && o->end == 0.0;
   if (!all && !(o->begin >= 0.0 && o->begin < o->end && o->end <= 1.0))
-    return tct_fail(TCT_INVALID, "text '%s': the part %g … %g is not within the text; needs 0 <= begin < end <= 1",
+    return tct_fail(TCT_E_DATASET, "text '%s': the part %g … %g is not within the text; needs 0 <= begin < end <= 1",
                     path, o->begin, o->end);
   return TCT_OK;
 }
@@ -82,7 +82,7 @@ tct_status tct_dataset_text(const char *path, const tct_text_options *options, t
   const int64_t window = options->window, stride = options->stride == 0 ? 1 : options->stride;
   if (end - begin <= window) {
     tct_release(bytes);
-    return tct_fail(TCT_INVALID,
+    return tct_fail(TCT_E_DATASET,
                     "text '%s': the part has %" PRId64 " characters, a window of %" PRId64 " needs one more "
                     "than its length; take a smaller window or more text",
                     path, end - begin, window);

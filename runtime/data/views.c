@@ -36,7 +36,7 @@ static const tct_dataset_kind slice_kind = {.read = slice_read};
 tct_status tct_dataset_slice(tct_dataset *data, int64_t begin, int64_t end, tct_dataset **out) {
   *out = NULL;
   if (begin < 0 || begin > end || end > data->n_samples)
-    return tct_fail(TCT_INVALID,
+    return tct_fail(TCT_E_DATASET,
                     "dataset slice: [%" PRId64 ", %" PRId64 ") of %" PRId64 " samples; needs 0 <= begin <= end "
                     "<= %" PRId64,
                     begin, end, data->n_samples, data->n_samples);
@@ -53,17 +53,17 @@ static double get_float(tct_dtype dtype, const void *values, int64_t i) {
 
 static tct_status need_float(const tct_dataset *data, int32_t field, const char *what) {
   if (field < 0 || field >= data->n_fields)
-    return tct_fail(TCT_INVALID, "%s: there is no field number %" PRId32 ", the dataset has %" PRId32, what, field,
+    return tct_fail(TCT_E_DATASET, "%s: there is no field number %" PRId32 ", the dataset has %" PRId32, what, field,
                     data->n_fields);
   const tct_field *const f = &data->fields[field];
   if (f->dtype != TCT_F32 && f->dtype != TCT_F64)
-    return tct_fail(TCT_INVALID, "%s: field '%s' is %s, needs f32 or f64; convert it with tct_dataset_select", what,
+    return tct_fail(TCT_E_DATASET, "%s: field '%s' is %s, needs f32 or f64; convert it with tct_dataset_select", what,
                     f->name, tct_dtype_name(f->dtype));
   return TCT_OK;
 }
 
 static tct_status not_finite(const tct_field *field, int64_t sample, int64_t feature, double value) {
-  return tct_fail(TCT_NUMERIC,
+  return tct_fail(TCT_E_NAN_DATA,
                   "field '%s': feature %" PRId64 " of sample %" PRId64 " is %g, needs a finite number; mend or "
                   "drop that sample",
                   field->name, feature, sample, value);
@@ -122,7 +122,7 @@ static tct_status sum_moments(const tct_dataset *data, int32_t field, void *cons
 
 tct_status tct_dataset_moments(const tct_dataset *data, int32_t field, double *mean, double *std) {
   TCT_TRY(need_float(data, field, "dataset moments"));
-  if (data->n_samples == 0) return tct_fail(TCT_INVALID, "dataset moments: the dataset has no samples");
+  if (data->n_samples == 0) return tct_fail(TCT_E_NO_SAMPLES, "dataset moments: the dataset has no samples");
   const size_t size = (size_t)tct_shape_size(&data->fields[field].shape);
   memset(mean, 0, size * sizeof *mean);
   memset(std, 0, size * sizeof *std);
@@ -177,7 +177,7 @@ tct_status tct_dataset_standardize(tct_dataset *data, int32_t field, const doubl
   const int64_t size = tct_shape_size(&data->fields[field].shape);
   for (int64_t j = 0; j < size; j++)
     if (!isfinite(mean[j]) || !isfinite(std[j]) || std[j] <= 0.0)
-      return tct_fail(TCT_INVALID,
+      return tct_fail(TCT_E_MOMENTS,
                       "dataset standardize: feature %" PRId64 " of field '%s' has mean %g and deviation %g; "
                       "needs a finite mean and a deviation > 0",
                       j, data->fields[field].name, mean[j], std[j]);

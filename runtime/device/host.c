@@ -18,12 +18,21 @@ static const char *env_by_name(const char *name) {
   return "";
 }
 
+/* Backends report a status; the library's codes are its own. */
+static tct_status fail(tct_status status, const char *format, ...) {
+  va_list args;
+  va_start(args, format);
+  const tct_status same = tct_fail_v(status, format, args);
+  va_end(args);
+  return same;
+}
+
 const tct_host *tct_host_table(void) {
   static const tct_host table = {
       .abi = TCT_BACKEND_ABI,
       .alloc = tct_alloc_aligned,
       .release = tct_release,
-      .fail = tct_fail,
+      .fail = fail,
       .log = tct_log_line,
       .clock_ns = tct_clock_ns,
       .env = env_by_name,

@@ -28,7 +28,7 @@ static tct_status unknown_device(const char *name, const tct_backend_row *rows, 
     known[n_known++] = rows[i].name;
   }
   const char *near = tct_nearest(name, known, n_known);
-  return tct_fail(TCT_NOT_FOUND, "device '%s' is not known; this build has %s%s%s%s", name, list,
+  return tct_fail(TCT_E_UNKNOWN_DEVICE, "device '%s' is not known; this build has %s%s%s%s", name, list,
                   TCT_DID_YOU_MEAN(near));
 }
 
@@ -46,7 +46,7 @@ tct_status tct_find_backend(const char *spec, const tct_backend **out) {
   snprintf(name, sizeof name, "%.*s", (int)(length < 60 ? length : 60), spec);
   for (int32_t i = 0; i < n_rows; i++) {
     if (rows[i].backend == NULL && strcmp(rows[i].name, name) == 0)
-      return tct_fail(TCT_UNAVAILABLE, "device '%s' is not available: %s: %s", name, rows[i].origin, rows[i].why);
+      return tct_fail(TCT_E_MODULE, "device '%s' is not available: %s: %s", name, rows[i].origin, rows[i].why);
   }
   return unknown_device(name, rows, n_rows);
 }
@@ -71,15 +71,16 @@ static tct_status open_backend(const tct_backend *backend, const char *spec, con
   if (tct_parse_i64(text, strlen(text), &ordinal)) text = "";
   char why[256] = "";
   const int32_t n_devices = backend->probe(why, sizeof why);
-  if (n_devices <= 0) return tct_fail(TCT_UNAVAILABLE, "device '%s' is not available: %s", spec, why);
+  if (n_devices <= 0) return tct_fail(TCT_E_NO_DEVICE, "device '%s' is not available: %s", spec, why);
   if (ordinal < 0 || ordinal >= n_devices) {
-    return tct_fail(TCT_UNAVAILABLE, "device '%s': there are %d of the kind, numbered from 0", spec, n_devices);
+    return tct_fail(TCT_E_NO_DEVICE, "device '%s': there are %d of the kind, numbered from 0", spec, n_devices);
   }
   const tct_open_options open_options = {.ordinal = (int32_t)ordinal,
                                          .n_threads = options != NULL ? options->n_threads : 0,
                                          .options = text};
   if (open_options.n_threads < 0 || open_options.n_threads > 1024) {
-    return tct_fail(TCT_INVALID, "device '%s': %d threads, needs 1 to 1024 (0: default)", spec, open_options.n_threads);
+    return tct_fail(TCT_E_DEVICE_OPTION, "device '%s': %d threads, needs 1 to 1024 (0: default)", spec,
+                    open_options.n_threads);
   }
   device->backend = backend;
   snprintf(device->spec, sizeof device->spec, "%s", spec);
@@ -94,7 +95,7 @@ static tct_status open_backend(const tct_backend *backend, const char *spec, con
 tct_status tct_device_open(const char *spec, const tct_device_options *options, tct_device **out) {
   *out = NULL;
   if (spec == NULL || strlen(spec) >= sizeof(((tct_device *)0)->spec)) {
-    return tct_fail(TCT_INVALID, "device: the name is missing or longer than 63 characters");
+    return tct_fail(TCT_E_DEVICE_OPTION, "device: the name is missing or longer than 63 characters");
   }
   const tct_backend *backend = NULL;
   TCT_TRY(tct_find_backend(spec, &backend));

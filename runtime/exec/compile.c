@@ -140,7 +140,7 @@ static tct_status bind_ports(tct_program *program, void *const *base) {
 static tct_status compile(tct_program *program, const tct_graph *graph, const tct_compile_options *options) {
   const tct_pass_context context = {program->device, options->fallback_host};
   if (options->fallback_host && !program->device->info.host_memory) {
-    return tct_fail(TCT_UNSUPPORTED, "device '%s': fallback=host needs memory that the host can address",
+    return tct_fail(TCT_E_NO_KERNEL, "device '%s': fallback=host needs memory that the host can address",
                     program->device->spec);
   }
   TCT_TRY(tct_run_passes(graph, &context, &program->graph));
@@ -154,7 +154,7 @@ static tct_status compile(tct_program *program, const tct_graph *graph, const tc
     program->owns_variables = true;
   }
   if (program->variables->device != program->device) {
-    return tct_fail(TCT_INVALID, "compile: the variables live on device '%s', the program is for '%s'",
+    return tct_fail(TCT_E_VARIABLE, "compile: the variables live on device '%s', the program is for '%s'",
                     program->variables->device->spec, program->device->spec);
   }
   TCT_TRY(tct_variables_add(program->variables, program->graph));

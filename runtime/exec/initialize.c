@@ -109,7 +109,7 @@ tct_status tct_initialize(const char *name, const tct_desc *desc, tct_init init,
   const distribution kind = distribution_of(desc, &init, &p);
   const bool is_float = desc->dtype == TCT_F32 || desc->dtype == TCT_F64;
   if (!is_float && (kind != FILL || init.kind == TCT_INIT_ORTHOGONAL)) {
-    return tct_fail(TCT_INVALID, "variable '%s': a random initializer needs a float dtype, got %s", name,
+    return tct_fail(TCT_E_DTYPE, "variable '%s': a random initializer needs a float dtype, got %s", name,
                     tct_dtype_name(desc->dtype));
   }
   if (kind == FILL && !tct_number_fits(desc->dtype, p)) {

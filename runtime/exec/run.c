@@ -24,7 +24,7 @@ static tct_status port_or_fail(const tct_port *ports, int32_t n, const char *kin
   }
   if ((*out)->bytes != bytes) {
     char shape[160];
-    return tct_fail(TCT_INVALID, "%s '%s' is %s%s, %zu bytes; got %zu", kind, name, tct_dtype_name((*out)->desc.dtype),
+    return tct_fail(TCT_E_PORT, "%s '%s' is %s%s, %zu bytes; got %zu", kind, name, tct_dtype_name((*out)->desc.dtype),
                     tct_shape_print(&(*out)->desc.shape, shape, sizeof shape), (*out)->bytes, bytes);
   }
   return TCT_OK;

@@ -62,8 +62,9 @@ tct_status tct_variables_desc(const tct_variables *variables, const char *name, 
 static tct_status check_bytes(const tct_variable_entry *entry, size_t bytes) {
   char shape[160];
   if (bytes == entry->bytes) return TCT_OK;
-  return tct_fail(TCT_INVALID, "variable '%s' is %s%s, %zu bytes; got %zu", entry->name, tct_dtype_name(entry->desc.dtype),
-                  tct_shape_print(&entry->desc.shape, shape, sizeof shape), entry->bytes, bytes);
+  return tct_fail(TCT_E_VARIABLE, "variable '%s' is %s%s, %zu bytes; got %zu", entry->name,
+                  tct_dtype_name(entry->desc.dtype), tct_shape_print(&entry->desc.shape, shape, sizeof shape),
+                  entry->bytes, bytes);
 }
 
 tct_status tct_variables_read(tct_variables *variables, const char *name, void *data, size_t bytes) {
@@ -118,7 +119,7 @@ static tct_status add_entry(tct_variables *variables, const char *name, const tc
 static tct_status check_same(const tct_variable_entry *entry, const tct_desc *desc) {
   char has[160], wants[160];
   if (entry->desc.dtype == desc->dtype && tct_shape_equal(&entry->desc.shape, &desc->shape)) return TCT_OK;
-  return tct_fail(TCT_INVALID, "variable '%s' is there as %s%s, the graph has it as %s%s", entry->name,
+  return tct_fail(TCT_E_VARIABLE, "variable '%s' is there as %s%s, the graph has it as %s%s", entry->name,
                   tct_dtype_name(entry->desc.dtype), tct_shape_print(&entry->desc.shape, has, sizeof has),
                   tct_dtype_name(desc->dtype), tct_shape_print(&desc->shape, wants, sizeof wants));
 }

@@ -37,7 +37,7 @@ void tct_graph_free(tct_graph *graph) {
 
 /* ---- errors ---- */
 
-tct_tensor tct_graph_fail(tct_graph *graph, tct_status status, const char *format, ...) {
+tct_tensor tct_graph_fail(tct_graph *graph, uint32_t code, const char *format, ...) {
   if (graph->n_errors == TCT_MAX_GRAPH_ERRORS) {
     graph->n_more_errors++;
     return tct_poison(graph);
@@ -45,29 +45,29 @@ tct_tensor tct_graph_fail(tct_graph *graph, tct_status status, const char *forma
   char text[1024];
   va_list args;
   va_start(args, format);
-  vsnprintf(text, sizeof text, format, args);
+  tct_format_clipped_v(text, sizeof text - sizeof " [E000]", format, args);
   va_end(args);
+  (void)tct_append_code(text, sizeof text, code);
   const char *copy = tct_arena_strdup(&graph->arena, text);
-  graph->errors[graph->n_errors].status = status;
+  graph->errors[graph->n_errors].code = code;
   graph->errors[graph->n_errors].message = copy != NULL ? copy : "out of memory while recording an error";
   graph->n_errors++;
   return tct_poison(graph);
 }
 
 static tct_tensor fail_from_record(tct_graph *graph) {
-  const tct_status status = tct_error_status();
-  return tct_graph_fail(graph, status, "%s", tct_error_message());
+  return tct_graph_fail(graph, (uint32_t)tct_error_code(), "%s", tct_error_message());
 }
 
 tct_status tct_graph_status(const tct_graph *graph) {
   if (graph->n_errors == 0) return TCT_OK;
-  if (graph->n_errors == 1) return tct_fail(graph->errors[0].status, "%s", graph->errors[0].message);
-  char text[1900];
+  if (graph->n_errors == 1) return tct_fail(graph->errors[0].code, "%s", graph->errors[0].message);
+  char text[4000];
   size_t at = (size_t)snprintf(text, sizeof text, "%d errors in the graph", graph->n_errors + graph->n_more_errors);
   for (int32_t i = 0; i < graph->n_errors && at < sizeof text; i++) {
     at += (size_t)snprintf(text + at, sizeof text - at, "\n%d. %s", i + 1, graph->errors[i].message);
   }
-  return tct_fail(graph->errors[0].status, "%s", text);
+  return tct_fail(graph->errors[0].code, "%s", text);
 }
 
 /* ---- appending ---- */
@@ -121,9 +121,10 @@ static bool operands_ok(tct_graph *graph, const char *op_name, const tct_tensor 
   for (int32_t i = 0; i < n_in; i++) {
     if (in[i].graph == graph && in[i].id >= 0 && in[i].id < graph->n_values) continue;
     if (in[i].graph != graph && in[i].graph != NULL && in[i].id >= 0) {
-      tct_graph_fail(graph, TCT_INVALID, "%s: operand %d belongs to another graph; build both in one graph", op_name, i);
+      tct_graph_fail(graph, TCT_E_FOREIGN, "%s: operand %d belongs to another graph; build both in one graph", op_name,
+                     i);
     } else if (in[i].graph == NULL && graph->n_errors == 0) {
-      tct_graph_fail(graph, TCT_INVALID, "%s: operand %d is not a tensor (an unset handle)", op_name, i);
+      tct_graph_fail(graph, TCT_E_FOREIGN, "%s: operand %d is not a tensor (an unset handle)", op_name, i);
     }
     return false;
   }
@@ -139,8 +140,8 @@ tct_tensor tct_emit_named(tct_graph *graph, tct_op op, const char *last, const v
   char name[640];
   scoped_name(graph, last != NULL ? last : def->name, name, sizeof name);
   if (n_in < def->min_in || (def->max_in >= 0 && n_in > def->max_in)) {
-    return tct_graph_fail(graph, TCT_INVALID, "%s '%s': %d operands, needs %d to %d", def->name, name, n_in, def->min_in,
-                          def->max_in);
+    return tct_graph_fail(graph, TCT_E_OPERANDS, "%s '%s': %d operands, needs %d to %d", def->name, name, n_in,
+                          def->min_in, def->max_in);
   }
 
   int32_t *ids = tct_arena_alloc(&graph->arena, (size_t)(n_in + 1) * sizeof *ids);
@@ -155,7 +156,8 @@ tct_tensor tct_emit_named(tct_graph *graph, tct_op op, const char *last, const v
   tct_infer infer = {.op = op, .op_name = def->name, .n_in = n_in, .n_out = n_out,
                      .in = descs, .attrs = copy, .out = descs + n_in};
   if (!def->infer(&infer)) {
-    return tct_graph_fail(graph, TCT_INVALID, "%s '%s': %s", def->name, name, infer.why);
+    return tct_graph_fail(graph, infer.code != 0 ? infer.code : TCT_E_OPERANDS, "%s '%s': %s", def->name, name,
+                          infer.why);
   }
   const tct_node like = {.op = op, .phase = graph->phase, .attrs = def->attrs_bytes > 0 ? copy : NULL,
                          .n_in = n_in, .n_out = n_out};
@@ -176,18 +178,18 @@ static tct_tensor source(tct_graph *graph, tct_op op, const char *name, tct_desc
   const char *op_name = tct_op_name(op);
   char shape[160];
   const int64_t size = tct_shape_size(&desc.shape);
-  if (name == NULL || name[0] == '\0') return tct_graph_fail(graph, TCT_INVALID, "%s: the name is empty", op_name);
+  if (name == NULL || name[0] == '\0') return tct_graph_fail(graph, TCT_E_NAME, "%s: the name is empty", op_name);
   if (tct_dtype_bytes(desc.dtype) == 0) {
-    return tct_graph_fail(graph, TCT_INVALID, "%s '%s': %d is not a dtype", op_name, name, (int)desc.dtype);
+    return tct_graph_fail(graph, TCT_E_DTYPE, "%s '%s': %d is not a dtype", op_name, name, (int)desc.dtype);
   }
   if (size < 0 || size > INT64_MAX / 16) {
-    return tct_graph_fail(graph, TCT_INVALID, "%s '%s': shape %s has a negative extent or is too large", op_name, name,
+    return tct_graph_fail(graph, TCT_E_SIZE, "%s '%s': shape %s has a negative extent or is too large", op_name, name,
                           tct_shape_print(&desc.shape, shape, sizeof shape));
   }
   char scoped[640];
   scoped_name(graph, name, scoped, sizeof scoped);
   if (op != TCT_OP_constant && tct_name_taken(graph->names, scoped)) {
-    return tct_graph_fail(graph, TCT_INVALID, "%s '%s': the name is taken; names of inputs and variables are unique",
+    return tct_graph_fail(graph, TCT_E_NAME, "%s '%s': the name is taken; names of inputs and variables are unique",
                           op_name, scoped);
   }
   tct_constant_attrs constant = {data};
@@ -203,7 +205,7 @@ tct_tensor tct_input(tct_graph *graph, const char *name, tct_dtype dtype, tct_sh
 
 tct_tensor tct_variable(tct_graph *graph, const char *name, tct_dtype dtype, tct_shape shape, tct_init init) {
   if ((int)init.kind < 0 || init.kind >= TCT_N_INITS) {
-    return tct_graph_fail(graph, TCT_INVALID, "variable '%s': %d is not an initializer", name, (int)init.kind);
+    return tct_graph_fail(graph, TCT_E_ATTRIBUTE, "variable '%s': %d is not an initializer", name, (int)init.kind);
   }
   return source(graph, TCT_OP_variable, name, (tct_desc){dtype, shape}, init, NULL);
 }
@@ -237,10 +239,10 @@ bool tct_number_fits(tct_dtype dtype, double value) {
 tct_tensor tct_scalar(tct_graph *graph, tct_dtype dtype, double value) {
   int64_t data[2] = {0, 0};
   if (dtype == TCT_BF16 || dtype == TCT_F16) {
-    return tct_graph_fail(graph, TCT_UNSUPPORTED, "constant: %s is not available", tct_dtype_name(dtype));
+    return tct_graph_fail(graph, TCT_E_DTYPE, "constant: %s is not available", tct_dtype_name(dtype));
   }
   if (!tct_number_fits(dtype, value)) {
-    return tct_graph_fail(graph, TCT_INVALID, "constant: %g does not fit %s", value, tct_dtype_name(dtype));
+    return tct_graph_fail(graph, TCT_E_ATTRIBUTE, "constant: %g does not fit %s", value, tct_dtype_name(dtype));
   }
   tct_store_number(dtype, data, 0, value);
   return tct_constant(graph, dtype, tct_shape_of(0, NULL), data);
@@ -268,7 +270,7 @@ tct_shape tct_tensor_shape(tct_tensor tensor) {
 void tct_scope_push(tct_graph *graph, const char *scope) {
   const size_t used = strlen(graph->scope);
   if (graph->n_scopes++ >= TCT_MAX_SCOPES) {
-    tct_graph_fail(graph, TCT_INVALID, "scope '%s' lies in %d others, at most %d", scope, graph->n_scopes - 1,
+    tct_graph_fail(graph, TCT_E_NAME, "scope '%s' lies in %d others, at most %d", scope, graph->n_scopes - 1,
                    TCT_MAX_SCOPES - 1);
     return;
   }
@@ -276,14 +278,14 @@ void tct_scope_push(tct_graph *graph, const char *scope) {
   const int more = snprintf(graph->scope + used, sizeof graph->scope - used, "%s%s", used > 0 ? "/" : "", scope);
   if (more < 0 || (size_t)more >= sizeof graph->scope - used) {
     graph->scope[used] = '\0';
-    tct_graph_fail(graph, TCT_INVALID, "scope '%s' is too long: at most %zu characters with its parents", scope,
+    tct_graph_fail(graph, TCT_E_NAME, "scope '%s' is too long: at most %zu characters with its parents", scope,
                    sizeof graph->scope - 1);
   }
 }
 
 void tct_scope_pop(tct_graph *graph) {
   if (graph->n_scopes == 0) {
-    tct_graph_fail(graph, TCT_INVALID, "a scope is popped that was not pushed");
+    tct_graph_fail(graph, TCT_E_NAME, "a scope is popped that was not pushed");
     return;
   }
   if (--graph->n_scopes < TCT_MAX_SCOPES) graph->scope[graph->scope_length[graph->n_scopes]] = '\0';
@@ -291,13 +293,13 @@ void tct_scope_pop(tct_graph *graph) {
 
 void tct_output(tct_graph *graph, const char *name, tct_tensor tensor) {
   if (name == NULL || name[0] == '\0') {
-    tct_graph_fail(graph, TCT_INVALID, "output: the name is empty");
+    tct_graph_fail(graph, TCT_E_NAME, "output: the name is empty");
     return;
   }
   if (!operands_ok(graph, "output", &tensor, 1)) return;
   for (int32_t i = 0; i < graph->n_outputs; i++) {
     if (strcmp(graph->outputs[i].name, name) == 0) {
-      tct_graph_fail(graph, TCT_INVALID, "output '%s': the name is taken", name);
+      tct_graph_fail(graph, TCT_E_NAME, "output '%s': the name is taken", name);
       return;
     }
   }

@@ -3,6 +3,7 @@
 #ifndef TCT_GRAPH_GRAPH_H
 #define TCT_GRAPH_GRAPH_H
 
+#include <tercet/errors.h>
 #include <tercet/graph.h>
 #include <tercet/op.h>
 #include "base/arena.h"
@@ -49,13 +50,13 @@ struct tct_graph {
   tct_phase phase; /* of the nodes emitted next */
   int32_t n_errors, n_more_errors;
   struct {
-    tct_status status;
-    const char *message; /* arena */
+    uint32_t code;       /* of errors.def */
+    const char *message; /* arena; ends in its code */
   } errors[TCT_MAX_GRAPH_ERRORS];
 };
 
-/* Records an error of the graph; returns a poisoned handle. */
-tct_tensor tct_graph_fail(tct_graph *graph, tct_status status, const char *format, ...) TCT_PRINTF(3, 4);
+/* Records an error of the graph, by its code (tct_fail); returns a poisoned handle. */
+tct_tensor tct_graph_fail(tct_graph *graph, uint32_t code, const char *format, ...) TCT_PRINTF(3, 4);
 static inline tct_tensor tct_poison(tct_graph *graph) { return (tct_tensor){graph, -1}; }
 
 /* An unset handle (optional operand): {NULL, -1} or {NULL, 0}. */

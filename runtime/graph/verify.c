@@ -40,11 +40,11 @@ static tct_status verify_writers(const tct_graph *graph, tct_arena *scratch) {
       const int32_t value = node->in[i];
       const tct_node *variable = tct_maker(graph, value);
       if (variable->op != TCT_OP_variable) {
-        return tct_fail(TCT_INVALID, "%s '%s' writes '%s', which is not a variable", tct_op_name(node->op), node->name,
+        return tct_fail(TCT_E_UPDATE, "%s '%s' writes '%s', which is not a variable", tct_op_name(node->op), node->name,
                         variable->name);
       }
       if (written[value]) {
-        return tct_fail(TCT_INVALID, "%s '%s' writes variable '%s', which another update of this graph already writes",
+        return tct_fail(TCT_E_UPDATE, "%s '%s' writes variable '%s', which another update of this graph already writes",
                         tct_op_name(node->op), node->name, variable->name);
       }
       written[value] = true;

@@ -43,7 +43,7 @@ static size_t first_capacity(const inflation *s) {
 
 static tct_status grow(inflation *s) {
   if (s->capacity > s->most)
-    return tct_fail(TCT_BAD_DATA, "%s: inflates to more than %zu bytes, the most that is read; split it", s->path,
+    return tct_fail(TCT_E_GZIP, "%s: inflates to more than %zu bytes, the most that is read; split it", s->path,
                     s->most);
   const size_t doubled = s->capacity > s->most / 2 ? s->most + 1 : s->capacity * 2 + 4096;
   const size_t next = doubled > s->most + 1 ? s->most + 1 : doubled;
@@ -61,7 +61,7 @@ static tct_status end_member(inflation *s, bool *out_done) {
   if (*out_done) return TCT_OK;
   const unsigned char *const next = s->z.next_in;
   if (left < 2 || next[0] != 0x1f || next[1] != 0x8b || inflateReset(&s->z) != Z_OK)
-    return tct_fail(TCT_BAD_DATA, "%s: %zu bytes follow the end of the gzip data; download it again", s->path, left);
+    return tct_fail(TCT_E_GZIP, "%s: %zu bytes follow the end of the gzip data; download it again", s->path, left);
   return TCT_OK;
 }
 
@@ -86,15 +86,15 @@ static tct_status inflate_all(inflation *s) {
     } else if (result == Z_MEM_ERROR) {
       return TCT_OUT_OF_MEMORY;
     } else if (result != Z_OK && result != Z_BUF_ERROR) {
-      return tct_fail(TCT_BAD_DATA, "%s: damaged gzip data near byte %zu (%s); download it again", s->path,
+      return tct_fail(TCT_E_GZIP, "%s: damaged gzip data near byte %zu (%s); download it again", s->path,
                       s->fed - s->z.avail_in, s->z.msg ? s->z.msg : "unknown reason");
     } else if (s->z.avail_in == 0 && s->fed == s->from_bytes && s->z.avail_out > 0) {
-      return tct_fail(TCT_BAD_DATA, "%s: the gzip data is cut short after %zu bytes; download it again", s->path,
+      return tct_fail(TCT_E_GZIP, "%s: the gzip data is cut short after %zu bytes; download it again", s->path,
                       s->from_bytes);
     }
   }
   if (s->used > s->most)
-    return tct_fail(TCT_BAD_DATA, "%s: inflates to more than %zu bytes, the most that is read; split it", s->path,
+    return tct_fail(TCT_E_GZIP, "%s: inflates to more than %zu bytes, the most that is read; split it", s->path,
                     s->most);
   s->to[s->used] = 0;
   return TCT_OK;

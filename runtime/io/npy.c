@@ -69,9 +69,8 @@ static bool take_string(header *h, char *text, size_t text_bytes) {
 }
 
 static tct_status malformed(const header *h, const char *needs) {
-  return tct_fail(TCT_BAD_DATA,
-                  "%s: its .npy header is malformed near '%.16s', needs %s; save it again with numpy.save", h->path,
-                  h->at, needs);
+  return tct_fail(TCT_E_NPY, "%s: its .npy header is malformed near '%.16s', needs %s; save it again with numpy.save",
+                  h->path, h->at, needs);
 }
 
 static tct_status parse_descr(header *h) {
@@ -79,9 +78,8 @@ static tct_status parse_descr(header *h) {
   if (!take_string(h, text, sizeof text)) {
     skip_blanks(h);
     if (h->at < h->end && *h->at == '[')
-      return tct_fail(TCT_BAD_DATA,
-                      "%s: is a structured array (named fields), needs a plain one; save one field: x['name']",
-                      h->path);
+      return tct_fail(
+          TCT_E_NPY, "%s: is a structured array (named fields), needs a plain one; save one field: x['name']", h->path);
     return malformed(h, "a dtype such as '<f4'");
   }
   for (size_t i = 0; i < TCT_COUNT_OF(descr_table); i++) {
@@ -90,17 +88,16 @@ static tct_status parse_descr(header *h) {
     return TCT_OK;
   }
   if (text[0] == '>')
-    return tct_fail(TCT_BAD_DATA, "%s: dtype '%s' is big-endian, needs little-endian; save x.astype('<%s')", h->path,
-                    text, text + 1);
-  return tct_fail(TCT_BAD_DATA,
-                  "%s: dtype '%s' is not read, needs one of <f4 <f8 <i4 <i8 |u1 |b1; save x.astype('<f4')", h->path,
-                  text);
+    return tct_fail(TCT_E_NPY, "%s: dtype '%s' is big-endian, needs little-endian; save x.astype('<%s')", h->path, text,
+                    text + 1);
+  return tct_fail(TCT_E_NPY, "%s: dtype '%s' is not read, needs one of <f4 <f8 <i4 <i8 |u1 |b1; save x.astype('<f4')",
+                  h->path, text);
 }
 
 static tct_status parse_order(header *h) {
   if (take_word(h, "False")) return TCT_OK;
   if (take_word(h, "True"))
-    return tct_fail(TCT_BAD_DATA, "%s: is in Fortran order, needs C order; save numpy.ascontiguousarray(x)", h->path);
+    return tct_fail(TCT_E_NPY, "%s: is in Fortran order, needs C order; save numpy.ascontiguousarray(x)", h->path);
   return malformed(h, "True or False");
 }
 
@@ -115,7 +112,7 @@ static tct_status parse_shape(header *h) {
         return malformed(h, "extents below 2^63");
     if (h->at == first) return malformed(h, "a non-negative extent");
     if (shape->rank == TCT_MAX_RANK)
-      return tct_fail(TCT_BAD_DATA, "%s: has more than %d dimensions; reshape it", h->path, TCT_MAX_RANK);
+      return tct_fail(TCT_E_NPY, "%s: has more than %d dimensions; reshape it", h->path, TCT_MAX_RANK);
     shape->dim[shape->rank++] = extent;
     skip_blanks(h);
     if (!take(h, ',') && (h->at == h->end || *h->at != ')' || shape->rank == 1)) return malformed(h, "',' or ')'");
@@ -168,7 +165,7 @@ static bool find_header(const unsigned char *file, size_t n, size_t *out_at, siz
 static tct_status check_bools(const char *path, const unsigned char *data, size_t n) {
   for (size_t i = 0; i < n; i++)
     if (data[i] > 1)
-      return tct_fail(TCT_BAD_DATA, "%s: element %zu of a bool array is byte %d, needs 0 or 1; save x != 0", path, i,
+      return tct_fail(TCT_E_NPY, "%s: element %zu of a bool array is byte %d, needs 0 or 1; save x != 0", path, i,
                       data[i]);
   return TCT_OK;
 }
@@ -177,7 +174,7 @@ static tct_status check_bools(const char *path, const unsigned char *data, size_
 static tct_status parse_file(const char *path, unsigned char *file, size_t n, tct_desc *out_desc) {
   size_t at = 0, header_bytes = 0;
   if (!find_header(file, n, &at, &header_bytes))
-    return tct_fail(TCT_BAD_DATA,
+    return tct_fail(TCT_E_NPY,
                     "%s: is not a .npy file of version 1 to 3, or is cut short; save it again with numpy.save", path);
   header h = {.path = path, .at = (const char *)file + at, .end = (const char *)file + at + header_bytes};
   TCT_TRY(parse_header(&h));
@@ -186,7 +183,7 @@ static tct_status parse_file(const char *path, unsigned char *file, size_t n, tc
   size_t bytes = 0;
   char text[160];
   if (size < 0 || !tct_mul_size((size_t)size, tct_dtype_bytes(h.desc.dtype), &bytes) || bytes != n - data_at)
-    return tct_fail(TCT_BAD_DATA,
+    return tct_fail(TCT_E_NPY,
                     "%s: its header promises %s of %s, the file has %zu bytes of data; it is cut short or "
                     "damaged",
                     path, tct_shape_print(&h.desc.shape, text, sizeof text), tct_dtype_name(h.desc.dtype), n - data_at);
@@ -216,11 +213,13 @@ tct_status tct_npy_write(const char *path, const tct_desc *desc, const void *dat
   for (size_t i = 0; i < TCT_COUNT_OF(descr_table); i++)
     if (descr_table[i].dtype == desc->dtype) descr = descr_table[i].text;
   if (!descr)
-    return tct_fail(TCT_INVALID, "%s: NumPy has no dtype for %s; convert it to f32", path, tct_dtype_name(desc->dtype));
+    return tct_fail(TCT_E_UNWRITABLE, "%s: NumPy has no dtype for %s; convert it to f32", path,
+                    tct_dtype_name(desc->dtype));
   size_t bytes = 0;
   const int64_t size = tct_shape_size(&desc->shape);
   if (size < 0 || !tct_mul_size((size_t)size, tct_dtype_bytes(desc->dtype), &bytes))
-    return tct_fail(TCT_INVALID, "%s: the shape has a negative extent or more bytes than memory can address", path);
+    return tct_fail(TCT_E_UNWRITABLE, "%s: the shape has a negative extent or more bytes than memory can address",
+                    path);
 
   /* 8 extents of 19 digits, and room to pad to a multiple of 64. */
   char text[384];

@@ -51,21 +51,21 @@ static tct_status parse_dtype(const char *path, const char *name, const json_t *
     *out = (tct_dtype)d;
     return TCT_OK;
   }
-  return tct_fail(TCT_BAD_DATA,
+  return tct_fail(TCT_E_SAFETENSORS,
                   "%s: tensor '%s' has dtype '%s', needs one of F32 F64 I32 I64 U8 BOOL BF16 F16; convert it", path,
                   name, word ? word : "(not a string)");
 }
 
 static tct_status parse_shape(const char *path, const char *name, const json_t *value, tct_shape *out) {
   if (!json_is_array(value) || json_array_size(value) > TCT_MAX_RANK)
-    return tct_fail(TCT_BAD_DATA, "%s: tensor '%s': its shape is not a list of at most %d extents", path, name,
+    return tct_fail(TCT_E_SAFETENSORS, "%s: tensor '%s': its shape is not a list of at most %d extents", path, name,
                     TCT_MAX_RANK);
   *out = (tct_shape){.rank = (int32_t)json_array_size(value), .dim = {0}};
   for (int32_t i = 0; i < out->rank; i++) {
     const json_t *const extent = json_array_get(value, (size_t)i);
     if (!json_is_integer(extent) || json_integer_value(extent) < 0)
-      return tct_fail(TCT_BAD_DATA, "%s: tensor '%s': extent %" PRId32 " of its shape is not a whole number >= 0", path,
-                      name, i);
+      return tct_fail(TCT_E_SAFETENSORS, "%s: tensor '%s': extent %" PRId32 " of its shape is not a whole number >= 0",
+                      path, name, i);
     out->dim[i] = json_integer_value(extent);
   }
   return TCT_OK;
@@ -77,7 +77,7 @@ static tct_status parse_offsets(const char *path, const char *name, const json_t
   if (!json_is_array(value) || json_array_size(value) != 2 || !json_is_integer(begin) || !json_is_integer(end) ||
       json_integer_value(begin) < 0 || json_integer_value(end) < json_integer_value(begin) ||
       (uint64_t)json_integer_value(end) > data_bytes)
-    return tct_fail(TCT_BAD_DATA,
+    return tct_fail(TCT_E_SAFETENSORS,
                     "%s: tensor '%s': its data_offsets are not [begin, end] within the %zu bytes of data; the "
                     "file is cut short or damaged",
                     path, name, data_bytes);
@@ -90,7 +90,8 @@ static tct_status parse_entry(const char *path, const char *name, const json_t *
   const json_t *const dtype = json_object_get(value, "dtype"), *const shape = json_object_get(value, "shape");
   const json_t *const offsets = json_object_get(value, "data_offsets");
   if (!json_is_object(value) || json_object_size(value) != 3 || !dtype || !shape || !offsets)
-    return tct_fail(TCT_BAD_DATA, "%s: tensor '%s' needs exactly the keys dtype, shape and data_offsets", path, name);
+    return tct_fail(TCT_E_SAFETENSORS, "%s: tensor '%s' needs exactly the keys dtype, shape and data_offsets", path,
+                    name);
   tct_desc *const desc = &out->array.desc;
   TCT_TRY(parse_dtype(path, name, dtype, &desc->dtype));
   TCT_TRY(parse_shape(path, name, shape, &desc->shape));
@@ -99,20 +100,20 @@ static tct_status parse_entry(const char *path, const char *name, const json_t *
   size_t bytes = 0;
   char text[160];
   if (size < 0 || !tct_mul_size((size_t)size, tct_dtype_bytes(desc->dtype), &bytes) || bytes != out->end - out->begin)
-    return tct_fail(TCT_BAD_DATA, "%s: tensor '%s' is %s of %s, its data_offsets span %zu bytes; the two must agree",
-                    path, name, tct_shape_print(&desc->shape, text, sizeof text), tct_dtype_name(desc->dtype),
-                    out->end - out->begin);
+    return tct_fail(
+        TCT_E_SAFETENSORS, "%s: tensor '%s' is %s of %s, its data_offsets span %zu bytes; the two must agree", path,
+        name, tct_shape_print(&desc->shape, text, sizeof text), tct_dtype_name(desc->dtype), out->end - out->begin);
   return TCT_OK;
 }
 
 static tct_status parse_metadata(tct_safetensors *self, const char *path, json_t *object) {
-  if (!json_is_object(object)) return tct_fail(TCT_BAD_DATA, "%s: __metadata__ is not an object of strings", path);
+  if (!json_is_object(object)) return tct_fail(TCT_E_SAFETENSORS, "%s: __metadata__ is not an object of strings", path);
   self->metadata = tct_arena_alloc(&self->arena, json_object_size(object) * sizeof *self->metadata);
   if (!self->metadata) return TCT_OUT_OF_MEMORY;
   const char *key = NULL;
   json_t *value = NULL;
   json_object_foreach(object, key, value) {
-    if (!json_is_string(value)) return tct_fail(TCT_BAD_DATA, "%s: __metadata__ '%s' is not a string", path, key);
+    if (!json_is_string(value)) return tct_fail(TCT_E_SAFETENSORS, "%s: __metadata__ '%s' is not a string", path, key);
     tct_named_text *const text = &self->metadata[self->n_metadata];
     text->key = tct_arena_strdup(&self->arena, key);
     text->value = tct_arena_strdup(&self->arena, json_string_value(value));
@@ -138,14 +139,14 @@ static tct_status check_tiling(const char *path, const entry *entries, size_t n,
   size_t at = 0;
   for (size_t i = 0; i < n; i++) {
     if (entries[i].begin != at)
-      return tct_fail(TCT_BAD_DATA, "%s: tensor '%s' begins at byte %zu, the one before it ends at %zu; %s", path,
+      return tct_fail(TCT_E_SAFETENSORS, "%s: tensor '%s' begins at byte %zu, the one before it ends at %zu; %s", path,
                       entries[i].array.name, entries[i].begin, at,
                       entries[i].begin < at ? "tensors must not overlap" : "no gap may be left");
     at = entries[i].end;
   }
   if (at != data_bytes)
-    return tct_fail(TCT_BAD_DATA, "%s: the tensors end at byte %zu, the data at %zu; no bytes may be left over", path,
-                    at, data_bytes);
+    return tct_fail(TCT_E_SAFETENSORS, "%s: the tensors end at byte %zu, the data at %zu; no bytes may be left over",
+                    path, at, data_bytes);
   return TCT_OK;
 }
 
@@ -154,7 +155,7 @@ static tct_status check_bools(const char *path, const tct_named_array *array) {
   const int64_t n = tct_shape_size(&array->desc.shape);
   for (int64_t i = 0; i < n; i++)
     if (bytes[i] > 1)
-      return tct_fail(TCT_BAD_DATA, "%s: tensor '%s': element %" PRId64 " is byte %d, a BOOL needs 0 or 1", path,
+      return tct_fail(TCT_E_SAFETENSORS, "%s: tensor '%s': element %" PRId64 " is byte %d, a BOOL needs 0 or 1", path,
                       array->name, i, bytes[i]);
   return TCT_OK;
 }
@@ -210,23 +211,23 @@ static tct_status parse_header(const char *path, const unsigned char *file, size
   uint64_t length = 0;
   for (size_t i = 0; i < LENGTH_BYTES && i < n; i++) length |= (uint64_t)file[i] << (8 * i);
   if (n < LENGTH_BYTES || length > n - LENGTH_BYTES)
-    return tct_fail(TCT_BAD_DATA,
+    return tct_fail(TCT_E_SAFETENSORS,
                     "%s: has %zu bytes, its header alone would take %" PRIu64 "; it is cut short or no "
                     "safetensors file",
                     path, n, length);
   if (length > MOST_HEADER)
-    return tct_fail(TCT_BAD_DATA, "%s: its header takes %" PRIu64 " bytes, the format allows %zu", path, length,
+    return tct_fail(TCT_E_SAFETENSORS, "%s: its header takes %" PRIu64 " bytes, the format allows %zu", path, length,
                     MOST_HEADER);
   const char *const text = (const char *)file + LENGTH_BYTES;
   json_error_t error;
   if (length == 0 || text[0] != '{')
-    return tct_fail(TCT_BAD_DATA, "%s: its header does not begin with '{'; it is no safetensors file", path);
+    return tct_fail(TCT_E_SAFETENSORS, "%s: its header does not begin with '{'; it is no safetensors file", path);
   *out = json_loadb(text, (size_t)length, JSON_REJECT_DUPLICATES, &error);
   if (!*out && json_error_code(&error) == json_error_out_of_memory)
     return tct_fail(TCT_OUT_OF_MEMORY, "%s: no memory for its header", path);
   if (!*out)
-    return tct_fail(TCT_BAD_DATA, "%s: its header is no valid JSON at byte %d: %s", path, error.position + LENGTH_BYTES,
-                    error.text);
+    return tct_fail(TCT_E_SAFETENSORS, "%s: its header is no valid JSON at byte %d: %s", path,
+                    error.position + LENGTH_BYTES, error.text);
   *out_bytes = (size_t)length;
   return TCT_OK;
 }
@@ -306,7 +307,7 @@ const char *tct_safetensors_metadata(const tct_safetensors *file, const char *ke
 
 static tct_status check_text(const char *path, const char *what, const char *text) {
   json_t *const string = text ? json_string(text) : NULL; /* NULL for invalid UTF-8 too */
-  if (!string) return tct_fail(TCT_INVALID, "%s: %s '%s' is not valid UTF-8", path, what, text ? text : "(null)");
+  if (!string) return tct_fail(TCT_E_UNWRITABLE, "%s: %s '%s' is not valid UTF-8", path, what, text ? text : "(null)");
   json_decref(string);
   return TCT_OK;
 }
@@ -319,7 +320,7 @@ static tct_status check_unique(const char *path, const char *what, const char **
   if (n > 0) qsort(names, n, sizeof *names, compare_text);
   for (size_t i = 1; i < n; i++)
     if (strcmp(names[i - 1], names[i]) == 0)
-      return tct_fail(TCT_INVALID, "%s: two %ss are named '%s'; give each its own name", path, what, names[i]);
+      return tct_fail(TCT_E_UNWRITABLE, "%s: two %ss are named '%s'; give each its own name", path, what, names[i]);
   return TCT_OK;
 }
 
@@ -333,7 +334,7 @@ static tct_status check_names(const char *path, const tct_named_array *arrays, s
     names[i] = arrays[i].name;
     status = check_text(path, "tensor", names[i]);
     if (status == TCT_OK && strcmp(names[i], "__metadata__") == 0)
-      status = tct_fail(TCT_INVALID, "%s: a tensor may not be named '__metadata__'", path);
+      status = tct_fail(TCT_E_UNWRITABLE, "%s: a tensor may not be named '__metadata__'", path);
   }
   if (status == TCT_OK) status = check_unique(path, "tensor", names, n_arrays);
   for (size_t i = 0; i < n_metadata && status == TCT_OK; i++) {
@@ -355,7 +356,7 @@ static tct_status append_array(tct_text *text, const char *path, const tct_named
   size_t bytes = 0, end = 0;
   if (!word || size < 0 || !tct_mul_size((size_t)size, tct_dtype_bytes(desc->dtype), &bytes) ||
       !tct_add_size(*at, bytes, &end) || end > INT64_MAX)
-    return tct_fail(TCT_INVALID, "%s: tensor '%s' has a dtype or shape that cannot be written", path, array->name);
+    return tct_fail(TCT_E_UNWRITABLE, "%s: tensor '%s' has a dtype or shape that cannot be written", path, array->name);
   tct_text_json_string(text, array->name);
   tct_text_printf(text, ":{\"dtype\":\"%s\",\"shape\":[", word);
   for (int32_t i = 0; i < desc->shape.rank; i++) tct_text_printf(text, "%s%" PRId64, i ? "," : "", desc->shape.dim[i]);
@@ -385,8 +386,8 @@ static tct_status build_header(tct_text *text, const char *path, const tct_named
   while (!text->failed && text->length % 8 != 0) tct_text_append(text, " ");
   if (text->failed) return TCT_OUT_OF_MEMORY;
   if (text->length > MOST_HEADER)
-    return tct_fail(TCT_INVALID, "%s: the header of %zu tensors takes %zu bytes, the format allows %zu", path, n_arrays,
-                    text->length, MOST_HEADER);
+    return tct_fail(TCT_E_UNWRITABLE, "%s: the header of %zu tensors takes %zu bytes, the format allows %zu", path,
+                    n_arrays, text->length, MOST_HEADER);
   return TCT_OK;
 }
 

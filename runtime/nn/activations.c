@@ -50,5 +50,6 @@ tct_tensor tct_layer_activate(tct_layer_build *b, tct_tensor x, const char *acti
     return rows[i].apply(x);
   }
   const char *near = tct_nearest(activation, names, TCT_COUNT_OF(rows));
-  return tct_layer_refuse(b, "unknown activation '%s'%s%s%s", activation, TCT_DID_YOU_MEAN(near));
+  return tct_layer_refuse_as(b, TCT_E_UNKNOWN_WORD, "unknown activation '%s'%s%s%s", activation,
+                             TCT_DID_YOU_MEAN(near));
 }

@@ -34,6 +34,6 @@ bool tct_initializer_parse(const char *name, tct_init *out) {
     }
   }
   const char *near = tct_nearest(name, names, TCT_COUNT_OF(rows));
-  (void)tct_fail(TCT_INVALID, "unknown initializer '%s'%s%s%s", name, TCT_DID_YOU_MEAN(near));
+  (void)tct_fail(TCT_E_UNKNOWN_WORD, "unknown initializer '%s'%s%s%s", name, TCT_DID_YOU_MEAN(near));
   return false;
 }

@@ -6,11 +6,11 @@
 static bool image_ok(tct_layer_build *b, const char *needs) {
   char text[160];
   const tct_shape in = tct_tensor_shape(b->in[0]);
-  if (in.rank == 4) return true;
+  if (in.rank == 4) return tct_layer_floats(b);
   const tct_shape sample = tct_shape_of(in.rank - 1, in.dim + 1);
   const bool grey = in.rank == 3;
-  tct_layer_refuse(b, "a sample is %s, needs %s%s", tct_shape_print(&sample, text, sizeof text), needs,
-                   grey ? "; insert a Reshape that adds the channel axis" : "");
+  tct_layer_refuse_as(b, TCT_E_RANK, "a sample is %s, needs %s%s", tct_shape_print(&sample, text, sizeof text),
+                      needs, grey ? "; insert a Reshape that adds the channel axis" : "");
   return false;
 }
 

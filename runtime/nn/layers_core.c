@@ -3,12 +3,11 @@
 #include "nn/model.h"
 
 tct_tensor tct_build_dense(tct_layer_build *b, const tct_dense_layer *o) {
-  char text[160];
   const tct_shape in = tct_tensor_shape(b->in[0]);
   if (in.rank < 2) {
-    return tct_layer_refuse(b, "input is %s with the batch, needs [batch, .., features]",
-                            tct_shape_print(&in, text, sizeof text));
+    return tct_layer_refuse_as(b, TCT_E_RANK, "a sample is one number, needs [.., features]; insert a Reshape to [1]");
   }
+  if (!tct_layer_floats(b)) return tct_poison(b->graph);
   if (o->units < 1) return tct_layer_refuse(b, "units is %lld, needs at least 1", (long long)o->units);
   const int64_t features = in.dim[in.rank - 1];
   const tct_tensor kernel = tct_layer_parameter(
@@ -72,7 +71,8 @@ tct_tensor tct_build_dropout(tct_layer_build *b, const tct_dropout_layer *o) {
 tct_tensor tct_build_embedding(tct_layer_build *b, const tct_embedding_layer *o) {
   const tct_dtype dtype = tct_tensor_dtype(b->in[0]);
   if (dtype != TCT_I32) {
-    return tct_layer_refuse(b, "input is %s, needs i32 indices; give the input dtype i32", tct_dtype_name(dtype));
+    return tct_layer_refuse_as(b, TCT_E_LAYER_INPUT, "input is %s, needs i32 indices; give the input dtype i32",
+                               tct_dtype_name(dtype));
   }
   if (o->input_dim < 1 || o->output_dim < 1) {
     return tct_layer_refuse(b, "input_dim %lld and output_dim %lld, need at least 1", (long long)o->input_dim,

@@ -26,7 +26,8 @@ static void track(tct_layer_build *b, tct_tensor variable, tct_tensor batch, dou
 tct_tensor tct_build_batch_normalization(tct_layer_build *b, const tct_batch_normalization_layer *o) {
   const tct_shape in = tct_tensor_shape(b->in[0]);
   const double epsilon = o->epsilon != 0 ? o->epsilon : 1e-3, momentum = o->momentum != 0 ? o->momentum : 0.99;
-  if (in.rank < 2) return tct_layer_refuse(b, "needs an input [batch, .., channels]");
+  if (in.rank < 2) return tct_layer_refuse_as(b, TCT_E_RANK, "needs an input [batch, .., channels]");
+  if (!tct_layer_floats(b)) return tct_poison(b->graph);
   if (!(epsilon > 0)) return tct_layer_refuse(b, "epsilon is %g, needs to be positive", epsilon);
   if (!(momentum >= 0 && momentum < 1)) return tct_layer_refuse(b, "momentum is %g, needs 0 <= momentum < 1", momentum);
   const int64_t channels = in.dim[in.rank - 1];
@@ -45,7 +46,8 @@ tct_tensor tct_build_batch_normalization(tct_layer_build *b, const tct_batch_nor
 tct_tensor tct_build_layer_normalization(tct_layer_build *b, const tct_layer_normalization_layer *o) {
   const tct_shape in = tct_tensor_shape(b->in[0]);
   const double epsilon = o->epsilon != 0 ? o->epsilon : 1e-3;
-  if (in.rank < 2) return tct_layer_refuse(b, "needs an input [batch, .., features]");
+  if (in.rank < 2) return tct_layer_refuse_as(b, TCT_E_RANK, "needs an input [batch, .., features]");
+  if (!tct_layer_floats(b)) return tct_poison(b->graph);
   if (!(epsilon > 0)) return tct_layer_refuse(b, "epsilon is %g, needs to be positive", epsilon);
   const int64_t features = in.dim[in.rank - 1];
   const tct_tensor gamma = vector_or(b, tct_toggle_of(o->scale, true), "gamma", features, "ones", 1);
@@ -56,7 +58,8 @@ tct_tensor tct_build_layer_normalization(tct_layer_build *b, const tct_layer_nor
 tct_tensor tct_build_rms_normalization(tct_layer_build *b, const tct_rms_normalization_layer *o) {
   const tct_shape in = tct_tensor_shape(b->in[0]);
   const double epsilon = o->epsilon != 0 ? o->epsilon : 1e-6;
-  if (in.rank < 2) return tct_layer_refuse(b, "needs an input [batch, .., features]");
+  if (in.rank < 2) return tct_layer_refuse_as(b, TCT_E_RANK, "needs an input [batch, .., features]");
+  if (!tct_layer_floats(b)) return tct_poison(b->graph);
   if (!(epsilon > 0)) return tct_layer_refuse(b, "epsilon is %g, needs to be positive", epsilon);
   return tct_rms_norm(b->in[0], vector_or(b, true, "scale", in.dim[in.rank - 1], "ones", 1), epsilon);
 }
@@ -64,7 +67,8 @@ tct_tensor tct_build_rms_normalization(tct_layer_build *b, const tct_rms_normali
 tct_tensor tct_build_group_normalization(tct_layer_build *b, const tct_group_normalization_layer *o) {
   const tct_shape in = tct_tensor_shape(b->in[0]);
   const double epsilon = o->epsilon != 0 ? o->epsilon : 1e-3;
-  if (in.rank < 2) return tct_layer_refuse(b, "needs an input [batch, .., channels]");
+  if (in.rank < 2) return tct_layer_refuse_as(b, TCT_E_RANK, "needs an input [batch, .., channels]");
+  if (!tct_layer_floats(b)) return tct_poison(b->graph);
   if (!(epsilon > 0)) return tct_layer_refuse(b, "epsilon is %g, needs to be positive", epsilon);
   const int64_t channels = in.dim[in.rank - 1];
   const int64_t groups = o->groups == 0 ? 32 : o->groups == -1 ? channels : o->groups;

@@ -6,10 +6,11 @@
 static bool sequence_ok(tct_layer_build *b) {
   char text[160];
   const tct_shape in = tct_tensor_shape(b->in[0]);
-  if (in.rank == 3) return true;
+  if (in.rank == 3) return tct_layer_floats(b);
   const tct_shape sample = tct_shape_of(in.rank - 1, in.dim + 1);
-  tct_layer_refuse(b, "a sample is %s, needs [length, channels]%s", tct_shape_print(&sample, text, sizeof text),
-                   in.rank == 2 ? "; insert a Reshape that adds the channel axis" : "");
+  tct_layer_refuse_as(b, TCT_E_RANK, "a sample is %s, needs [length, channels]%s",
+                      tct_shape_print(&sample, text, sizeof text),
+                      in.rank == 2 ? "; insert a Reshape that adds the channel axis" : "");
   return false;
 }
 

@@ -98,7 +98,8 @@ static const tct_loss_type rows[] = {
 const tct_loss_type *tct_loss_find(const char *name) {
   const char *names[TCT_COUNT_OF(rows)];
   if (name == NULL) {
-    (void)tct_fail(TCT_INVALID, "a loss is required; sparse_categorical_crossentropy for classes, mse for numbers");
+    (void)tct_fail(TCT_E_UNKNOWN_LOSS,
+                   "a loss is required; sparse_categorical_crossentropy for classes, mse for numbers");
     return NULL;
   }
   for (size_t i = 0; i < TCT_COUNT_OF(rows); i++) {
@@ -106,6 +107,6 @@ const tct_loss_type *tct_loss_find(const char *name) {
     if (strcmp(rows[i].name, name) == 0 || strcmp(rows[i].alias, name) == 0) return &rows[i];
   }
   const char *near = tct_nearest(name, names, TCT_COUNT_OF(rows));
-  (void)tct_fail(TCT_INVALID, "unknown loss '%s'%s%s%s", name, TCT_DID_YOU_MEAN(near));
+  (void)tct_fail(TCT_E_UNKNOWN_LOSS, "unknown loss '%s'%s%s%s", name, TCT_DID_YOU_MEAN(near));
   return NULL;
 }

@@ -25,7 +25,7 @@ tct_model *tct_model_create(const char *name, tct_dtype dtype) {
   }
   model->proto_step = tct_input(model->proto, "optimizer/step", TCT_I64, tct_shape_of(0, NULL));
   if (dtype != TCT_F32 && dtype != TCT_F64) {
-    tct_graph_fail(model->proto, TCT_INVALID, "model '%s': its dtype is %s, needs f32 or f64", model->name,
+    tct_graph_fail(model->proto, TCT_E_DTYPE, "model '%s': its dtype is %s, needs f32 or f64", model->name,
                    tct_dtype_name(dtype));
   }
   return model;
@@ -48,12 +48,12 @@ void tct_model_free(tct_model *model) {
 tct_status tct_model_status(const tct_model *model) {
   if (model == NULL) return tct_fail(TCT_INVALID, "the model is NULL (its creation failed: out of memory)");
   if (tct_graph_status(model->proto) != TCT_OK) return tct_context("model '%s'", model->name);
-  if (model->n_layers == 0) return tct_fail(TCT_INVALID, "model '%s' has no layers", model->name);
+  if (model->n_layers == 0) return tct_fail(TCT_E_EMPTY_MODEL, "model '%s' has no layers", model->name);
   return TCT_OK;
 }
 
 static tct_layer fail_from_record(tct_model *model) {
-  tct_graph_fail(model->proto, tct_error_status(), "%s", tct_error_message());
+  tct_graph_fail(model->proto, (uint32_t)tct_error_code(), "%s", tct_error_message());
   return poisoned(model);
 }
 
@@ -103,13 +103,37 @@ static tct_tensor build_layer(tct_layer_build *b) {
   return out;
 }
 
-tct_tensor tct_layer_refuse(tct_layer_build *b, const char *format, ...) {
+static tct_tensor refuse_v(tct_layer_build *b, uint32_t code, const char *format, va_list args) {
   char text[512];
+  tct_format_clipped_v(text, sizeof text, format, args);
+  return tct_graph_fail(b->graph, code, "%s '%s': %s", b->layer->type->type, b->layer->name, text);
+}
+
+tct_tensor tct_layer_refuse(tct_layer_build *b, const char *format, ...) {
   va_list args;
   va_start(args, format);
-  vsnprintf(text, sizeof text, format, args);
+  const tct_tensor poison = refuse_v(b, TCT_E_LAYER_OPTION, format, args);
   va_end(args);
-  return tct_graph_fail(b->graph, TCT_INVALID, "%s '%s': %s", b->layer->type->type, b->layer->name, text);
+  return poison;
+}
+
+tct_tensor tct_layer_refuse_as(tct_layer_build *b, uint32_t code, const char *format, ...) {
+  va_list args;
+  va_start(args, format);
+  const tct_tensor poison = refuse_v(b, code, format, args);
+  va_end(args);
+  return poison;
+}
+
+bool tct_layer_floats(tct_layer_build *b) {
+  const tct_dtype dtype = tct_tensor_dtype(b->in[0]);
+  const bool whole = dtype == TCT_I32 || dtype == TCT_I64 || dtype == TCT_U8 || dtype == TCT_BOOL;
+  if (!whole) return true;
+  tct_layer_refuse_as(b, TCT_E_INTEGER_INPUT,
+                      "the input is %s, needs %s; declare the model's input %s (whole numbers of the data are converted), or "
+                      "begin with an Embedding if they are indices",
+                      tct_dtype_name(dtype), tct_dtype_name(b->model->dtype), tct_dtype_name(b->model->dtype));
+  return false;
 }
 
 static bool record_parameter(tct_layer_build *b, const tct_parameter *parameter) {
@@ -133,12 +157,14 @@ static bool record_parameter(tct_layer_build *b, const tct_parameter *parameter)
 tct_tensor tct_layer_parameter(tct_layer_build *b, const tct_parameter_spec *spec) {
   tct_init init = {0};
   const char *initializer = spec->initializer != NULL ? spec->initializer : spec->fallback;
-  if (!tct_initializer_parse(initializer, &init)) return tct_layer_refuse(b, "%s", tct_error_message());
+  if (!tct_initializer_parse(initializer, &init))
+    return tct_layer_refuse_as(b, (uint32_t)tct_error_code(), "%s", tct_error_message());
   const tct_desc desc = {b->model->dtype, spec->shape};
   const tct_layer_common *common = b->options;
   const tct_parameter parameter = {.name = spec->name, .desc = desc, .init = init, .penalty = spec->penalty,
                                    .trainable = !spec->fixed && !common->frozen};
-  if (b->recording && !record_parameter(b, &parameter)) return tct_layer_refuse(b, "%s", tct_error_message());
+  if (b->recording && !record_parameter(b, &parameter))
+    return tct_layer_refuse_as(b, (uint32_t)tct_error_code(), "%s", tct_error_message());
   return tct_variable(b->graph, spec->name, desc.dtype, desc.shape, init);
 }
 
@@ -147,7 +173,7 @@ tct_tensor tct_layer_parameter(tct_layer_build *b, const tct_parameter_spec *spe
 tct_layer tct_layer_input(tct_model *model, const char *name, tct_dtype dtype, tct_shape shape) {
   if (model == NULL) return poisoned(NULL);
   if (shape.rank >= TCT_MAX_RANK) {
-    tct_graph_fail(model->proto, TCT_INVALID, "input '%s': rank %d with the batch extent is more than %d", name,
+    tct_graph_fail(model->proto, TCT_E_RANK, "input '%s': rank %d with the batch extent is more than %d", name,
                    shape.rank + 1, TCT_MAX_RANK);
     return poisoned(model);
   }
@@ -158,7 +184,7 @@ tct_layer tct_layer_input(tct_model *model, const char *name, tct_dtype dtype, t
   node.name = layer_name(model, name, "input");
   if (node.name == NULL) return fail_from_record(model);
   if (name_taken(model, node.name)) {
-    tct_graph_fail(model->proto, TCT_INVALID, "input '%s': another layer has this name", node.name);
+    tct_graph_fail(model->proto, TCT_E_NAME, "input '%s': another layer has this name", node.name);
     return poisoned(model);
   }
   node.proto = tct_input(model->proto, node.name, dtype, batched);
@@ -171,14 +197,15 @@ static bool inputs_ok(tct_model *model, const tct_layer_type *type, const tct_la
   for (int32_t i = 0; i < n_in; i++) {
     if (in[i].model == model && in[i].id >= 0 && in[i].id < model->n_layers) continue;
     if (in[i].model != model && in[i].model != NULL && in[i].id >= 0) {
-      tct_graph_fail(model->proto, TCT_INVALID, "%s: input %d belongs to another model", type->type, i);
+      tct_graph_fail(model->proto, TCT_E_FOREIGN, "%s: input %d belongs to another model", type->type, i);
     } else if (model->proto->n_errors == 0) {
-      tct_graph_fail(model->proto, TCT_INVALID, "%s: input %d is not a layer (add a tct_layer_input first)", type->type, i);
+      tct_graph_fail(model->proto, TCT_E_FOREIGN, "%s: input %d is not a layer (add a tct_layer_input first)",
+                     type->type, i);
     }
     return false;
   }
   if (n_in >= type->min_in && (type->max_in < 0 || n_in <= type->max_in)) return true;
-  tct_graph_fail(model->proto, TCT_INVALID, "%s: %d inputs, needs %s%d", type->type, n_in,
+  tct_graph_fail(model->proto, TCT_E_LAYER_INPUT, "%s: %d inputs, needs %s%d", type->type, n_in,
                  type->max_in < 0 ? "at least " : "", type->min_in);
   return false;
 }
@@ -229,7 +256,7 @@ tct_layer tct_layer_create(tct_model *model, const tct_layer_type *type, const v
   tct_tensor *operands = tct_arena_alloc(&model->arena, (size_t)n_in * sizeof *operands);
   if (node.name == NULL || node.options == NULL || node.in == NULL || operands == NULL) return fail_from_record(model);
   if (name_taken(model, node.name)) {
-    tct_graph_fail(model->proto, TCT_INVALID, "%s '%s': another layer has this name", type->type, node.name);
+    tct_graph_fail(model->proto, TCT_E_NAME, "%s '%s': another layer has this name", type->type, node.name);
     return poisoned(model);
   }
   for (int32_t i = 0; i < n_in; i++) {
@@ -301,7 +328,7 @@ const char *tct_model_input_name(const tct_model *model, int32_t i) {
 
 tct_status tct_model_input_desc(const tct_model *model, int32_t i, tct_desc *out) {
   const tct_layer_node *input = input_at(model, i);
-  if (input == NULL) return tct_fail(TCT_NOT_FOUND, "the model has no input number %d", i);
+  if (input == NULL) return tct_fail(TCT_E_MODEL_INPUT, "the model has no input number %d", i);
   *out = input->input;
   return TCT_OK;
 }
@@ -335,9 +362,10 @@ tct_tensor tct_model_build(const tct_model *model, tct_graph *graph, const tct_t
   tct_tensor logits = tct_poison(graph);
   if (out_logits == NULL) out_logits = &logits;
   *out_logits = tct_poison(graph);
-  if (tct_model_status(model) != TCT_OK) return tct_graph_fail(graph, tct_error_status(), "%s", tct_error_message());
+  if (tct_model_status(model) != TCT_OK)
+    return tct_graph_fail(graph, (uint32_t)tct_error_code(), "%s", tct_error_message());
   if (n_inputs != tct_model_n_inputs(model)) {
-    return tct_graph_fail(graph, TCT_INVALID, "model '%s': %d inputs given, it has %d", model->name, n_inputs,
+    return tct_graph_fail(graph, TCT_E_MODEL_INPUT, "model '%s': %d inputs given, it has %d", model->name, n_inputs,
                           tct_model_n_inputs(model));
   }
   tct_tensor *outs = tct_alloc_zero((size_t)model->n_layers, sizeof *outs);

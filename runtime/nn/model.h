@@ -5,6 +5,7 @@
 #define TCT_NN_MODEL_H
 
 #include <stdatomic.h>
+#include <tercet/errors.h>
 #include <tercet/nn.h>
 #include <tercet/ops.h>
 #include "base/arena.h"
@@ -59,6 +60,11 @@ typedef struct tct_layer_build {
 
 /* Fails the layer: "Dense 'fc1': …". Returns a poisoned handle. */
 tct_tensor tct_layer_refuse(tct_layer_build *b, const char *format, ...) TCT_PRINTF(2, 3);
+/* The same with another kind of error (errors.def) than an invalid option. */
+tct_tensor tct_layer_refuse_as(tct_layer_build *b, uint32_t code, const char *format, ...) TCT_PRINTF(3, 4);
+
+/* Whether the first input is of floats; refuses integers, which are no numbers to compute with but indices. */
+bool tct_layer_floats(tct_layer_build *b);
 
 /* The layer's variable `name` (with the layer's name before it). `initializer` is Keras' name. */
 typedef struct tct_parameter_spec {

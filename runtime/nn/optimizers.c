@@ -32,7 +32,7 @@ static tct_status find_row(const char *type, const optimizer_row **out) {
     if (strcmp(rows[i].name, type) == 0) return TCT_OK;
   }
   const char *near = tct_nearest(type, names, TCT_COUNT_OF(rows));
-  return tct_fail(TCT_INVALID, "unknown optimizer '%s'%s%s%s", type, TCT_DID_YOU_MEAN(near));
+  return tct_fail(TCT_E_UNKNOWN_OPTIMIZER, "unknown optimizer '%s'%s%s%s", type, TCT_DID_YOU_MEAN(near));
 }
 
 static void add_slot(tct_optimizer_plan *plan, const char *name, double value) {
@@ -60,7 +60,8 @@ static void choose_slots(tct_optimizer_plan *plan, const tct_optimizer *o) {
 
 static tct_status check(const char *type, const char *key, double value, double low, double high) {
   if (value >= low && value < high) return TCT_OK;
-  return tct_fail(TCT_INVALID, "optimizer %s: %s is %g, needs %g <= %s < %g", type, key, value, low, key, high);
+  return tct_fail(TCT_E_TRAINING_OPTION, "optimizer %s: %s is %g, needs %g <= %s < %g", type, key, value, low, key,
+                  high);
 }
 
 tct_status tct_optimizer_resolve(const tct_optimizer *optimizer, tct_optimizer_plan *out) {
@@ -100,11 +101,12 @@ tct_status tct_optimizer_resolve(const tct_optimizer *optimizer, tct_optimizer_p
   TCT_TRY(check(out->type, "clipnorm", out->clipnorm, 0, INFINITY));
   TCT_TRY(check(out->type, "initial_accumulator_value", or_default(o->initial_accumulator_value, 0.1), 0, INFINITY));
   if (out->clipnorm != 0 && out->global_clipnorm != 0) {
-    return tct_fail(TCT_INVALID, "optimizer %s: clipnorm %g and global_clipnorm %g exclude each other; give one", out->type,
+    return tct_fail(TCT_E_TRAINING_OPTION,
+                    "optimizer %s: clipnorm %g and global_clipnorm %g exclude each other; give one", out->type,
                     out->clipnorm, out->global_clipnorm);
   }
   if (o->nesterov && out->attrs.momentum == 0) {
-    return tct_fail(TCT_INVALID, "optimizer %s: nesterov needs a momentum above 0", out->type);
+    return tct_fail(TCT_E_TRAINING_OPTION, "optimizer %s: nesterov needs a momentum above 0", out->type);
   }
   choose_slots(out, o);
   return TCT_OK;
@@ -153,16 +155,17 @@ tct_status tct_schedule_resolve(const tct_schedule_options *schedule, tct_schedu
   }
   if (out->type == NULL) {
     const char *near = tct_nearest(type, types, TCT_COUNT_OF(types));
-    return tct_fail(TCT_INVALID, "unknown schedule '%s'; there are constant, step, cosine%s%s%s", type,
+    return tct_fail(TCT_E_UNKNOWN_WORD, "unknown schedule '%s'; there are constant, step, cosine%s%s%s", type,
                     TCT_DID_YOU_MEAN(near));
   }
   if (out->decay_rate == 0) out->decay_rate = 0.1;
   if (strcmp(out->type, "step") == 0 && out->decay_steps < 1) {
-    return tct_fail(TCT_INVALID, "schedule step: decay_steps is %lld, needs at least 1", (long long)out->decay_steps);
+    return tct_fail(TCT_E_TRAINING_OPTION, "schedule step: decay_steps is %lld, needs at least 1",
+                    (long long)out->decay_steps);
   }
   if (out->warmup_steps < 0 || out->decay_steps < 0 || !(out->decay_rate > 0) || !(out->alpha >= 0)) {
-    return tct_fail(TCT_INVALID, "schedule %s: warmup_steps, decay_steps, decay_rate and alpha must not be negative",
-                    out->type);
+    return tct_fail(TCT_E_TRAINING_OPTION,
+                    "schedule %s: warmup_steps, decay_steps, decay_rate and alpha must not be negative", out->type);
   }
   return TCT_OK;
 }

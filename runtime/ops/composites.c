@@ -21,7 +21,7 @@ tct_tensor tct_reduce_std(tct_tensor x, const int32_t *axes, int32_t n_axes, boo
 tct_tensor tct_clip_by_norm(tct_tensor x, double norm) {
   if (!tct_tensor_ok(x)) return tct_poison(x.graph);
   if (!(norm > 0)) {
-    return tct_graph_fail(x.graph, TCT_INVALID, "clip_by_norm: the norm is %g, needs to be positive", norm);
+    return tct_graph_fail(x.graph, TCT_E_ATTRIBUTE, "clip_by_norm: the norm is %g, needs to be positive", norm);
   }
   const tct_tensor own = tct_global_norm(&x, 1);
   if (!tct_tensor_ok(own)) return own;
@@ -33,12 +33,12 @@ tct_tensor tct_clip_by_norm(tct_tensor x, double norm) {
 static bool check_norm(const char *op, tct_tensor x, int32_t least_rank, double epsilon) {
   const tct_shape s = tct_tensor_shape(x);
   if (s.rank < least_rank) {
-    tct_graph_fail(x.graph, TCT_INVALID, "%s: x is %s (rank %" PRId32 "), needs %s", op, tct_show(&s).text, s.rank,
+    tct_graph_fail(x.graph, TCT_E_RANK, "%s: x is %s (rank %" PRId32 "), needs %s", op, tct_show(&s).text, s.rank,
                    least_rank == 1 ? "[..,C]" : "[N,..,C]");
     return false;
   }
   if (!(epsilon > 0)) {
-    tct_graph_fail(x.graph, TCT_INVALID, "%s: epsilon is %g, needs to be positive", op, epsilon);
+    tct_graph_fail(x.graph, TCT_E_ATTRIBUTE, "%s: epsilon is %g, needs to be positive", op, epsilon);
     return false;
   }
   return true;
@@ -47,7 +47,7 @@ static bool check_norm(const char *op, tct_tensor x, int32_t least_rank, double 
 static bool check_per_channel(const char *op, const char *what, tct_tensor vector, int64_t channels) {
   const tct_shape has = tct_tensor_shape(vector), needs = TCT_SHAPE(channels);
   if (tct_shape_equal(&has, &needs)) return true;
-  tct_graph_fail(vector.graph, TCT_INVALID, "%s: %s is %s, needs %s: one per channel of x", op, what,
+  tct_graph_fail(vector.graph, TCT_E_OPERANDS, "%s: %s is %s, needs %s: one per channel of x", op, what,
                  tct_show(&has).text, tct_show(&needs).text);
   return false;
 }
@@ -72,9 +72,9 @@ tct_tensor tct_group_norm(tct_tensor x, tct_tensor gamma, tct_tensor beta, int64
   if (!check_norm("group_norm", x, 2, epsilon)) return tct_poison(x.graph);
   const int64_t channels = s.dim[s.rank - 1];
   if (groups < 1 || channels % groups != 0) {
-    return tct_graph_fail(x.graph, TCT_INVALID,
-                          "group_norm: the %" PRId64 " channels of x %s do not divide into %" PRId64 " groups", channels,
-                          tct_show(&s).text, groups);
+    return tct_graph_fail(x.graph, TCT_E_CHANNELS,
+                          "group_norm: the %" PRId64 " channels of x %s do not divide into %" PRId64 " groups",
+                          channels, tct_show(&s).text, groups);
   }
   if (!check_per_channel("group_norm", "gamma", gamma, channels) ||
       !check_per_channel("group_norm", "beta", beta, channels)) {

@@ -25,23 +25,25 @@ static bool outputs_of(tct_infer *infer, const tct_conv2d_attrs *a, int64_t pq[2
 static bool check_rank4(tct_infer *infer, int32_t i, const char *what, const char *axes) {
   const tct_shape *s = &infer->in[i].shape;
   if (s->rank == 4) return true;
-  return tct_refuse(infer, "%s is %s (rank %" PRId32 "), needs rank 4 %s", what, tct_show(s).text, s->rank, axes);
+  return tct_refuse_as(infer, TCT_E_RANK, "%s is %s (rank %" PRId32 "), needs rank 4 %s", what, tct_show(s).text,
+                       s->rank, axes);
 }
 
 static bool check_channels(tct_infer *infer, const tct_conv2d_attrs *a) {
   const int64_t c = a->x_shape[3], k = a->w_shape[3];
-  if (a->groups < 1) return tct_refuse(infer, "%" PRId64 " groups, needs at least 1", a->groups);
+  if (a->groups < 1) return tct_refuse_as(infer, TCT_E_CHANNELS, "%" PRId64 " groups, needs at least 1", a->groups);
   if (c % a->groups != 0 || k % a->groups != 0) {
-    return tct_refuse(infer, "%" PRId64 " input and %" PRId64 " output channels do not divide into %" PRId64 " groups",
-                      c, k, a->groups);
+    return tct_refuse_as(infer, TCT_E_CHANNELS,
+                         "%" PRId64 " input and %" PRId64 " output channels do not divide into %" PRId64 " groups", c,
+                         k, a->groups);
   }
   if (a->w_shape[2] != c / a->groups) {
     const tct_shape x = tct_shape_of(4, a->x_shape), w = tct_shape_of(4, a->w_shape);
-    return tct_refuse(infer,
-                      "x %s has %" PRId64 " channels in %" PRId64 " group%s, but the filter %s reads %" PRId64
-                      " per group; make the filter [%" PRId64 ",%" PRId64 ",%" PRId64 ",%" PRId64 "]",
-                      tct_show(&x).text, c, a->groups, a->groups == 1 ? "" : "s", tct_show(&w).text, a->w_shape[2],
-                      a->w_shape[0], a->w_shape[1], c / a->groups, k);
+    return tct_refuse_as(infer, TCT_E_CHANNELS,
+                         "x %s has %" PRId64 " channels in %" PRId64 " group%s, but the filter %s reads %" PRId64
+                         " per group; make the filter [%" PRId64 ",%" PRId64 ",%" PRId64 ",%" PRId64 "]",
+                         tct_show(&x).text, c, a->groups, a->groups == 1 ? "" : "s", tct_show(&w).text, a->w_shape[2],
+                         a->w_shape[0], a->w_shape[1], c / a->groups, k);
   }
   return true;
 }
@@ -93,7 +95,7 @@ static void gradient_conv2d(tct_grad *grad) {
   const tct_conv2d_attrs *attrs = grad->attrs;
   const tct_tensor x = grad->in[0], w = grad->in[1], dy = grad->dout[0];
   if (attrs->activation != TCT_OP_NONE) {
-    tct_graph_fail(grad->graph, TCT_UNSUPPORTED, "conv2d with a fused activation: differentiate before fusing");
+    tct_graph_fail(grad->graph, TCT_E_NO_GRADIENT, "conv2d with a fused activation: differentiate before fusing");
     return;
   }
   if (grad->wanted[0]) grad->din[0] = tct_build2(TCT_OP_conv2d_grad_input, attrs, dy, w);
@@ -156,13 +158,13 @@ tct_tensor tct_depthwise_conv2d(tct_tensor x, tct_tensor w, const tct_conv2d_opt
   const tct_shape xs = tct_tensor_shape(x), ws = tct_tensor_shape(w);
   if (xs.rank != 4 || ws.rank != 4 || xs.dim[3] != ws.dim[2]) {
     return tct_graph_fail(
-        x.graph, TCT_INVALID,
+        x.graph, TCT_E_CHANNELS,
         "depthwise_conv2d: x is %s and the filter %s; needs x [N,H,W,C] and a filter [R,S,C,M] with the "
         "same C",
         tct_show(&xs).text, tct_show(&ws).text);
   }
   if (options != NULL && options->groups != 0) {
-    return tct_graph_fail(x.graph, TCT_INVALID,
+    return tct_graph_fail(x.graph, TCT_E_CHANNELS,
                           "depthwise_conv2d: groups is %" PRId64 ", needs 0: it is the number of "
                           "channels",
                           options->groups);
@@ -192,10 +194,11 @@ tct_tensor tct_conv2d_transpose(tct_tensor x, tct_tensor w, const tct_conv2d_opt
   if (!tct_tensor_ok(x) || !tct_tensor_ok(w)) return tct_poison(x.graph != NULL ? x.graph : w.graph);
   const tct_shape xs = tct_tensor_shape(x), ws = tct_tensor_shape(w);
   if (xs.rank != 4 || ws.rank != 4 || xs.dim[3] != ws.dim[3]) {
-    return tct_graph_fail(x.graph, TCT_INVALID,
-                          "conv2d_transpose: x is %s and the filter %s; needs x [N,P,Q,K] and a filter [R,S,C/groups,K] "
-                          "with the same K",
-                          tct_show(&xs).text, tct_show(&ws).text);
+    return tct_graph_fail(
+        x.graph, TCT_E_CHANNELS,
+        "conv2d_transpose: x is %s and the filter %s; needs x [N,P,Q,K] and a filter [R,S,C/groups,K] "
+        "with the same K",
+        tct_show(&xs).text, tct_show(&ws).text);
   }
   tct_conv2d_attrs attrs = attrs_of(o, o->groups);
   attrs.x_shape[0] = xs.dim[0];
@@ -206,7 +209,7 @@ tct_tensor tct_conv2d_transpose(tct_tensor x, tct_tensor w, const tct_conv2d_opt
                              &attrs.x_shape[i + 1]);
   }
   if (!sizes_ok) {
-    return tct_graph_fail(x.graph, TCT_INVALID,
+    return tct_graph_fail(x.graph, TCT_E_CHANNELS,
                           "conv2d_transpose: x %s and the filter %s with strides %" PRId64 " and %" PRId64
                           " give no image; needs positive sizes, and padding that leaves a pixel",
                           tct_show(&xs).text, tct_show(&ws).text, attrs.stride[0], attrs.stride[1]);

@@ -10,7 +10,8 @@
 static bool infer_dropout(tct_infer *infer) {
   const tct_dropout_attrs *attrs = infer->attrs;
   if (!(attrs->rate >= 0 && attrs->rate < 1)) {
-    return tct_refuse(infer, "rate is %g, needs 0 <= rate < 1: the share of elements that are dropped", attrs->rate);
+    return tct_refuse_as(infer, TCT_E_ATTRIBUTE,
+                         "rate is %g, needs 0 <= rate < 1: the share of elements that are dropped", attrs->rate);
   }
   if (!tct_check_dtype(infer, 0, "x", TCT_FLOATS) || !tct_check_dtype(infer, 1, "step", 1u << TCT_I64)) return false;
   const tct_shape scalar = {0};
@@ -32,7 +33,7 @@ TCT_DEFINE(dropout, .infer = infer_dropout, .gradient = gradient_dropout, .cost 
 tct_tensor tct_dropout(tct_tensor x, tct_tensor step, double rate, uint64_t seed, const char *name) {
   if (name == NULL) {
     if (!tct_tensor_ok(x)) return tct_poison(x.graph);
-    return tct_graph_fail(x.graph, TCT_INVALID,
+    return tct_graph_fail(x.graph, TCT_E_NAME,
                           "dropout: the name is NULL; the mask is drawn from it, so it must be given");
   }
   const uint64_t hash = tct_hash(name, strlen(name));

@@ -40,7 +40,8 @@ static bool infer_unary(tct_infer *infer) {
   if (infer->op == TCT_OP_clip) {
     const tct_unary_attrs *attrs = infer->attrs;
     if (!(attrs->p0 <= attrs->p1)) {
-      return tct_refuse(infer, "the lower bound %g is not below the upper bound %g", attrs->p0, attrs->p1);
+      return tct_refuse_as(infer, TCT_E_ATTRIBUTE, "the lower bound %g is not below the upper bound %g", attrs->p0,
+                           attrs->p1);
     }
   }
   return tct_give(infer, 0, rows[infer->op].truth ? TCT_BOOL : infer->in[0].dtype, infer->in[0].shape);
@@ -63,10 +64,10 @@ static bool infer_binary(tct_infer *infer) {
   tct_shape shape;
   const tct_shape *a = &infer->in[0].shape, *b = &infer->in[1].shape;
   if (!tct_broadcast(a, b, &shape)) {
-    return tct_refuse(infer,
-                      "%s and %s do not broadcast: aligned at the last axis, extents must be equal or 1; "
-                      "insert axes of extent 1 with tct_reshape",
-                      tct_show(a).text, tct_show(b).text);
+    return tct_refuse_as(infer, TCT_E_BROADCAST,
+                         "%s and %s do not broadcast: aligned at the last axis, extents must be equal or 1; "
+                         "insert axes of extent 1 with tct_reshape",
+                         tct_show(a).text, tct_show(b).text);
   }
   return tct_give(infer, 0, rows[infer->op].truth ? TCT_BOOL : infer->in[0].dtype, shape);
 }

@@ -17,8 +17,9 @@
 static bool gathered(tct_infer *infer, const tct_shape *table, const tct_shape *indices, int32_t axis, tct_shape *out) {
   const int32_t rank = table->rank - 1 + indices->rank;
   if (rank > TCT_MAX_RANK) {
-    return tct_refuse(infer, "table %s by indices %s gives rank %" PRId32 "; tensors have at most %d axes",
-                      tct_show(table).text, tct_show(indices).text, rank, TCT_MAX_RANK);
+    return tct_refuse_as(infer, TCT_E_RANK,
+                         "table %s by indices %s gives rank %" PRId32 "; tensors have at most %d axes",
+                         tct_show(table).text, tct_show(indices).text, rank, TCT_MAX_RANK);
   }
   *out = tct_shape_part(table, 0, axis);
   for (int32_t i = 0; i < indices->rank; i++) out->dim[out->rank++] = indices->dim[i];
@@ -109,12 +110,14 @@ static bool infer_one_hot(tct_infer *infer) {
   const tct_shape *indices = &infer->in[0].shape;
   if (!tct_check_dtype(infer, 0, "indices", 1u << TCT_I32)) return false;
   if ((int)attrs->dtype <= 0 || attrs->dtype >= TCT_N_DTYPES || (TCT_ANY >> attrs->dtype & 1) == 0) {
-    return tct_refuse(infer, "%s is not available as the result's dtype", tct_dtype_name(attrs->dtype));
+    return tct_refuse_as(infer, TCT_E_DTYPE, "%s is not available as the result's dtype", tct_dtype_name(attrs->dtype));
   }
-  if (attrs->depth < 1) return tct_refuse(infer, "depth is %" PRId64 ", needs at least 1", attrs->depth);
+  if (attrs->depth < 1)
+    return tct_refuse_as(infer, TCT_E_ATTRIBUTE, "depth is %" PRId64 ", needs at least 1", attrs->depth);
   if (indices->rank == TCT_MAX_RANK) {
-    return tct_refuse(infer, "indices %s have rank %" PRId32 " already; the result needs one more axis, at most %d",
-                      tct_show(indices).text, indices->rank, TCT_MAX_RANK);
+    return tct_refuse_as(infer, TCT_E_RANK,
+                         "indices %s have rank %" PRId32 " already; the result needs one more axis, at most %d",
+                         tct_show(indices).text, indices->rank, TCT_MAX_RANK);
   }
   tct_shape out = *indices;
   out.dim[out.rank++] = attrs->depth;

@@ -21,7 +21,7 @@ static bool check_logits(tct_infer *infer) {
     return tct_refuse(infer, "the logits are %s, need [..,C] with at least one class", tct_show(x).text);
   }
   if (!(attrs->label_smoothing >= 0 && attrs->label_smoothing <= 1)) {
-    return tct_refuse(infer, "label_smoothing is %g, needs 0 to 1", attrs->label_smoothing);
+    return tct_refuse_as(infer, TCT_E_ATTRIBUTE, "label_smoothing is %g, needs 0 to 1", attrs->label_smoothing);
   }
   return true;
 }
@@ -136,7 +136,7 @@ tct_tensor tct_sigmoid_cross_entropy(tct_tensor logits, tct_tensor targets) {
   }
   const tct_shape x = tct_tensor_shape(logits), z = tct_tensor_shape(targets);
   if (!tct_shape_equal(&x, &z)) { /* [N,1] and [N] would broadcast to [N,N] */
-    return tct_graph_fail(logits.graph, TCT_INVALID,
+    return tct_graph_fail(logits.graph, TCT_E_OPERANDS,
                           "sigmoid_cross_entropy: logits are %s and targets %s; they need one shape (reshape one)",
                           tct_show(&x).text, tct_show(&z).text);
   }

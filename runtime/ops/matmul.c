@@ -12,8 +12,8 @@
 static bool matrix_of(tct_infer *infer, int32_t i, const char *what, bool transpose, int64_t *rows, int64_t *columns) {
   const tct_shape *s = &infer->in[i].shape;
   if (s->rank < 2) {
-    return tct_refuse(infer, "%s is %s, needs at least rank 2; reshape a vector to [1,k] or [k,1]", what,
-                      tct_show(s).text);
+    return tct_refuse_as(infer, TCT_E_RANK, "%s is %s, needs at least rank 2; reshape a vector to [1,k] or [k,1]", what,
+                         tct_show(s).text);
   }
   *rows = s->dim[s->rank - (transpose ? 1 : 2)];
   *columns = s->dim[s->rank - (transpose ? 2 : 1)];
@@ -29,16 +29,17 @@ static bool infer_matmul(tct_infer *infer) {
   if (!matrix_of(infer, 1, "b", attrs->transpose_b, &k_of_b, &n)) return false;
   const char *ta = attrs->transpose_a ? "ᵀ" : "", *tb = attrs->transpose_b ? "ᵀ" : "";
   if (k != k_of_b) {
-    return tct_refuse(infer,
-                      "%s%s × %s%s: inner extents %" PRId64 " and %" PRId64
-                      " differ; transpose one, or make the weight [%" PRId64 ",%" PRId64 "]",
-                      tct_show(a).text, ta, tct_show(b).text, tb, k, k_of_b, k, n);
+    return tct_refuse_as(infer, TCT_E_INNER,
+                         "%s%s × %s%s: inner extents %" PRId64 " and %" PRId64
+                         " differ; transpose one, or make the weight [%" PRId64 ",%" PRId64 "]",
+                         tct_show(a).text, ta, tct_show(b).text, tb, k, k_of_b, k, n);
   }
   const tct_shape batch_a = tct_shape_part(a, 0, a->rank - 2), batch_b = tct_shape_part(b, 0, b->rank - 2);
   tct_shape out;
   if (!tct_broadcast(&batch_a, &batch_b, &out)) {
-    return tct_refuse(infer, "%s%s × %s%s: the leading axes %s and %s do not broadcast; extents must be equal or 1",
-                      tct_show(a).text, ta, tct_show(b).text, tb, tct_show(&batch_a).text, tct_show(&batch_b).text);
+    return tct_refuse_as(infer, TCT_E_BROADCAST,
+                         "%s%s × %s%s: the leading axes %s and %s do not broadcast; extents must be equal or 1",
+                         tct_show(a).text, ta, tct_show(b).text, tb, tct_show(&batch_a).text, tct_show(&batch_b).text);
   }
   if (infer->n_in == 3) {
     if (!tct_check_same_dtype(infer, 0, "a", 2, "bias")) return false;
@@ -71,7 +72,7 @@ static void gradient_matmul(tct_grad *grad) {
   const tct_tensor b = grad->in[1], dy = grad->dout[0];
   const bool ta = attrs->transpose_a, tb = attrs->transpose_b;
   if (attrs->activation != TCT_OP_NONE) {
-    tct_graph_fail(grad->graph, TCT_UNSUPPORTED, "matmul with a fused activation: differentiate before fusing");
+    tct_graph_fail(grad->graph, TCT_E_NO_GRADIENT, "matmul with a fused activation: differentiate before fusing");
     return;
   }
   if (grad->wanted[0]) {

@@ -16,13 +16,13 @@
 static bool check_epsilon(tct_infer *infer) {
   const tct_norm_attrs *attrs = infer->attrs;
   if (attrs->epsilon >= 0) return true;
-  return tct_refuse(infer, "epsilon is %g, needs at least 0", attrs->epsilon);
+  return tct_refuse_as(infer, TCT_E_ATTRIBUTE, "epsilon is %g, needs at least 0", attrs->epsilon);
 }
 
 static bool check_x(tct_infer *infer) {
   const tct_shape *x = &infer->in[0].shape;
   if (!tct_check_dtype(infer, 0, "x", TCT_FLOATS) || !check_epsilon(infer)) return false;
-  return x->rank > 0 || tct_refuse(infer, "x is a scalar, needs [..,C]");
+  return x->rank > 0 || tct_refuse_as(infer, TCT_E_RANK, "x is a scalar, needs [..,C]");
 }
 
 /* Operand i is a float [C]. */

@@ -21,13 +21,14 @@ static bool pooled(tct_infer *infer, tct_shape *out) {
     const tct_window *w = &window[i];
     if (w->in == 0) {
       const tct_shape x = tct_shape_of(4, a->x_shape);
-      return tct_refuse(infer, "x is %s: an image without pixels has no maximum and no mean", tct_show(&x).text);
+      return tct_refuse_as(infer, TCT_E_WINDOW, "x is %s: an image without pixels has no maximum and no mean",
+                           tct_show(&x).text);
     }
     if (w->window > 0 && (w->before >= w->window || w->after >= w->window)) {
-      return tct_refuse(infer,
-                        "padding %" PRId64 " and %" PRId64 " is not smaller than the window %" PRId64
-                        ": some windows would hold only padding",
-                        w->before, w->after, w->window);
+      return tct_refuse_as(infer, TCT_E_WINDOW,
+                           "padding %" PRId64 " and %" PRId64 " is not smaller than the window %" PRId64
+                           ": some windows would hold only padding",
+                           w->before, w->after, w->window);
     }
   }
   if (!tct_window_outputs(infer, window, pq)) return false;
@@ -41,7 +42,8 @@ static bool infer_pool(tct_infer *infer) {
   tct_shape out;
   if (!tct_check_dtype(infer, 0, "x", TCT_FLOATS)) return false;
   if (x->rank != 4) {
-    return tct_refuse(infer, "x is %s (rank %" PRId32 "), needs rank 4 [N,H,W,C]", tct_show(x).text, x->rank);
+    return tct_refuse_as(infer, TCT_E_RANK, "x is %s (rank %" PRId32 "), needs rank 4 [N,H,W,C]", tct_show(x).text,
+                         x->rank);
   }
   memcpy(attrs->x_shape, x->dim, sizeof attrs->x_shape);
   return pooled(infer, &out) && tct_give(infer, 0, infer->in[0].dtype, out);

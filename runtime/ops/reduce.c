@@ -17,8 +17,9 @@
 static bool check_axes(tct_infer *infer, uint32_t axes, bool needs_elements) {
   const tct_shape *x = &infer->in[0].shape;
   if (axes >> x->rank != 0) {
-    return tct_refuse(infer, "the set of axes 0x%" PRIx32 " names an axis that %s (rank %" PRId32 ") does not have",
-                      axes, tct_show(x).text, x->rank);
+    return tct_refuse_as(infer, TCT_E_AXIS,
+                         "the set of axes 0x%" PRIx32 " names an axis that %s (rank %" PRId32 ") does not have", axes,
+                         tct_show(x).text, x->rank);
   }
   for (int32_t i = 0; i < x->rank; i++) {
     if (needs_elements && (axes >> i & 1u) != 0 && x->dim[i] == 0) {
@@ -184,13 +185,13 @@ static bool axes_of(tct_op op, tct_tensor x, const int32_t *axes, int32_t n_axes
   for (int32_t i = 0; i < n_axes; i++) {
     const int32_t axis = axes[i] < 0 ? axes[i] + s.rank : axes[i];
     if (axis < 0 || axis >= s.rank) {
-      tct_graph_fail(x.graph, TCT_INVALID,
+      tct_graph_fail(x.graph, TCT_E_AXIS,
                      "%s: axis %" PRId32 " is out of range for %s (rank %" PRId32 "); use %" PRId32 " to %" PRId32,
                      name, axes[i], tct_show(&s).text, s.rank, -s.rank, s.rank - 1);
       return false;
     }
     if ((*out >> axis & 1u) != 0) {
-      tct_graph_fail(x.graph, TCT_INVALID, "%s: axis %" PRId32 " of %s is named twice", name, axes[i],
+      tct_graph_fail(x.graph, TCT_E_AXIS, "%s: axis %" PRId32 " of %s is named twice", name, axes[i],
                      tct_show(&s).text);
       return false;
     }

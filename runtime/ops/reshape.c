@@ -12,7 +12,8 @@
 
 static bool check_rank(tct_infer *infer, int32_t rank) {
   if (rank >= 0 && rank <= TCT_MAX_RANK) return true;
-  return tct_refuse(infer, "the target has rank %" PRId32 "; tensors have at most %d axes", rank, TCT_MAX_RANK);
+  return tct_refuse_as(infer, TCT_E_RANK, "the target has rank %" PRId32 "; tensors have at most %d axes", rank,
+                       TCT_MAX_RANK);
 }
 
 /* ---- reshape ---- */
@@ -23,19 +24,21 @@ static bool fill_in_rest(tct_infer *infer, const tct_shape *x, int64_t size, tct
   int64_t others = 1;
   for (int32_t i = 0; i < shape->rank; i++) {
     if (shape->dim[i] < -1 || (shape->dim[i] == -1 && rest >= 0)) {
-      return tct_refuse(infer, "the target %s has %s", tct_show(shape).text,
-                        shape->dim[i] < -1 ? "a negative extent" : "two extents of -1; only one can be what remains");
+      return tct_refuse_as(infer, TCT_E_SIZE, "the target %s has %s", tct_show(shape).text,
+                           shape->dim[i] < -1 ? "a negative extent"
+                                              : "two extents of -1; only one can be what remains");
     }
     if (shape->dim[i] == -1) {
       rest = i;
     } else if (!tct_mul_i64(others, shape->dim[i], &others)) {
-      return tct_refuse(infer, "the target %s has too many elements", tct_show(shape).text);
+      return tct_refuse_as(infer, TCT_E_SIZE, "the target %s has too many elements", tct_show(shape).text);
     }
   }
   if (rest < 0) return true;
   if (others == 0 || size % others != 0) {
-    return tct_refuse(infer, "%s has %" PRId64 " elements, which %s cannot hold: the other extents make %" PRId64,
-                      tct_show(x).text, size, tct_show(shape).text, others);
+    return tct_refuse_as(infer, TCT_E_RESHAPE,
+                         "%s has %" PRId64 " elements, which %s cannot hold: the other extents make %" PRId64,
+                         tct_show(x).text, size, tct_show(shape).text, others);
   }
   shape->dim[rest] = size / others;
   return true;
@@ -47,8 +50,9 @@ static bool infer_reshape(tct_infer *infer) {
   const int64_t size = tct_shape_size(x);
   if (!check_rank(infer, attrs->shape.rank) || !fill_in_rest(infer, x, size, &attrs->shape)) return false;
   if (tct_shape_size(&attrs->shape) != size) {
-    return tct_refuse(infer, "%s has %" PRId64 " elements, %s has %" PRId64 "; a reshape keeps their number",
-                      tct_show(x).text, size, tct_show(&attrs->shape).text, tct_shape_size(&attrs->shape));
+    return tct_refuse_as(infer, TCT_E_RESHAPE,
+                         "%s has %" PRId64 " elements, %s has %" PRId64 "; a reshape keeps their number",
+                         tct_show(x).text, size, tct_show(&attrs->shape).text, tct_shape_size(&attrs->shape));
   }
   return tct_give(infer, 0, infer->in[0].dtype, attrs->shape);
 }
@@ -79,8 +83,9 @@ static bool infer_transpose(tct_infer *infer) {
   for (int32_t i = 0; i < x->rank; i++) {
     const int32_t axis = attrs->perm[i];
     if (axis < 0 || axis >= x->rank || (seen >> axis & 1u) != 0) {
-      return tct_refuse(infer, "perm[%" PRId32 "] is %" PRId32 "; perm needs each axis of %s (0 to %" PRId32 ") once",
-                        i, axis, tct_show(x).text, x->rank - 1);
+      return tct_refuse_as(infer, TCT_E_AXIS,
+                           "perm[%" PRId32 "] is %" PRId32 "; perm needs each axis of %s (0 to %" PRId32 ") once", i,
+                           axis, tct_show(x).text, x->rank - 1);
     }
     seen |= 1u << axis;
     out.dim[i] = x->dim[axis];
@@ -114,8 +119,8 @@ static bool infer_tile(tct_infer *infer) {
   tct_shape out = {.rank = x->rank};
   for (int32_t i = 0; i < x->rank; i++) {
     if (repeats->dim[i] < 0 || !tct_mul_i64(x->dim[i], repeats->dim[i], &out.dim[i])) {
-      return tct_refuse(infer, "axis %" PRId32 " of %s cannot be repeated %" PRId64 " times", i, tct_show(x).text,
-                        repeats->dim[i]);
+      return tct_refuse_as(infer, TCT_E_SIZE, "axis %" PRId32 " of %s cannot be repeated %" PRId64 " times", i,
+                           tct_show(x).text, repeats->dim[i]);
     }
   }
   return tct_give(infer, 0, infer->in[0].dtype, out);
@@ -150,8 +155,9 @@ static bool infer_broadcast_to(tct_infer *infer) {
   tct_shape out;
   if (!check_rank(infer, target->rank)) return false;
   if (!tct_broadcast(x, target, &out) || !tct_shape_equal(&out, target)) {
-    return tct_refuse(infer, "%s does not broadcast to %s: aligned at the last axis, its extents must be equal or 1",
-                      tct_show(x).text, tct_show(target).text);
+    return tct_refuse_as(infer, TCT_E_BROADCAST,
+                         "%s does not broadcast to %s: aligned at the last axis, its extents must be equal or 1",
+                         tct_show(x).text, tct_show(target).text);
   }
   return tct_give(infer, 0, infer->in[0].dtype, *target);
 }

@@ -21,8 +21,9 @@ static bool infer_select(tct_infer *infer) {
   const tct_shape *c = &infer->in[0].shape, *a = &infer->in[1].shape, *b = &infer->in[2].shape;
   tct_shape shape;
   if (!tct_broadcast(a, b, &shape) || !tct_broadcast(&shape, c, &shape)) {
-    return tct_refuse(infer, "condition %s, then %s and otherwise %s do not broadcast: extents must be equal or 1",
-                      tct_show(c).text, tct_show(a).text, tct_show(b).text);
+    return tct_refuse_as(infer, TCT_E_BROADCAST,
+                         "condition %s, then %s and otherwise %s do not broadcast: extents must be equal or 1",
+                         tct_show(c).text, tct_show(a).text, tct_show(b).text);
   }
   return tct_give(infer, 0, infer->in[1].dtype, shape);
 }
@@ -45,8 +46,8 @@ static bool infer_cast(tct_infer *infer) {
   const tct_cast_attrs *attrs = infer->attrs;
   if (!tct_check_dtype(infer, 0, "x", TCT_ANY)) return false;
   if ((int)attrs->dtype <= 0 || attrs->dtype >= TCT_N_DTYPES || (TCT_ANY >> attrs->dtype & 1) == 0) {
-    return tct_refuse(infer, "%s is not available as a target; use f32, f64, i32, i64, u8 or bool",
-                      tct_dtype_name(attrs->dtype));
+    return tct_refuse_as(infer, TCT_E_DTYPE, "%s is not available as a target; use f32, f64, i32, i64, u8 or bool",
+                         tct_dtype_name(attrs->dtype));
   }
   return tct_give(infer, 0, attrs->dtype, infer->in[0].shape);
 }
@@ -114,16 +115,16 @@ static bool infer_chain(tct_infer *infer) {
     if (!tct_check_dtype(infer, i, "an operand", TCT_FLOATS | TCT_BOOLS)) return false;
     const tct_desc *in = &infer->in[i];
     if (dtype != TCT_DTYPE_NONE && in->dtype != TCT_BOOL && in->dtype != dtype) {
-      return tct_refuse(infer, "operands are %s and %s; a chain computes in one float dtype", tct_dtype_name(dtype),
-                        tct_dtype_name(in->dtype));
+      return tct_refuse_as(infer, TCT_E_DTYPE, "operands are %s and %s; a chain computes in one float dtype",
+                           tct_dtype_name(dtype), tct_dtype_name(in->dtype));
     }
     if (in->dtype != TCT_BOOL) dtype = in->dtype;
     if (!tct_broadcast(&shape, &in->shape, &shape)) {
-      return tct_refuse(infer, "operand %" PRId32 " is %s and does not broadcast with %s", i, tct_show(&in->shape).text,
-                        tct_show(&shape).text);
+      return tct_refuse_as(infer, TCT_E_BROADCAST, "operand %" PRId32 " is %s and does not broadcast with %s", i,
+                           tct_show(&in->shape).text, tct_show(&shape).text);
     }
   }
-  if (dtype == TCT_DTYPE_NONE) return tct_refuse(infer, "no operand is a float");
+  if (dtype == TCT_DTYPE_NONE) return tct_refuse_as(infer, TCT_E_DTYPE, "no operand is a float");
   return tct_give(infer, 0, dtype, shape);
 }
 

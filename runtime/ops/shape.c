@@ -14,6 +14,15 @@ bool tct_refuse(tct_infer *infer, const char *format, ...) {
   return false;
 }
 
+bool tct_refuse_as(tct_infer *infer, uint32_t code, const char *format, ...) {
+  va_list args;
+  va_start(args, format);
+  vsnprintf(infer->why, sizeof infer->why, format, args);
+  va_end(args);
+  infer->code = code;
+  return false;
+}
+
 tct_shape_text tct_show(const tct_shape *shape) {
   tct_shape_text show;
   tct_shape_print(shape, show.text, sizeof show.text);
@@ -74,15 +83,15 @@ bool tct_check_dtype(tct_infer *infer, int32_t i, const char *what, unsigned cla
   const tct_dtype dtype = infer->in[i].dtype;
   if ((classes >> dtype & 1u) != 0) return true;
   char names[64];
-  return tct_refuse(infer, "%s is %s, needs %s; convert it with tct_cast", what, tct_dtype_name(dtype),
-                    class_names(classes, names, sizeof names));
+  return tct_refuse_as(infer, TCT_E_DTYPE, "%s is %s, needs %s; convert it with tct_cast", what, tct_dtype_name(dtype),
+                       class_names(classes, names, sizeof names));
 }
 
 bool tct_check_same_dtype(tct_infer *infer, int32_t i, const char *what_i, int32_t j, const char *what_j) {
   const tct_dtype a = infer->in[i].dtype, b = infer->in[j].dtype;
   if (a == b) return true;
-  return tct_refuse(infer, "%s is %s and %s is %s; both need one dtype: convert one with tct_cast", what_i,
-                    tct_dtype_name(a), what_j, tct_dtype_name(b));
+  return tct_refuse_as(infer, TCT_E_DTYPE, "%s is %s and %s is %s; both need one dtype: convert one with tct_cast",
+                       what_i, tct_dtype_name(a), what_j, tct_dtype_name(b));
 }
 
 bool tct_check_shape(tct_infer *infer, int32_t i, const char *what, const tct_shape *needs, const char *why) {
@@ -92,10 +101,11 @@ bool tct_check_shape(tct_infer *infer, int32_t i, const char *what, const tct_sh
 }
 
 bool tct_check_axis(tct_infer *infer, const tct_shape *x, int32_t *axis) {
-  if (x->rank == 0) return tct_refuse(infer, "axis %" PRId32 " of a scalar: it has no axes", *axis);
+  if (x->rank == 0) return tct_refuse_as(infer, TCT_E_AXIS, "axis %" PRId32 " of a scalar: it has no axes", *axis);
   if (*axis < -x->rank || *axis >= x->rank) {
-    return tct_refuse(infer, "axis %" PRId32 " is out of range for %s (rank %" PRId32 "); use %" PRId32 " to %" PRId32,
-                      *axis, tct_show(x).text, x->rank, -x->rank, x->rank - 1);
+    return tct_refuse_as(infer, TCT_E_AXIS,
+                         "axis %" PRId32 " is out of range for %s (rank %" PRId32 "); use %" PRId32 " to %" PRId32,
+                         *axis, tct_show(x).text, x->rank, -x->rank, x->rank - 1);
   }
   if (*axis < 0) *axis += x->rank;
   return true;
@@ -103,12 +113,14 @@ bool tct_check_axis(tct_infer *infer, const tct_shape *x, int32_t *axis) {
 
 bool tct_give(tct_infer *infer, int32_t o, tct_dtype dtype, tct_shape shape) {
   if (shape.rank < 0 || shape.rank > TCT_MAX_RANK) {
-    return tct_refuse(infer, "the result has rank %" PRId32 "; tensors have at most %d axes", shape.rank, TCT_MAX_RANK);
+    return tct_refuse_as(infer, TCT_E_RANK, "the result has rank %" PRId32 "; tensors have at most %d axes", shape.rank,
+                         TCT_MAX_RANK);
   }
   const int64_t size = tct_shape_size(&shape);
   if (size < 0 || size > INT64_MAX / 16) {
-    return tct_refuse(infer, "the result %s has a negative extent or more elements than can be addressed",
-                      tct_show(&shape).text);
+    return tct_refuse_as(infer, TCT_E_SIZE,
+                         "the result %s has a negative extent or more elements than can be addressed",
+                         tct_show(&shape).text);
   }
   infer->out[o] = (tct_desc){dtype, tct_shape_of(shape.rank, shape.dim)};
   return true;

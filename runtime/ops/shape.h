@@ -2,7 +2,11 @@
 #ifndef TCT_OPS_SHAPE_H
 #define TCT_OPS_SHAPE_H
 
+#include <tercet/errors.h>
 #include <tercet/op.h>
+
+/* tct_refuse, with the kind of error (errors.def). */
+bool tct_refuse_as(tct_infer *infer, uint32_t code, const char *format, ...) TCT_PRINTF(3, 4);
 
 /* Sets of dtypes, a bit each. */
 enum {

@@ -29,7 +29,7 @@ static bool infer_concat(tct_infer *infer) {
                         tct_show(next).text, tct_show(first).text, attrs->axis);
     }
     if (!tct_add_i64(out.dim[attrs->axis], next->dim[attrs->axis], &out.dim[attrs->axis])) {
-      return tct_refuse(infer, "the extents along axis %" PRId32 " overflow", attrs->axis);
+      return tct_refuse_as(infer, TCT_E_SIZE, "the extents along axis %" PRId32 " overflow", attrs->axis);
     }
   }
   return tct_give(infer, 0, infer->in[0].dtype, out);
@@ -121,12 +121,12 @@ void tct_split(tct_tensor x, int32_t n, int32_t axis, tct_tensor *out) {
   const tct_shape shape = tct_tensor_shape(x);
   const int32_t own = axis < 0 ? axis + shape.rank : axis;
   if (own < 0 || own >= shape.rank) {
-    tct_graph_fail(x.graph, TCT_INVALID, "split: axis %" PRId32 " is out of range for %s (rank %" PRId32 ")", axis,
+    tct_graph_fail(x.graph, TCT_E_AXIS, "split: axis %" PRId32 " is out of range for %s (rank %" PRId32 ")", axis,
                    tct_show(&shape).text, shape.rank);
     return;
   }
   if (n < 1 || shape.dim[own] % n != 0) {
-    tct_graph_fail(x.graph, TCT_INVALID,
+    tct_graph_fail(x.graph, TCT_E_OPERANDS,
                    "split: axis %" PRId32 " of %s does not divide into %" PRId32 " equal parts; cut unequal ones with "
                    "tct_slice",
                    own, tct_show(&shape).text, n);
@@ -154,8 +154,9 @@ static bool infer_pad(tct_infer *infer) {
                         i, tct_show(x).text, before, after);
     }
     if (!tct_add_i64(out.dim[i], before, &out.dim[i]) || !tct_add_i64(out.dim[i], after, &out.dim[i])) {
-      return tct_refuse(infer, "axis %" PRId32 " of %s: %" PRId64 " before and %" PRId64 " after overflow", i,
-                        tct_show(x).text, before, after);
+      return tct_refuse_as(infer, TCT_E_SIZE,
+                           "axis %" PRId32 " of %s: %" PRId64 " before and %" PRId64 " after overflow", i,
+                           tct_show(x).text, before, after);
     }
   }
   return tct_give(infer, 0, infer->in[0].dtype, out);

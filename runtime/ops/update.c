@@ -35,14 +35,15 @@ static bool check_slots(tct_infer *infer) {
 static bool check_numbers(tct_infer *infer) {
   const tct_update_attrs *a = infer->attrs;
   if (a->clip_value < 0 || a->epsilon < 0 || a->momentum < 0) {
-    return tct_refuse(infer, "clip_value is %g, epsilon %g, momentum %g; each needs at least 0", a->clip_value,
-                      a->epsilon, a->momentum);
+    return tct_refuse_as(infer, TCT_E_ATTRIBUTE, "clip_value is %g, epsilon %g, momentum %g; each needs at least 0",
+                         a->clip_value, a->epsilon, a->momentum);
   }
   if (infer->op == TCT_OP_adam_update && !(a->beta1 >= 0 && a->beta1 < 1 && a->beta2 >= 0 && a->beta2 < 1)) {
-    return tct_refuse(infer, "beta1 is %g and beta2 %g; both need 0 <= beta < 1", a->beta1, a->beta2);
+    return tct_refuse_as(infer, TCT_E_ATTRIBUTE, "beta1 is %g and beta2 %g; both need 0 <= beta < 1", a->beta1,
+                         a->beta2);
   }
   if (infer->op == TCT_OP_rmsprop_update && !(a->beta2 >= 0 && a->beta2 < 1)) {
-    return tct_refuse(infer, "beta2 (rho) is %g; needs 0 <= rho < 1", a->beta2);
+    return tct_refuse_as(infer, TCT_E_ATTRIBUTE, "beta2 (rho) is %g; needs 0 <= rho < 1", a->beta2);
   }
   return true;
 }
@@ -116,15 +117,15 @@ static bool check_written(tct_op op, const tct_tensor *written, int32_t n) {
     tct_graph *graph = written[i].graph;
     const tct_node *maker = tct_maker(graph, written[i].id);
     if (maker->op != TCT_OP_variable) {
-      tct_graph_fail(graph, TCT_INVALID,
+      tct_graph_fail(graph, TCT_E_UPDATE,
                      "%s: would write '%s', which is the result of %s; only a tct_variable can be written",
                      tct_op_name(op), maker->name, tct_op_name(maker->op));
       return false;
     }
     for (int32_t j = 0; j < i; j++) {
       if (written[j].graph == graph && written[j].id == written[i].id) {
-        tct_graph_fail(graph, TCT_INVALID, "%s: variable '%s' is given twice; each slot needs its own", tct_op_name(op),
-                       maker->name);
+        tct_graph_fail(graph, TCT_E_UPDATE, "%s: variable '%s' is given twice; each slot needs its own",
+                       tct_op_name(op), maker->name);
         return false;
       }
     }
@@ -167,7 +168,7 @@ void tct_update(tct_op op, tct_tensor variable, const tct_tensor *slots, int32_t
                 tct_tensor lr, tct_tensor step, tct_tensor grad_scale, const tct_update_attrs *options) {
   if (!tct_tensor_ok(variable)) return;
   if (!tct_op_is_update(op) || op == TCT_OP_assign || n_slots < 0 || n_slots > MOST_SLOTS) {
-    tct_graph_fail(variable.graph, TCT_INVALID, "update: %s with %" PRId32 " slots is not an optimizer's update",
+    tct_graph_fail(variable.graph, TCT_E_UPDATE, "update: %s with %" PRId32 " slots is not an optimizer's update",
                    tct_op_name(op), n_slots);
     return;
   }

@@ -1,5 +1,6 @@
 /* The arithmetic of sliding windows, shared by convolution and pooling. */
 #include "ops/window.h"
+#include "ops/shape.h"
 
 #include <inttypes.h>
 #include "base/checked.h"
@@ -22,31 +23,31 @@ static bool reach_of(const tct_window *w, int64_t *out) {
 
 static bool outputs_of(tct_infer *infer, const tct_window *w, const char *axis, int64_t *out) {
   if (w->window < 1 || w->stride < 1 || w->dilation < 1) {
-    return tct_refuse(infer,
-                      "along the %s the window is %" PRId64 ", stride %" PRId64 ", dilation %" PRId64
-                      "; each needs at least 1",
-                      axis, w->window, w->stride, w->dilation);
+    return tct_refuse_as(infer, TCT_E_WINDOW,
+                         "along the %s the window is %" PRId64 ", stride %" PRId64 ", dilation %" PRId64
+                         "; each needs at least 1",
+                         axis, w->window, w->stride, w->dilation);
   }
   if (w->before < 0 || w->after < 0) {
-    return tct_refuse(infer,
-                      "along the %s the padding is %" PRId64 " and %" PRId64 "; it needs at least 0 (crop with "
-                      "tct_slice)",
-                      axis, w->before, w->after);
+    return tct_refuse_as(infer, TCT_E_WINDOW,
+                         "along the %s the padding is %" PRId64 " and %" PRId64 "; it needs at least 0 (crop with "
+                         "tct_slice)",
+                         axis, w->before, w->after);
   }
   int64_t reach = 0, padded = 0;
   if (!reach_of(w, &reach) || !tct_add_i64(w->in, w->before, &padded) || !tct_add_i64(padded, w->after, &padded)) {
-    return tct_refuse(infer,
-                      "along the %s the sizes overflow (window %" PRId64 ", dilation %" PRId64 ", padding %" PRId64
-                      " and %" PRId64 ")",
-                      axis, w->window, w->dilation, w->before, w->after);
+    return tct_refuse_as(infer, TCT_E_SIZE,
+                         "along the %s the sizes overflow (window %" PRId64 ", dilation %" PRId64 ", padding %" PRId64
+                         " and %" PRId64 ")",
+                         axis, w->window, w->dilation, w->before, w->after);
   }
   if (reach > padded) {
-    return tct_refuse(infer,
-                      "the window of %" PRId64 " (dilation %" PRId64 ": reach %" PRId64 ") is larger than the "
-                      "padded input of %s %" PRId64 " (%" PRId64 " + %" PRId64 " + %" PRId64
-                      "); use a smaller window or "
-                      "SAME padding",
-                      w->window, w->dilation, reach, axis, padded, w->before, w->in, w->after);
+    return tct_refuse_as(infer, TCT_E_WINDOW,
+                         "the window of %" PRId64 " (dilation %" PRId64 ": reach %" PRId64 ") is larger than the "
+                         "padded input of %s %" PRId64 " (%" PRId64 " + %" PRId64 " + %" PRId64
+                         "); use a smaller window or "
+                         "SAME padding",
+                         w->window, w->dilation, reach, axis, padded, w->before, w->in, w->after);
   }
   *out = (padded - reach) / w->stride + 1;
   return true;
@@ -74,11 +75,11 @@ bool tct_resolve_padding(tct_graph *graph, const char *op_name, tct_padding padd
                          tct_window window[2], int64_t pad[4]) {
   const bool some = asked[0] != 0 || asked[1] != 0 || asked[2] != 0 || asked[3] != 0;
   if ((int)padding < 0 || padding > TCT_PADDING_EXPLICIT) {
-    tct_graph_fail(graph, TCT_INVALID, "%s: padding %d is not VALID, SAME or EXPLICIT", op_name, (int)padding);
+    tct_graph_fail(graph, TCT_E_WINDOW, "%s: padding %d is not VALID, SAME or EXPLICIT", op_name, (int)padding);
     return false;
   }
   if (some && padding != TCT_PADDING_EXPLICIT) {
-    tct_graph_fail(graph, TCT_INVALID,
+    tct_graph_fail(graph, TCT_E_WINDOW,
                    "%s: pad [%" PRId64 ",%" PRId64 ",%" PRId64 ",%" PRId64
                    "] is given but padding is %s; set padding to "
                    "TCT_PADDING_EXPLICIT",

@@ -10,7 +10,7 @@ static tct_tensor as_image(const char *op, tct_tensor x) {
   if (!tct_tensor_ok(x)) return tct_poison(x.graph);
   const tct_shape s = tct_tensor_shape(x);
   if (s.rank != 3) {
-    return tct_graph_fail(x.graph, TCT_INVALID, "%s: x is %s (rank %" PRId32 "), needs rank 3 [N,L,C]", op,
+    return tct_graph_fail(x.graph, TCT_E_RANK, "%s: x is %s (rank %" PRId32 "), needs rank 3 [N,L,C]", op,
                           tct_show(&s).text, s.rank);
   }
   return tct_reshape(x, TCT_SHAPE(s.dim[0], 1, s.dim[1], s.dim[2]));
@@ -28,7 +28,7 @@ tct_tensor tct_conv1d(tct_tensor x, tct_tensor w, const tct_conv1d_options *opti
   if (!tct_tensor_ok(image) || !tct_tensor_ok(w)) return tct_poison(x.graph != NULL ? x.graph : w.graph);
   const tct_shape s = tct_tensor_shape(w);
   if (s.rank != 3) {
-    return tct_graph_fail(x.graph, TCT_INVALID,
+    return tct_graph_fail(x.graph, TCT_E_RANK,
                           "conv1d: the filter is %s (rank %" PRId32 "), needs rank 3 [S,C/groups,K]", tct_show(&s).text,
                           s.rank);
   }

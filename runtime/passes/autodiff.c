@@ -76,7 +76,7 @@ static void describe_path(const autodiff *ad, const tct_node *node, char *text, 
 static void refuse(autodiff *ad, const tct_node *node, const char *why) {
   char path[700];
   describe_path(ad, node, path, sizeof path);
-  tct_graph_fail(ad->graph, TCT_INVALID,
+  tct_graph_fail(ad->graph, TCT_E_NO_GRADIENT,
                  "gradients: %s '%s' between the loss and a variable has no gradient (%s); path: %s; "
                  "put tct_stop_gradient around it if none is meant",
                  tct_op_name(node->op), node->name, why, path);
@@ -146,20 +146,21 @@ static bool arguments_ok(tct_tensor loss, const tct_tensor *wrt, int32_t n_wrt) 
   const tct_dtype dtype = tct_tensor_dtype(loss);
   const tct_shape loss_shape = tct_tensor_shape(loss);
   if (loss_shape.rank != 0 || (dtype != TCT_F32 && dtype != TCT_F64)) {
-    tct_graph_fail(graph, TCT_INVALID, "gradients: the loss is %s%s, needs a 0-d float; reduce it, as with tct_reduce_mean",
+    tct_graph_fail(graph, TCT_E_NO_GRADIENT,
+                   "gradients: the loss is %s%s, needs a 0-d float; reduce it, as with tct_reduce_mean",
                    tct_dtype_name(dtype), tct_shape_print(&loss_shape, shape, sizeof shape));
     return false;
   }
   for (int32_t i = 0; i < n_wrt; i++) {
     if (!tct_tensor_ok(wrt[i]) || wrt[i].graph != graph) {
       if (graph->n_errors == 0) {
-        tct_graph_fail(graph, TCT_INVALID, "gradients: wrt[%d] is not a tensor of the loss's graph", i);
+        tct_graph_fail(graph, TCT_E_FOREIGN, "gradients: wrt[%d] is not a tensor of the loss's graph", i);
       }
       return false;
     }
     const tct_dtype wrt_dtype = tct_tensor_dtype(wrt[i]);
     if (wrt_dtype != TCT_F32 && wrt_dtype != TCT_F64) {
-      tct_graph_fail(graph, TCT_INVALID, "gradients: '%s' is %s; only floats have gradients",
+      tct_graph_fail(graph, TCT_E_NO_GRADIENT, "gradients: '%s' is %s; only floats have gradients",
                      tct_maker(graph, wrt[i].id)->name, tct_dtype_name(wrt_dtype));
       return false;
     }
@@ -176,7 +177,7 @@ void tct_gradients(tct_tensor loss, const tct_tensor *wrt, int32_t n_wrt, tct_te
   const tct_phase phase = graph->phase;
   graph->phase = TCT_PHASE_BACKWARD;
   const tct_status status = run(&ad, loss, wrt, n_wrt);
-  if (status != TCT_OK) tct_graph_fail(graph, status, "gradients: %s", tct_error_message());
+  if (status != TCT_OK) tct_graph_fail(graph, (uint32_t)tct_error_code(), "gradients: %s", tct_error_message());
   for (int32_t i = 0; i < n_wrt && graph->n_errors == errors_before; i++) {
     out[i] = ad.grads[wrt[i].id];
     if (!tct_is_set(out[i])) out[i] = tct_full(graph, tct_tensor_dtype(wrt[i]), tct_tensor_shape(wrt[i]), 0);

@@ -54,9 +54,9 @@ tct_status tct_pass_place(const tct_graph *in, const tct_pass_context *context, 
   int32_t n_refused = 0;
   tct_status status = place_all(&rewrite, context, &refusals, &n_refused);
   if (status == TCT_OK && n_refused > 0) {
-    status = tct_fail(TCT_UNSUPPORTED, "device '%s' refuses %d op%s; nothing runs elsewhere unless fallback=host permits it\n%s",
-                      context->device->spec, n_refused, n_refused == 1 ? "" : "s",
-                      refusals.data != NULL ? refusals.data : "");
+    status = tct_fail(
+        TCT_E_NO_KERNEL, "device '%s' refuses %d op%s; nothing runs elsewhere unless fallback=host permits it\n%s",
+        context->device->spec, n_refused, n_refused == 1 ? "" : "s", refusals.data != NULL ? refusals.data : "");
   }
   tct_text_free(&refusals);
   return tct_rewrite_end(&rewrite, status, out);

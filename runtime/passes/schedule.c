@@ -132,8 +132,10 @@ tct_status tct_plan_schedule(const tct_graph *graph, tct_arena *arena, tct_sched
   if (left) {
     for (int32_t u = 0; u < n_updates; u++) {
       if (s.done[updates[u]]) continue;
-      return tct_fail(TCT_INVALID, "update '%s' and another one read each other's variables; there is no order in which "
-                      "both see the values from before", graph->nodes[updates[u]].name);
+      return tct_fail(TCT_E_UPDATE,
+                      "update '%s' and another one read each other's variables; there is no order in which "
+                      "both see the values from before",
+                      graph->nodes[updates[u]].name);
     }
   }
   return TCT_OK;

@@ -12,7 +12,7 @@ static tct_status select_one(const tct_graph *graph, const tct_node *node, const
   if (node->on_host) TCT_TRY(tct_device_reference(device, &device));
   const tct_kernel *kernel = tct_find_kernel(device, view, why, sizeof why);
   if (kernel == NULL) {
-    return tct_fail(TCT_UNSUPPORTED, "%s '%s' has no kernel on device '%s': %s", view->op_name, view->name,
+    return tct_fail(TCT_E_NO_KERNEL, "%s '%s' has no kernel on device '%s': %s", view->op_name, view->name,
                     device->spec, why);
   }
   out->device = device;

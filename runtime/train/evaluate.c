@@ -46,7 +46,8 @@ static tct_status add_confusion(tct_session *session, tct_program *program, tct_
 static tct_status clear_confusion(tct_model *model, tct_session *session, tct_evaluation *out) {
   if (!session->metrics.confusion) return TCT_OK;
   const tct_shape shape = tct_output_shape(model);
-  if (shape.rank < 1) return tct_fail(TCT_INVALID, "confusion_matrix needs an output [.., classes], the model's is one number");
+  if (shape.rank < 1)
+    return tct_fail(TCT_E_METRIC_LOSS, "confusion_matrix needs an output [.., classes], the model's is one number");
   const int64_t classes = shape.dim[shape.rank - 1];
   tct_release(session->confusion);
   session->confusion = tct_alloc_zero((size_t)(classes * classes), sizeof *session->confusion);
@@ -96,7 +97,7 @@ static tct_status predict(pass *p, char *out, size_t bytes) {
   const size_t each = (size_t)tct_shape_size(&shape) * tct_dtype_bytes(p->model->dtype);
   size_t needs = 0;
   if (!tct_mul_size(each, (size_t)tct_dataset_samples(p->feed.data), &needs) || needs != bytes) {
-    return tct_fail(TCT_INVALID, "predict: %lld samples of %zu bytes need %zu bytes, got room for %zu",
+    return tct_fail(TCT_E_PORT, "predict: %lld samples of %zu bytes need %zu bytes, got room for %zu",
                     (long long)tct_dataset_samples(p->feed.data), each, needs, bytes);
   }
   for (;;) {

@@ -15,32 +15,78 @@ static bool convertible(tct_dtype from, tct_dtype to) {
 
 static tct_status field_mismatch(const tct_field *field, const char *what, const tct_desc *wants) {
   char has[160], needs[160];
-  const bool one_hot = wants->dtype == TCT_I32 && is_float(field->dtype);
-  return tct_fail(TCT_INVALID, "field '%s' of the data is %s%s a sample, %s needs %s%s%s", field->name,
+  const bool floats_for_classes = wants->dtype == TCT_I32 && is_float(field->dtype);
+  const bool same_size = tct_shape_size(&field->shape) == tct_shape_size(&wants->shape);
+  return tct_fail(TCT_E_FIELD, "field '%s' of the data is %s%s a sample, %s needs %s%s%s", field->name,
                   tct_dtype_name(field->dtype), tct_shape_print(&field->shape, has, sizeof has), what,
                   tct_dtype_name(wants->dtype), tct_shape_print(&wants->shape, needs, sizeof needs),
-                  one_hot ? "; for one-hot or float targets choose categorical_crossentropy or a regression loss" : "");
+                  floats_for_classes ? "; store whole numbers, as with y.astype('<i4')"
+                  : same_size        ? "; give the input the data's shape and insert a Reshape"
+                                     : "");
 }
 
-/* Appends a port fed by field `name` (or `other`, when given), as `wants`; records what conversion makes of it. */
-static tct_status add_port(tct_feed *feed, const tct_dataset *data, const char *port, const char *name, const char *other,
-                           const char *what, const tct_desc *wants, tct_field *fields, int32_t *from) {
-  int32_t at = tct_dataset_find(data, name);
-  if (at < 0 && other != NULL) at = tct_dataset_find(data, other);
-  if (at < 0) return tct_fail(TCT_INVALID, "the data has no field '%s', which %s needs", name, what);
-  const tct_field *field = tct_dataset_field(data, at);
-  const bool same_size = tct_shape_size(&field->shape) == tct_shape_size(&wants->shape);
-  const bool scalar_like = same_size && tct_shape_size(&wants->shape) == 1;
-  if (!convertible(field->dtype, wants->dtype) || !(tct_shape_equal(&field->shape, &wants->shape) || scalar_like)) {
-    return field_mismatch(field, what, wants);
+/* The targets' usual mistakes have kinds of their own: what stands for classes, and an image that was never flattened. */
+static tct_status target_mismatch(const tct_model *model, const tct_field *field, const tct_desc *wants) {
+  const tct_loss_type *const loss = model->session->loss;
+  const tct_shape output = tct_output_shape(model), *const y = &field->shape;
+  const int64_t classes = output.rank > 0 ? output.dim[output.rank - 1] : 1;
+  const bool number = tct_shape_size(y) == 1, row = y->rank == 1 && y->dim[0] == classes;
+  char has[160], gives[160], what[96];
+  (void)tct_shape_print(y, has, sizeof has);
+  (void)tct_shape_print(&output, gives, sizeof gives);
+  if (output.rank > 1 && (number || row)) {
+    return tct_fail(TCT_E_MISSING_FLATTEN,
+                    "the model's output is %s a sample, but field '%s' of the data is %s%s: the axes of the input were kept; "
+                    "insert a Flatten before the first Dense layer",
+                    gives, field->name, tct_dtype_name(field->dtype), has);
   }
-  const int32_t p = feed->n_ports;
+  if (loss->target == TCT_TARGET_CLASS && row && output.rank == 1) {
+    return tct_fail(TCT_E_ONE_HOT,
+                    "loss %s needs one class number a sample, but field '%s' of the data is %s%s, one-hot rows; use "
+                    "categorical_crossentropy, or class numbers (numpy.argmax(y, axis=1))",
+                    loss->name, field->name, tct_dtype_name(field->dtype), has);
+  }
+  if (loss->target == TCT_TARGET_DENSE && number && !is_float(field->dtype) && output.rank == 1) {
+    return tct_fail(TCT_E_CLASS_NUMBERS,
+                    "loss %s needs a row of %lld numbers a sample, but field '%s' of the data is one whole number, a class; "
+                    "use sparse_categorical_crossentropy, or one-hot rows (numpy.eye(%lld)[y])",
+                    loss->name, (long long)classes, field->name, (long long)classes);
+  }
+  (void)snprintf(what, sizeof what, "loss %s", loss->name);
+  return field_mismatch(field, what, wants);
+}
+
+static bool fits(const tct_field *field, const tct_desc *wants) {
+  const bool both_one = tct_shape_size(&field->shape) == 1 && tct_shape_size(&wants->shape) == 1;
+  return convertible(field->dtype, wants->dtype) && (both_one || tct_shape_equal(&field->shape, &wants->shape));
+}
+
+/* Appends a port fed by a field of the data, as `wants`; records what conversion makes of it. */
+static void add_port(tct_feed *feed, const char *port, int32_t from_field, const tct_desc *wants, tct_field *fields,
+                     int32_t *from) {
+  const int32_t p = feed->n_ports++;
   feed->port[p].name = port;
   feed->port[p].field = p;
   feed->port[p].bytes = (size_t)tct_shape_size(&wants->shape) * tct_dtype_bytes(wants->dtype);
-  fields[p] = (tct_field){feed->port[p].name, wants->dtype, wants->shape};
-  from[p] = at;
-  feed->n_ports++;
+  fields[p] = (tct_field){port, wants->dtype, wants->shape};
+  from[p] = from_field;
+}
+
+/* The field `name`, or `other` when given. */
+static tct_status find_field(const tct_dataset *data, const char *name, const char *other, const char *what,
+                             int32_t *out) {
+  *out = tct_dataset_find(data, name);
+  if (*out < 0 && other != NULL) *out = tct_dataset_find(data, other);
+  if (*out >= 0) return TCT_OK;
+  return tct_fail(TCT_E_FIELD, "the data has no field '%s', which %s needs", name, what);
+}
+
+static tct_status add_input(tct_feed *feed, const tct_dataset *data, const char *name, const char *other,
+                            const char *what, const tct_desc *wants, tct_field *fields, int32_t *from) {
+  int32_t at = -1;
+  TCT_TRY(find_field(data, name, other, what, &at));
+  if (!fits(tct_dataset_field(data, at), wants)) return field_mismatch(tct_dataset_field(data, at), what, wants);
+  add_port(feed, name, at, wants, fields, from);
   return TCT_OK;
 }
 
@@ -51,27 +97,34 @@ static tct_desc target_desc(const tct_model *model, const tct_session *session) 
   return (tct_desc){TCT_I32, shape};
 }
 
+static tct_status add_target(const tct_model *model, const tct_dataset *data, tct_feed *feed, tct_field *fields,
+                             int32_t *from) {
+  const tct_desc wants = target_desc(model, model->session);
+  int32_t at = -1;
+  TCT_TRY(find_field(data, "y", NULL, "the loss", &at));
+  if (!fits(tct_dataset_field(data, at), &wants)) return target_mismatch(model, tct_dataset_field(data, at), &wants);
+  feed->target_field = feed->n_ports;
+  add_port(feed, "y", at, &wants, fields, from);
+  return TCT_OK;
+}
+
 static tct_status match(tct_model *model, tct_dataset *data, tct_mode mode, tct_feed *feed, tct_field *fields, int32_t *from) {
   const int32_t n_inputs = tct_model_n_inputs(model);
-  if (n_inputs > 16) return tct_fail(TCT_INVALID, "model '%s' has %d inputs, at most 16", model->name, n_inputs);
+  if (n_inputs > 16) return tct_fail(TCT_E_MODEL_INPUT, "model '%s' has %d inputs, at most 16", model->name, n_inputs);
   for (int32_t i = 0; i < n_inputs; i++) {
     tct_desc desc;
     char what[96];
     TCT_TRY(tct_model_input_desc(model, i, &desc));
     const char *name = tct_model_input_name(model, i);
     snprintf(what, sizeof what, "input '%s'", name);
-    TCT_TRY(add_port(feed, data, name, name, n_inputs == 1 ? "x" : NULL, what, &desc, fields, from));
+    TCT_TRY(add_input(feed, data, name, n_inputs == 1 ? "x" : NULL, what, &desc, fields, from));
   }
   feed->target_field = -1;
   if (mode == TCT_MODE_PREDICT) return TCT_OK;
-  const tct_desc target = target_desc(model, model->session);
-  char what[96];
-  snprintf(what, sizeof what, "loss %s", model->session->loss->name);
-  feed->target_field = feed->n_ports;
-  TCT_TRY(add_port(feed, data, "y", "y", NULL, what, &target, fields, from));
+  TCT_TRY(add_target(model, data, feed, fields, from));
   if (tct_dataset_find(data, "weight") < 0) return TCT_OK;
   feed->weighted = true;
-  return add_port(feed, data, "weight", "weight", NULL, "the loss", &(tct_desc){model->dtype, {0}}, fields, from);
+  return add_input(feed, data, "weight", NULL, "the loss", &(tct_desc){model->dtype, {0}}, fields, from);
 }
 
 tct_status tct_feed_create(tct_model *model, tct_dataset *data, tct_mode mode, tct_feed *out) {
@@ -96,7 +149,7 @@ static tct_status check_labels(const tct_model *model, const tct_feed *feed, con
   const int32_t *labels = batch->field[feed->port[feed->target_field].field];
   for (int64_t i = 0; i < batch->n * each; i++) {
     if (labels[i] >= 0 && labels[i] < classes) continue;
-    return tct_fail(TCT_BAD_DATA, "sample %lld has the label %d, the output has %lld classes (0 to %lld)",
+    return tct_fail(TCT_E_LABEL, "sample %lld has the label %d, the output has %lld classes (0 to %lld)",
                     (long long)batch->index[i / each], labels[i], (long long)classes, (long long)classes - 1);
   }
   return TCT_OK;

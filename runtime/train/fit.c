@@ -33,7 +33,7 @@ static tct_status split_data(fit *f, tct_dataset *data) {
   const double part = f->options->validation_split;
   const int64_t n = tct_dataset_samples(data);
   if (!(part >= 0 && part < 1)) {
-    return tct_fail(TCT_INVALID, "validation_split is %g, needs 0 <= validation_split < 1", part);
+    return tct_fail(TCT_E_TRAINING_OPTION, "validation_split is %g, needs 0 <= validation_split < 1", part);
   }
   const int64_t held = part > 0 ? n - (int64_t)((double)n * (1 - part)) : 0; /* as Keras rounds */
   TCT_TRY(tct_dataset_slice(data, 0, n - held, &f->train));
@@ -68,7 +68,8 @@ static tct_status begin(fit *f, tct_dataset *data) {
   f->epochs = o->epochs == 0 ? 1 : o->epochs;
   f->batch_size = o->batch_size == 0 ? 32 : o->batch_size;
   if (f->epochs < 1 || f->epochs > 1000000 || f->batch_size < 1 || o->steps < 0) {
-    return tct_fail(TCT_INVALID, "fit: epochs %lld, batch_size %lld, steps %lld; need 1 to 1000000, at least 1, at least 0",
+    return tct_fail(TCT_E_TRAINING_OPTION,
+                    "fit: epochs %lld, batch_size %lld, steps %lld; need 1 to 1000000, at least 1, at least 0",
                     (long long)f->epochs, (long long)f->batch_size, (long long)o->steps);
   }
   if (data == NULL) return tct_fail(TCT_INVALID, "fit: the dataset is NULL (its creation failed: %s)", tct_error_message());
@@ -192,8 +193,10 @@ static tct_status train_step(fit *f, const tct_batch *batch, tct_totals *totals)
   TCT_TRY(tct_totals_add(f->session, program, f->model, batch->n, totals, &loss));
   if (f->options->on_step != NULL) TCT_TRY(answer(f, f->options->on_step(f->options->user, f->step, loss)));
   if (!isfinite(loss)) {
-    return tct_fail(TCT_NUMERIC, "fit: the loss is %g at step %lld; lower the learning rate (now %g), clip the gradients, "
-                    "or look for unscaled inputs", loss, (long long)f->step, f->session->learning_rate);
+    return tct_fail(TCT_E_LOSS_NAN,
+                    "fit: the loss is %g at step %lld; lower the learning rate (now %g), clip the gradients, "
+                    "or look for unscaled inputs",
+                    loss, (long long)f->step, f->session->learning_rate);
   }
   f->step_loss = loss;
   f->step++;

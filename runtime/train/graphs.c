@@ -32,7 +32,7 @@ static tct_tensor rate_variable(tct_graph *graph, tct_dtype dtype) {
 static tct_status forward(step_graph *s, bool training) {
   tct_tensor inputs[16];
   const int32_t n = tct_model_n_inputs(s->model);
-  if (n > 16) return tct_fail(TCT_INVALID, "model '%s' has %d inputs, at most 16", s->model->name, n);
+  if (n > 16) return tct_fail(TCT_E_MODEL_INPUT, "model '%s' has %d inputs, at most 16", s->model->name, n);
   for (int32_t i = 0; i < n; i++) {
     tct_desc desc;
     TCT_TRY(tct_model_input_desc(s->model, i, &desc));
@@ -54,8 +54,8 @@ static tct_status add_target(step_graph *s) {
   char text[160];
   if (s->session->loss->target == TCT_TARGET_CLASS) {
     if (shape.rank < 2) {
-      return tct_fail(TCT_INVALID, "loss %s needs an output [batch, .., classes]; the model's is %s", s->session->loss->name,
-                      tct_shape_print(&shape, text, sizeof text));
+      return tct_fail(TCT_E_LOSS_OUTPUT, "loss %s needs an output [batch, .., classes]; the model's is %s",
+                      s->session->loss->name, tct_shape_print(&shape, text, sizeof text));
     }
     shape.rank--;
     dtype = TCT_I32;

@@ -39,9 +39,9 @@ static void read_metric(tct_problems *problems, const tct_yaml *node, tct_text *
     return;
   }
   const char *const nearest = tct_nearest(text, known, TCT_COUNT_OF(known));
-  tct_problem(problems, node, false, "unknown metric '%s'; %s%s%s", text,
-              nearest ? "did you mean '" : "known: accuracy, top_k=5, mse, mae, r2, confusion_matrix",
-              nearest ? nearest : "", nearest ? "'?" : "");
+  tct_problem_as(problems, node, false, TCT_E_UNKNOWN_METRIC, "unknown metric '%s'; %s%s%s", text,
+                 nearest ? "did you mean '" : "known: accuracy, top_k=5, mse, mae, r2, confusion_matrix",
+                 nearest ? nearest : "", nearest ? "'?" : "");
 }
 
 static tct_status read_metrics(tct_job *job, tct_problems *problems) {
@@ -71,7 +71,8 @@ static tct_status read_job(tct_job *job, tct_problems *problems) {
   if (spec->schedule) tct_spec_read(problems, &tct_section_schedule, spec->schedule, NULL, &job->schedule);
   if (spec->train) tct_spec_read(problems, &tct_section_train, spec->train, NULL, &job->train);
   if (job->schedule.type && strcmp(job->schedule.type, "step") == 0 && job->schedule.decay_steps == 0)
-    tct_problem(problems, spec->schedule, false, "'decay_steps' is missing: steps from one drop to the next");
+    tct_problem_as(problems, spec->schedule, false, TCT_E_KEY_MISSING,
+                   "'decay_steps' is missing: steps from one drop to the next");
   TCT_TRY(read_metrics(job, problems));
   TCT_TRY(tct_job_read_data(job, problems));
   TCT_TRY(tct_job_read_model(job, problems));
@@ -155,9 +156,9 @@ tct_status tct_job_from_model(const char *path, const tct_job_options *options, 
   const char *const text = tct_safetensors_metadata(file, "tercet.job");
   tct_status status = TCT_OK;
   if (!text)
-    status = tct_fail(TCT_BAD_DATA,
-                      "'%s' carries no job (metadata \"tercet.job\"); give the job file, and these weights beside it",
-                      path);
+    status =
+        tct_fail(TCT_E_NO_JOB,
+                 "'%s' carries no job (metadata \"tercet.job\"); give the job file, and these weights beside it", path);
   else
     status = create(text, strlen(text), path, "", options, out);
   tct_safetensors_free(file);
@@ -326,7 +327,8 @@ tct_status tct_job_save(tct_job *job, const char *path) {
   tct_model *model = NULL;
   TCT_TRY(tct_job_model(job, &model));
   if (!path && !job->spec.save)
-    return tct_fail(TCT_INVALID, "%s: nowhere to save the model: give 'save: FILE.safetensors', or a path", job->origin);
+    return tct_fail(TCT_E_NOWHERE, "%s: nowhere to save the model: give 'save: FILE.safetensors', or a path",
+                    job->origin);
   if (!path) TCT_TRY(tct_job_path(job, tct_yaml_get(job->root, "save"), "", job->spec.save, &path));
   TCT_TRY(tct_job_text(job, &text));
   return tct_model_save(model, path, text);

@@ -123,7 +123,7 @@ static tct_status expand(tct_job *job, const tct_yaml *node, const char *text, t
     if (!name) return TCT_OUT_OF_MEMORY;
     const char *const value = tct_env_named(name);
     if (!value || !*value) {
-      (void)tct_fail(TCT_NOT_FOUND, "path '%s' needs the environment variable %s, which is not set", text, name);
+      (void)tct_fail(TCT_E_UNSET_VARIABLE, "path '%s' needs the environment variable %s, which is not set", text, name);
       return tct_job_context(job, node);
     }
     tct_text_append(out, value);

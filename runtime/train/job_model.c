@@ -43,10 +43,11 @@ static const tct_yaml *resolve(reader *r, const tct_yaml *node) {
   if (length < sizeof copy) memcpy(copy, name, length);
   const char *const nearest = tct_nearest(copy, known, n_known);
   if (nearest)
-    tct_problem(r->problems, node, false, "unknown parameter '%s'; did you mean '$%s'?", node->text, nearest);
+    tct_problem_as(r->problems, node, false, TCT_E_PARAMETER, "unknown parameter '%s'; did you mean '$%s'?", node->text,
+                   nearest);
   else
-    tct_problem(r->problems, node, false, "unknown parameter '%s'; parameters are keys of 'model', such as width: 32",
-                node->text);
+    tct_problem_as(r->problems, node, false, TCT_E_PARAMETER,
+                   "unknown parameter '%s'; parameters are keys of 'model', such as width: 32", node->text);
   return NULL;
 }
 
@@ -61,8 +62,9 @@ static void check_parameters(reader *r) {
     for (const tct_yaml *other = r->job->model_node->first; other && n < TCT_COUNT_OF(candidates); other = other->next)
       if (other != at && is_parameter(other)) candidates[n++] = other->key;
     const char *const nearest = tct_nearest(at->key, candidates, n);
-    tct_problem(r->problems, at, true, "'%s' is no key of a model, and as a parameter no layer uses $%s%s%s%s", at->key,
-                at->key, nearest ? "; did you mean '" : "", nearest ? nearest : "", nearest ? "'?" : "");
+    tct_problem_as(r->problems, at, true, TCT_E_PARAMETER,
+                   "'%s' is no key of a model, and as a parameter no layer uses $%s%s%s%s", at->key, at->key,
+                   nearest ? "; did you mean '" : "", nearest ? nearest : "", nearest ? "'?" : "");
   }
 }
 
@@ -226,7 +228,8 @@ static tct_status read_options(reader *r, const tct_yaml *options, bool flat, tc
   }
   for (int32_t k = 0; k < type->n_keys; k++)
     if (strcmp(type->keys[k].fallback, "required") == 0 && tct_yaml_is_null(tct_yaml_get(options, type->keys[k].name)))
-      tct_problem(r->problems, out->node, false, "%s: '%s' is missing", type->type, type->keys[k].name);
+      tct_problem_as(r->problems, out->node, false, TCT_E_KEY_MISSING, "%s: '%s' is missing", type->type,
+                     type->keys[k].name);
   return TCT_OK;
 }
 
@@ -239,9 +242,9 @@ static const tct_layer_type *find_type(reader *r, const tct_yaml *node, const ch
     if (strcasecmp(known[i], name) == 0) return &tct_layer_types[i];
   }
   const char *const nearest = tct_nearest(name, known, TCT_N_LAYERS);
-  tct_problem(r->problems, node, at_key, "unknown layer '%s'%s%s%s", name,
-              nearest ? "; did you mean '" : "; docs/job-file.md lists the layers", nearest ? nearest : "",
-              nearest ? "'?" : "");
+  tct_problem_as(r->problems, node, at_key, TCT_E_UNKNOWN_LAYER, "unknown layer '%s'%s%s%s", name,
+                 nearest ? "; did you mean '" : "; docs/job-file.md lists the layers", nearest ? nearest : "",
+                 nearest ? "'?" : "");
   return NULL;
 }
 
@@ -370,7 +373,7 @@ static tct_status find_layer(const tct_job *job, const named_layers *built, cons
     if (n_known < TCT_COUNT_OF(known)) known[n_known++] = its;
   }
   const char *const nearest = tct_nearest(name, known, n_known);
-  (void)tct_fail(TCT_INVALID, "input '%s' is no input or layer above it%s%s%s", name,
+  (void)tct_fail(TCT_E_MODEL_INPUT, "input '%s' is no input or layer above it%s%s%s", name,
                  nearest ? "; did you mean '" : "; a layer gets its name from `name:`", nearest ? nearest : "",
                  nearest ? "'?" : "");
   return tct_job_context(job, node);
@@ -379,7 +382,7 @@ static tct_status find_layer(const tct_job *job, const named_layers *built, cons
 static tct_status add_layer(tct_job *job, tct_model *model, const tct_job_layer *layer, named_layers *built) {
   tct_layer in[64];
   if ((size_t)layer->n_inputs > TCT_COUNT_OF(in)) {
-    (void)tct_fail(TCT_INVALID, "%" PRId32 " inputs; at most 64", layer->n_inputs);
+    (void)tct_fail(TCT_E_MODEL_INPUT, "%" PRId32 " inputs; at most 64", layer->n_inputs);
     return tct_job_context(job, layer->node);
   }
   for (int32_t i = 0; i < layer->n_inputs; i++)
@@ -387,7 +390,8 @@ static tct_status add_layer(tct_job *job, tct_model *model, const tct_job_layer 
   int32_t n = layer->n_inputs;
   if (n == 0) {
     if (built->n == built->n_inputs && built->n_inputs > 1) {
-      (void)tct_fail(TCT_INVALID, "the model has %" PRId32 " inputs; say which this layer takes, such as inputs: [%s]",
+      (void)tct_fail(TCT_E_MODEL_INPUT,
+                     "the model has %" PRId32 " inputs; say which this layer takes, such as inputs: [%s]",
                      built->n_inputs, tct_layer_name(built->layers[0]));
       return tct_job_context(job, layer->node);
     }
@@ -443,7 +447,7 @@ static tct_status find_shapes(tct_job *job) {
       for (int32_t k = 0; k < tct_dataset_n_fields(data) && n < 64; k++)
         known_fields[n++] = tct_dataset_field(data, k)->name;
       const char *const nearest = tct_nearest(input->name, known_fields, n);
-      (void)tct_fail(TCT_INVALID, "input '%s': the data has no such field%s%s%s", input->name,
+      (void)tct_fail(TCT_E_MODEL_INPUT, "input '%s': the data has no such field%s%s%s", input->name,
                      nearest ? "; did you mean '" : "", nearest ? nearest : "", nearest ? "'?" : "");
       return tct_job_context(job, job->model_node);
     }
@@ -457,7 +461,7 @@ static tct_status find_shapes(tct_job *job) {
 tct_status tct_job_build_model(tct_job *job, tct_model **out) {
   *out = NULL;
   TCT_TRY(find_shapes(job));
-  if (job->n_inputs == 0) return tct_fail(TCT_INVALID, "%s: the model has no inputs", job->origin);
+  if (job->n_inputs == 0) return tct_fail(TCT_E_MODEL_INPUT, "%s: the model has no inputs", job->origin);
   tct_model *const model = tct_model_create(job->name, job->dtype);
   const tct_status status = model ? add_all(job, model) : tct_model_status(NULL);
   if (status != TCT_OK) {

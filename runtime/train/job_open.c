@@ -209,7 +209,7 @@ static tct_status standardize(tct_job *job, tct_job_part part, tct_dataset **dat
   const int32_t f = tct_dataset_find(*data, "x");
   const tct_field *const x = tct_dataset_field(*data, f);
   if (!x || (x->dtype != TCT_F32 && x->dtype != TCT_F64))
-    return tct_fail(TCT_INVALID, "standardize: the data's x is %s, needs numbers with a fraction",
+    return tct_fail(TCT_E_MOMENTS, "standardize: the data's x is %s, needs numbers with a fraction",
                     x ? tct_dtype_name(x->dtype) : "not there");
   const int64_t n = tct_shape_size(&x->shape);
   if (part == TCT_JOB_TRAIN && job->n_moments == 0) {
@@ -221,7 +221,7 @@ static tct_status standardize(tct_job *job, tct_job_part part, tct_dataset **dat
     TCT_TRY(learn_moments(job, n));
   }
   if (n != job->n_moments)
-    return tct_fail(TCT_INVALID, "standardize: the data has %" PRId64 " features, the moments are of %" PRId64, n,
+    return tct_fail(TCT_E_MOMENTS, "standardize: the data has %" PRId64 " features, the moments are of %" PRId64, n,
                     job->n_moments);
   tct_dataset *view = NULL;
   TCT_TRY(tct_dataset_standardize(*data, f, job->mean, job->std, &view));
@@ -235,8 +235,10 @@ static tct_status split(const tct_job *job, tct_job_part part, tct_dataset **dat
   const int64_t n = tct_dataset_samples(*data);
   const int64_t at = (int64_t)floor((double)n * (1 - fraction)); /* as Keras cuts */
   if (at < 1 || at >= n)
-    return tct_fail(TCT_INVALID, "validation_split %g cuts %" PRId64 " samples into %" PRId64 " and %" PRId64
-                    "; each part needs at least one", fraction, n, at, n - at);
+    return tct_fail(TCT_E_NO_SAMPLES,
+                    "validation_split %g cuts %" PRId64 " samples into %" PRId64 " and %" PRId64
+                    "; each part needs at least one",
+                    fraction, n, at, n - at);
   return part == TCT_JOB_TRAIN ? slice(data, 0, at) : slice(data, at, n);
 }
 
@@ -258,8 +260,10 @@ static tct_status keep_class_names(tct_job *job, const tct_dataset *data) {
   for (int32_t i = 0; i < n_alphabet && same; i++)
     same = strcmp(job->class_names[i], character_name(alphabet[i], text)) == 0;
   if (n_alphabet > 0 && job->n_classes > 0 && !same)
-    return tct_fail(TCT_BAD_DATA, "the text has %" PRId32 " different characters, the model was made for %" PRId32
-                    " others; use the text that it was trained on (begin and end choose a part)", n, job->n_classes);
+    return tct_fail(TCT_E_OTHER_DATA,
+                    "the text has %" PRId32 " different characters, the model was made for %" PRId32
+                    " others; use the text that it was trained on (begin and end choose a part)",
+                    n, job->n_classes);
   if (job->n_classes > 0 || n == 0) return TCT_OK;
   const char **const names = tct_arena_alloc(&job->arena, (size_t)n * sizeof *names);
   if (!names) return TCT_OUT_OF_MEMORY;
@@ -281,8 +285,8 @@ tct_status tct_job_dataset(tct_job *job, tct_job_part part, tct_dataset **out) {
     return TCT_OK;
   }
   if (!job->has_data[part])
-    return tct_fail(TCT_NOT_FOUND, "%s: the job has no %s data; give it under data.%s", job->origin, tct_job_part_name(part),
-                    tct_job_part_name(part));
+    return tct_fail(TCT_E_NO_PART, "%s: the job has no %s data; give it under data.%s", job->origin,
+                    tct_job_part_name(part), tct_job_part_name(part));
   const bool own_files = part == TCT_JOB_TEST || (part == TCT_JOB_VALIDATION && job->data[TCT_JOB_TRAIN].validation);
   tct_dataset *data = NULL;
   TCT_TRY(open_source(job, own_files ? part : TCT_JOB_TRAIN, &data));

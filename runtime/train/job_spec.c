@@ -34,7 +34,9 @@ enum { MOST_WORDS = 32, WORD_BYTES = 64, LIST_BYTES = 256 };
 
 /* ---- problems ----------------------------------------------------------------------------------------- */
 
-void tct_problem(tct_problems *problems, const tct_yaml *node, bool at_key, const char *format, ...) {
+static void problem_v(tct_problems *problems, const tct_yaml *node, bool at_key, uint32_t code, const char *format,
+                      va_list args) {
+  if (problems->n == 0) problems->code = code;
   if (problems->n++ >= TCT_JOB_MOST_PROBLEMS) return;
   tct_text *const out = &problems->text;
   if (problems->n > 1) tct_text_append(out, "\n");
@@ -46,21 +48,34 @@ void tct_problem(tct_problems *problems, const tct_yaml *node, bool at_key, cons
   const size_t before = out->length;
   tct_yaml_path(at_key && node->parent ? node->parent : node, out);
   if (out->length > before) tct_text_append(out, ": ");
+  tct_text_vprintf(out, format, args);
+  tct_text_printf(out, " [%s]", tct_error_kind_of(code)->code);
+}
+
+void tct_problem(tct_problems *problems, const tct_yaml *node, bool at_key, const char *format, ...) {
   va_list args;
   va_start(args, format);
-  tct_text_vprintf(out, format, args);
+  problem_v(problems, node, at_key, TCT_E_KEY_VALUE, format, args);
+  va_end(args);
+}
+
+void tct_problem_as(tct_problems *problems, const tct_yaml *node, bool at_key, uint32_t code, const char *format, ...) {
+  va_list args;
+  va_start(args, format);
+  problem_v(problems, node, at_key, code, format, args);
   va_end(args);
 }
 
 void tct_problem_unknown(tct_problems *problems, const tct_yaml *node, const char *const *known, size_t n_known) {
   const char *const nearest = tct_nearest(node->key, known, n_known);
   if (nearest) {
-    tct_problem(problems, node, true, "unknown key '%s'; did you mean '%s'?", node->key, nearest);
+    tct_problem_as(problems, node, true, TCT_E_UNKNOWN_KEY, "unknown key '%s'; did you mean '%s'?", node->key, nearest);
     return;
   }
   tct_text list = {0};
   for (size_t i = 0; i < n_known; i++) tct_text_printf(&list, "%s%s", i ? ", " : "", known[i]);
-  tct_problem(problems, node, true, "unknown key '%s'; known here: %s", node->key, list.data ? list.data : "");
+  tct_problem_as(problems, node, true, TCT_E_UNKNOWN_KEY, "unknown key '%s'; known here: %s", node->key,
+                 list.data ? list.data : "");
   tct_text_free(&list);
 }
 
@@ -71,7 +86,7 @@ tct_status tct_problems_status(tct_problems *problems) {
   if (problems->text.failed || !problems->text.data)
     return tct_fail(TCT_OUT_OF_MEMORY, "%s: %" PRId32 " problems, and no memory to list them", problems->origin,
                     problems->n);
-  return tct_fail(TCT_INVALID, "%s", problems->text.data);
+  return tct_fail(problems->code, "%s", problems->text.data);
 }
 
 /* ---- words -------------------------------------------------------------------------------------------- */
@@ -122,6 +137,14 @@ static void problem_value(tct_problems *problems, const tct_yaml *node, const ch
     tct_problem(problems, node, false, "is %s, needs %s", shapes[node->kind], needs);
 }
 
+/* The kind of error of a word that is none of the key's choices. */
+static uint32_t kind_of_unknown(const tct_spec_key *key) {
+  return key == tct_section_loss.keys        ? TCT_E_UNKNOWN_LOSS
+         : key == tct_section_optimizer.keys ? TCT_E_UNKNOWN_OPTIMIZER
+         : key == tct_section_schedule.keys  ? TCT_E_UNKNOWN_WORD
+                                             : TCT_E_KEY_VALUE;
+}
+
 static void read_text(tct_problems *problems, const tct_spec_key *key, const tct_yaml *node, const char **out) {
   if (node->kind != TCT_YAML_SCALAR) {
     problem_value(problems, node, "a text");
@@ -140,9 +163,9 @@ static void read_text(tct_problems *problems, const tct_spec_key *key, const tct
   const int32_t n = tct_words_split(copy, words, MOST_WORDS);
   const char *const nearest = tct_nearest(node->text, words, (size_t)n);
   if (nearest)
-    tct_problem(problems, node, false, "unknown %s '%s'; did you mean '%s'?", key->name, node->text, nearest);
+    tct_problem_as(problems, node, false, kind_of_unknown(key), "unknown %s '%s'; did you mean '%s'?", key->name, node->text, nearest);
   else
-    tct_problem(problems, node, false, "unknown %s '%s'; known: %s", key->name, node->text, key->choices);
+    tct_problem_as(problems, node, false, kind_of_unknown(key), "unknown %s '%s'; known: %s", key->name, node->text, key->choices);
 }
 
 static void read_whole(tct_problems *problems, const tct_spec_key *key, const tct_yaml *node, int64_t *out) {
@@ -243,7 +266,8 @@ void tct_spec_read(tct_problems *problems, const tct_spec_section *section, cons
     if (!key)
       report_unknown(problems, section, at, type);
     else if (!knows(key, type) && !tct_yaml_is_null(at))
-      tct_problem(problems, at, true, "'%s' is not an option of %s; it belongs to %s", at->key, type, key->only);
+      tct_problem_as(problems, at, true, TCT_E_UNKNOWN_KEY, "'%s' is not an option of %s; it belongs to %s", at->key,
+                     type, key->only);
     else
       read_value(problems, key, at, (char *)out + key->offset);
   }
@@ -253,6 +277,6 @@ void tct_spec_read(tct_problems *problems, const tct_spec_section *section, cons
     const bool set = key->kind == TCT_SPEC_COUNT ? *(const int64_t *)(const void *)((const char *)out + key->offset) != 0
                                                  : *(void *const *)(const void *)((const char *)out + key->offset) != NULL;
     if (!set && tct_yaml_is_null(tct_yaml_get(node, key->name)))
-      tct_problem(problems, node, false, "'%s' is missing: %s", key->name, key->what);
+      tct_problem_as(problems, node, false, TCT_E_KEY_MISSING, "'%s' is missing: %s", key->name, key->what);
   }
 }

@@ -64,11 +64,15 @@ typedef struct tct_problems {
   const char *origin;     /* names the text */
   const char *const *set; /* the overrides, for problems in them */
   tct_text text;
-  int32_t n; /* seen; at most TCT_JOB_MOST_PROBLEMS are written out */
+  uint32_t code; /* the first one's */
+  int32_t n;     /* seen; at most TCT_JOB_MOST_PROBLEMS are written out */
 } tct_problems;
 
-/* "job.yaml:12:5: model.layers[2]: …". at_key: the position of the node's key, and the path of its mapping. */
+/* "job.yaml:12:5: model.layers[2]: … [E302]". at_key: the position of the node's key, and the path of its mapping.
+ * The kind of error is a key's wrong value (TCT_E_KEY_VALUE), or the row of errors.def that `code` names. */
 void tct_problem(tct_problems *problems, const tct_yaml *node, bool at_key, const char *format, ...) TCT_PRINTF(4, 5);
+void tct_problem_as(tct_problems *problems, const tct_yaml *node, bool at_key, uint32_t code, const char *format, ...)
+    TCT_PRINTF(5, 6);
 /* "unknown key 'filter'; did you mean 'filters'?" at the key of `node`. */
 void tct_problem_unknown(tct_problems *problems, const tct_yaml *node, const char *const *known, size_t n_known);
 /* TCT_OK, or TCT_INVALID with all of them. */

@@ -79,8 +79,9 @@ static tct_status unknown_metric(const char *name) {
   for (size_t i = 0; i < TCT_COUNT_OF(types); i++) names[i] = types[i].name;
   names[TCT_COUNT_OF(types)] = "confusion_matrix";
   const char *near = tct_nearest(name, names, TCT_COUNT_OF(names));
-  return tct_fail(TCT_INVALID, "unknown metric '%s'; there are accuracy, top_k=K, mse, mae, r2, confusion_matrix%s%s%s",
-                  name, TCT_DID_YOU_MEAN(near));
+  return tct_fail(TCT_E_UNKNOWN_METRIC,
+                  "unknown metric '%s'; there are accuracy, top_k=K, mse, mae, r2, confusion_matrix%s%s%s", name,
+                  TCT_DID_YOU_MEAN(near));
 }
 
 static tct_status parse_one(const char *word, const tct_loss_type *loss, tct_metric_list *out) {
@@ -90,7 +91,8 @@ static tct_status parse_one(const char *word, const tct_loss_type *loss, tct_met
   snprintf(name, sizeof name, "%.*s", (int)(equals != NULL ? equals - word : (long)strlen(word)), word);
   if (strcmp(name, "confusion_matrix") == 0) {
     if (loss->target != TCT_TARGET_CLASS && strcmp(loss->name, "categorical_crossentropy") != 0) {
-      return tct_fail(TCT_INVALID, "metric confusion_matrix needs a categorical cross-entropy, the loss is %s", loss->name);
+      return tct_fail(TCT_E_METRIC_LOSS, "metric confusion_matrix needs a categorical cross-entropy, the loss is %s",
+                      loss->name);
     }
     out->confusion = true;
     return TCT_OK;
@@ -98,12 +100,13 @@ static tct_status parse_one(const char *word, const tct_loss_type *loss, tct_met
   for (size_t i = 0; i < TCT_COUNT_OF(types); i++) {
     if (strcmp(types[i].name, name) != 0) continue;
     if (types[i].classes && !loss->from_logits) {
-      return tct_fail(TCT_INVALID, "metric %s needs a cross-entropy loss, the loss is %s", name, loss->name);
+      return tct_fail(TCT_E_METRIC_LOSS, "metric %s needs a cross-entropy loss, the loss is %s", name, loss->name);
     }
     if (equals != NULL && (!tct_parse_i64(equals + 1, strlen(equals + 1), &k) || k < 1)) {
-      return tct_fail(TCT_INVALID, "metric '%s': the number behind = needs to be 1 or more", word);
+      return tct_fail(TCT_E_TRAINING_OPTION, "metric '%s': the number behind = needs to be 1 or more", word);
     }
-    if (out->n == TCT_MAX_METRICS - 1) return tct_fail(TCT_INVALID, "more than %d metrics", TCT_MAX_METRICS - 1);
+    if (out->n == TCT_MAX_METRICS - 1)
+      return tct_fail(TCT_E_TRAINING_OPTION, "more than %d metrics", TCT_MAX_METRICS - 1);
     tct_metric *metric = &out->metric[out->n++];
     metric->type = &types[i];
     metric->k = k;
@@ -123,7 +126,7 @@ tct_status tct_metrics_parse(const char *text, const tct_loss_type *loss, tct_me
     char word[64];
     text += strspn(text, " ");
     const size_t length = strcspn(text, ",");
-    if (length >= sizeof word) return tct_fail(TCT_INVALID, "metrics: '%.60s…' is too long", text);
+    if (length >= sizeof word) return tct_fail(TCT_E_TRAINING_OPTION, "metrics: '%.60s…' is too long", text);
     memcpy(word, text, length);
     word[length] = '\0';
     if (length > 0) TCT_TRY(parse_one(word, loss, out));

@@ -70,7 +70,7 @@ static tct_status compare(const tct_model *model, const tct_safetensors *file, c
   }
   tct_status status = TCT_OK;
   if (n > 0) {
-    status = tct_fail(TCT_INVALID, "'%s' holds the weights of another model than '%s': %d difference%s%s", path,
+    status = tct_fail(TCT_E_OTHER_MODEL, "'%s' holds the weights of another model than '%s': %d difference%s%s", path,
                       model->name, n, n == 1 ? "" : "s", text.data != NULL ? text.data : "");
   }
   tct_text_free(&text);

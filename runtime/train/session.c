@@ -30,8 +30,8 @@ static tct_status check_activation(const tct_model *model, const tct_loss_type *
   const char *squash = output->squash;
   if (squash == NULL || loss->activation == NULL || strcmp(squash, loss->activation) == 0) return TCT_OK;
   if (strcmp(squash, "log_softmax") == 0 && strcmp(loss->activation, "softmax") == 0) return TCT_OK;
-  return tct_fail(TCT_INVALID, "loss %s belongs to %s, but the output '%s' ends in %s; change one of them", loss->name,
-                  loss->activation, output->name, squash);
+  return tct_fail(TCT_E_LOSS_OUTPUT, "loss %s belongs to %s, but the output '%s' ends in %s; change one of them",
+                  loss->name, loss->activation, output->name, squash);
 }
 
 static tct_status resolve(tct_session *s, const tct_model *model, const tct_training *t) {
@@ -39,9 +39,10 @@ static tct_status resolve(tct_session *s, const tct_model *model, const tct_trai
   if (s->loss == NULL) return TCT_INVALID;
   TCT_TRY(check_activation(model, s->loss));
   if (!(t->label_smoothing >= 0 && t->label_smoothing < 1)) {
-    return tct_fail(TCT_INVALID, "label_smoothing is %g, needs 0 <= label_smoothing < 1", t->label_smoothing);
+    return tct_fail(TCT_E_TRAINING_OPTION, "label_smoothing is %g, needs 0 <= label_smoothing < 1", t->label_smoothing);
   }
-  if (!(t->huber_delta >= 0)) return tct_fail(TCT_INVALID, "huber_delta is %g, needs to be positive", t->huber_delta);
+  if (!(t->huber_delta >= 0))
+    return tct_fail(TCT_E_TRAINING_OPTION, "huber_delta is %g, needs to be positive", t->huber_delta);
   s->loss_settings = (tct_loss_settings){t->label_smoothing, t->huber_delta};
   s->seed = t->seed;
   s->fallback_host = t->fallback_host;
@@ -97,7 +98,8 @@ static tct_status copy_weights(const tct_model *model, tct_variables *from, tct_
 /* The old session's device, borrowed, when it is the one that is asked for; else a new one. */
 static tct_status open_device(tct_session *s, const tct_training *t, const tct_session *old) {
   const char *spec = t->device != NULL ? t->device : "cpu";
-  if (strlen(spec) >= sizeof s->device_spec) return tct_fail(TCT_INVALID, "device: the name is longer than 63 characters");
+  if (strlen(spec) >= sizeof s->device_spec)
+    return tct_fail(TCT_E_DEVICE_OPTION, "device: the name is longer than 63 characters");
   memcpy(s->device_spec, spec, strlen(spec) + 1);
   s->n_threads = t->n_threads;
   if (old != NULL && strcmp(old->device_spec, spec) == 0 && old->n_threads == t->n_threads) {
@@ -150,7 +152,7 @@ tct_status tct_session_of(tct_model *model, tct_session **out) {
   *out = NULL;
   TCT_TRY(tct_model_status(model));
   if (model->session == NULL) {
-    return tct_fail(TCT_INVALID, "model '%s' is not compiled; call tct_model_compile first", model->name);
+    return tct_fail(TCT_E_NOT_COMPILED, "model '%s' is not compiled; call tct_model_compile first", model->name);
   }
   *out = model->session;
   return TCT_OK;
@@ -209,6 +211,7 @@ tct_status tct_model_program(tct_model *model, int64_t batch_size, bool training
   tct_session *session = NULL;
   *out = NULL;
   TCT_TRY(tct_session_of(model, &session));
-  if (batch_size < 1) return tct_fail(TCT_INVALID, "batch size %lld, needs at least 1", (long long)batch_size);
+  if (batch_size < 1)
+    return tct_fail(TCT_E_TRAINING_OPTION, "batch size %lld, needs at least 1", (long long)batch_size);
   return tct_session_program(model, training ? TCT_MODE_TRAIN : TCT_MODE_PREDICT, batch_size, false, out);
 }

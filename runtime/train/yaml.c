@@ -81,8 +81,8 @@ static int32_t from_one(size_t i) {
 }
 
 static tct_status refuse(const builder *b, yaml_mark_t mark, const char *what) {
-  return tct_fail(TCT_INVALID, "%s:%" PRId32 ":%" PRId32 ": %s", b->origin, from_one(mark.line),
-                  from_one(mark.column), what);
+  return tct_fail(TCT_E_YAML, "%s:%" PRId32 ":%" PRId32 ": %s", b->origin, from_one(mark.line), from_one(mark.column),
+                  what);
 }
 
 /* A mapping's key: a scalar not yet in it. */
@@ -93,7 +93,7 @@ static tct_status take_key(builder *b, const yaml_event_t *event) {
   if (strlen(text) != event->data.scalar.length) return refuse(b, event->start_mark, "a key with a zero byte");
   const tct_yaml *const twin = tct_yaml_get(map, text);
   if (twin)
-    return tct_fail(TCT_INVALID, "%s:%" PRId32 ":%" PRId32 ": key '%s' stands twice; it is also in line %" PRId32,
+    return tct_fail(TCT_E_YAML, "%s:%" PRId32 ":%" PRId32 ": key '%s' stands twice; it is also in line %" PRId32,
                     b->origin, from_one(event->start_mark.line), from_one(event->start_mark.column), text,
                     twin->key_line);
   if (map->n >= TCT_YAML_MOST_KEYS) return refuse(b, event->start_mark, "more than 1000 keys in one mapping");
@@ -177,11 +177,11 @@ static tct_status take_event(builder *b, const yaml_event_t *event) {
 static tct_status parser_error(const builder *b, const yaml_parser_t *parser) {
   if (parser->error == YAML_MEMORY_ERROR) return tct_fail(TCT_OUT_OF_MEMORY, "%s: out of memory", b->origin);
   if (parser->error == YAML_READER_ERROR)
-    return tct_fail(TCT_INVALID, "%s: byte %zu: %s; a job file is UTF-8 text", b->origin, parser->problem_offset,
+    return tct_fail(TCT_E_YAML, "%s: byte %zu: %s; a job file is UTF-8 text", b->origin, parser->problem_offset,
                     parser->problem);
-  return tct_fail(TCT_INVALID, "%s:%" PRId32 ":%" PRId32 ": %s%s%s", b->origin,
-                  from_one(parser->problem_mark.line), from_one(parser->problem_mark.column), parser->problem,
-                  parser->context ? ", " : "", parser->context ? parser->context : "");
+  return tct_fail(TCT_E_YAML, "%s:%" PRId32 ":%" PRId32 ": %s%s%s", b->origin, from_one(parser->problem_mark.line),
+                  from_one(parser->problem_mark.column), parser->problem, parser->context ? ", " : "",
+                  parser->context ? parser->context : "");
 }
 
 tct_status tct_yaml_parse(tct_arena *arena, const char *text, size_t length, const char *origin, int32_t source,
@@ -189,7 +189,7 @@ tct_status tct_yaml_parse(tct_arena *arena, const char *text, size_t length, con
   *out = NULL;
   builder b = {.arena = arena, .origin = origin, .source = source};
   if (length > TCT_YAML_MOST_BYTES)
-    return tct_fail(TCT_INVALID, "%s: %zu bytes; a job file has at most 64 MiB", origin, length);
+    return tct_fail(TCT_E_YAML, "%s: %zu bytes; a job file has at most 64 MiB", origin, length);
   yaml_parser_t parser;
   if (!yaml_parser_initialize(&parser)) return tct_fail(TCT_OUT_OF_MEMORY, "%s: out of memory", origin);
   yaml_parser_set_encoding(&parser, YAML_UTF8_ENCODING);

@@ -44,7 +44,7 @@ typedef struct override {
 } override;
 
 static tct_status fail_override(const override *o, const char *what, const char *step) {
-  return tct_fail(TCT_INVALID, "--set '%s': %s '%s'", o->assignment, what, step);
+  return tct_fail(TCT_E_OVERRIDE, "--set '%s': %s '%s'", o->assignment, what, step);
 }
 
 /* A list item by number, or by its `name:`. */
@@ -67,7 +67,7 @@ static tct_status list_step(const override *o, const tct_yaml *list, const char 
   tct_text path = {0};
   tct_yaml_path(list, &path);
   const tct_status status = tct_fail(
-      TCT_INVALID, "--set '%s': '%s' has no item '%s'; it has %" PRId32 ", numbered from 0 (or use an item's name)",
+      TCT_E_OVERRIDE, "--set '%s': '%s' has no item '%s'; it has %" PRId32 ", numbered from 0 (or use an item's name)",
       o->assignment, path.data ? path.data : "", step, list->n);
   tct_text_free(&path);
   return status;
@@ -88,7 +88,7 @@ static tct_status step_down(const override *o, tct_yaml *node, const char *step,
   if (node->kind != TCT_YAML_MAP) {
     tct_text path = {0};
     tct_yaml_path(node, &path);
-    const tct_status status = tct_fail(TCT_INVALID, "--set '%s': '%s' is '%s', which has no '%s' in it",
+    const tct_status status = tct_fail(TCT_E_OVERRIDE, "--set '%s': '%s' is '%s', which has no '%s' in it",
                                        o->assignment, path.data ? path.data : "", node->text, step);
     tct_text_free(&path);
     return status;
@@ -135,13 +135,15 @@ static bool path_is_well_formed(const char *path) {
 tct_status tct_yaml_override(tct_arena *arena, tct_yaml *root, const char *assignment, int32_t source) {
   const override o = {.arena = arena, .assignment = assignment, .source = source};
   const char *const equals = strchr(assignment, '=');
-  if (!equals) return tct_fail(TCT_INVALID, "--set '%s': needs path=value, such as model.width=64", assignment);
+  if (!equals) return tct_fail(TCT_E_OVERRIDE, "--set '%s': needs path=value, such as model.width=64", assignment);
   char *path = tct_arena_strdup(arena, assignment);
   if (!path) return TCT_OUT_OF_MEMORY;
   path[equals - assignment] = '\0';
   if (!path_is_well_formed(path))
-    return tct_fail(TCT_INVALID, "--set '%s': '%s' is not a path; needs names joined by dots, such as "
-                    "model.layers[2].units", assignment, path);
+    return tct_fail(TCT_E_OVERRIDE,
+                    "--set '%s': '%s' is not a path; needs names joined by dots, such as "
+                    "model.layers[2].units",
+                    assignment, path);
   drop_brackets(path);
   char *const origin = tct_arena_printf(arena, "--set '%s'", assignment);
   if (!origin) return TCT_OUT_OF_MEMORY;
