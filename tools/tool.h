@@ -29,7 +29,7 @@ typedef struct tool_options {
   const char *positional; /* the job, the model file, "glyphs"; NULL: none */
   const char *set[TOOL_MOST_SETS]; /* owned */
   int32_t n_set;
-  const char *init, *save, *log_steps, *part, *input, *output, *format, *job_dir;
+  const char *init, *save, *log_steps, *part, *input, *output, *format, *job_dir, *batch;
   int64_t n_train, n_test, seed;
   bool json, quiet, verbose, help;
 } tool_options;

@@ -33,6 +33,7 @@ static const room rooms[] = {
     {"runtime/exec", "<tercet/> base/ graph/ device/ passes/ exec/ kernels/common/philox.h", false},
     {"runtime/io", "<tercet/types.h> base/ io/ <zlib.h> <jansson.h>", false},
     {"runtime/data", "<tercet/types.h> <tercet/data.h> base/ io/ data/ kernels/common/philox.h <pthread.h>", false},
+    {"runtime/systolic", "<tercet/types.h> <tercet/systolic.h> base/ io/ data/ systolic/", false},
     {"runtime/nn", "<tercet/> base/ graph/ nn/", false},
     {"runtime/train", "<tercet/> base/ data/ graph/ io/ nn/ train/ <yaml.h> <jansson.h> <strings.h>", false},
     {"tools", "<tercet/> tools/ neighbours <jansson.h> " OPERATING_SYSTEM "<sys/ioctl.h> <getopt.h>", false},

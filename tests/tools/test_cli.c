@@ -130,7 +130,7 @@ TEST(cli, help_and_version) {
   RUN("--version");
   EXITS(0);
   SHOWS(out, "tercet 0.");
-  static const char *const commands[] = {"train", "evaluate", "predict", "summary", "devices", "data"};
+  static const char *const commands[] = {"train", "evaluate", "predict", "summary", "devices", "data", "sim"};
   for (size_t i = 0; i < TCT_COUNT_OF(commands); i++) {
     RUN(commands[i], "--help");
     EXITS(0);
@@ -331,6 +331,23 @@ TEST(cli, results_as_json) {
 }
 
 /* ---- the same again ------------------------------------------------------------------------------------- */
+
+TEST(cli, a_table_of_systolic_arrays) {
+  begin();
+  write_text("tiles.csv", "note,mode,R,C,n_folds,T_per_fold,weight_ready_cycle_per_fold,cycles\n"
+                          "\"a, b\",ws_overlap,1,2,5,7 18 15 17 8,0 44 54 11 0,\n,os_serial_drain,9,9,3,20 19 8,0 0 0,wrong\n");
+  RUN("sim", "--batch", in_folder("tiles.csv"), "-o", "-");
+  EXITS(0);
+  CHECK(strcmp(result.out, "note,mode,R,C,n_folds,T_per_fold,weight_ready_cycle_per_fold,cycles\n"
+                           "\"a, b\",ws_overlap,1,2,5,7 18 15 17 8,0 44 54 11 0,104\n"
+                           ",os_serial_drain,9,9,3,20 19 8,0 0 0,122\n") == 0, "%s", result.out);
+  RUN("sim", "-o", "-");
+  EXITS(2);
+  SHOWS(err, "--batch FILE is missing");
+  RUN("sim", "--batch", in_folder("not-there.csv"), "-o", "-");
+  EXITS(4);
+  scratch_remove(folder);
+}
 
 TEST(cli, the_same_seed_gives_the_same_bits) {
   begin();
