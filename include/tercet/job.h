@@ -77,7 +77,8 @@ TCT_API const char *tct_job_class_name(const tct_job *job, int32_t class_id);
  * Input shapes come from `model.inputs`, else from the training data. */
 TCT_API tct_status tct_job_model(tct_job *job, tct_model **out) TCT_CHECKED;
 
-/* Trains as the job says. Of `hooks` only progress, on_step, user, callbacks and prefetch are used; NULL: none. With
+/* Trains as the job says. Of `hooks` only progress, on_step, user, callbacks (behind the job's own) and prefetch are
+ * used; NULL: none. With
  * `train.steps` exactly so many steps, over as many epochs as they take. */
 TCT_API tct_status tct_job_train(tct_job *job, const tct_fit_options *hooks) TCT_CHECKED;
 TCT_API tct_status tct_job_evaluate(tct_job *job, tct_job_part part, tct_evaluation *out) TCT_CHECKED;

@@ -10,6 +10,7 @@
 #include <tercet/data.h>
 #include <tercet/nn.h>
 #include <tercet/train.h>
+#include <tercet/callbacks.h>
 #include <tercet/job.h>
 
 #endif

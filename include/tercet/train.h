@@ -63,6 +63,10 @@ typedef struct tct_training {
  * compilation in place. */
 TCT_API tct_status tct_model_compile(tct_model *model, const tct_training *training) TCT_CHECKED;
 
+/* The optimizer's learning rate, which the schedule's factor multiplies; a new one holds from the next step on. */
+TCT_API double tct_learning_rate(const tct_model *model); /* NaN: not compiled */
+TCT_API tct_status tct_learning_rate_set(tct_model *model, double learning_rate) TCT_CHECKED;
+
 /* ---- fit ---- */
 
 /* What a progress callback sees. Values are means over the epoch so far. */
@@ -94,7 +98,7 @@ typedef tct_status (*tct_step_fn)(void *user, int64_t step, double loss);
 typedef struct tct_callback {
   const char *name; /* unique within a fit: names the state in a checkpoint */
   void *user;
-  /* Before the first step; step and epoch are those that come. */
+  /* Before the first step. The names are all that the fit will have; the values are 0. */
   tct_status (*train_begin)(void *user, tct_model *model, const tct_progress *progress);
   /* After each step, with the means over the epoch so far. */
   tct_status (*step_end)(void *user, tct_model *model, const tct_progress *progress);

@@ -48,6 +48,10 @@ static int system_list(const char *path, void (*each)(void *user, const char *na
   return code == 0 ? 0 : -1;
 }
 
+static int system_truncate(int fd, int64_t bytes) {
+  return ftruncate(fd, (off_t)bytes);
+}
+
 const tct_file_calls tct_file_system = {
     .open = system_open,
     .read = read,
@@ -59,6 +63,7 @@ const tct_file_calls tct_file_system = {
     .size = system_size,
     .mkdir = system_mkdir,
     .list = system_list,
+    .truncate = system_truncate,
 };
 static _Atomic(const tct_file_calls *) in_force = &tct_file_system;
 

@@ -17,6 +17,7 @@ typedef struct tct_file_calls {
   int (*size)(int fd, int64_t *out_bytes); /* of a regular file; else -1 and EISDIR (a folder) or ESPIPE (a stream) */
   int (*mkdir)(const char *path, unsigned mode);
   int (*list)(const char *path, void (*each)(void *user, const char *name), void *user); /* a folder's entries, any order */
+  int (*truncate)(int fd, int64_t bytes);
 } tct_file_calls;
 extern const tct_file_calls tct_file_system;          /* the system's own, for a table that wraps them */
 void tct_set_file_calls(const tct_file_calls *calls); /* borrowed until replaced; NULL: the system's again */
@@ -39,6 +40,10 @@ tct_status tct_file_write_atomic(const char *path, const tct_file_part *parts, s
 /* A plain output stream (logs, CSV): buffered; the first error sticks, and every later call returns it, the closing too. */
 typedef struct tct_file_out tct_file_out;
 tct_status tct_file_create(const char *path, tct_file_out **out) TCT_CHECKED; /* "-" is standard output */
+/* Goes on with a file at its byte `bytes`: what stands behind is cut off. A file that is not there begins empty, and a
+ * shorter one goes on at its end; tct_file_position says where that is. */
+tct_status tct_file_continue(const char *path, int64_t bytes, tct_file_out **out) TCT_CHECKED;
+int64_t tct_file_position(const tct_file_out *file); /* in the file, buffered bytes included; of a stream: since creation */
 tct_status tct_file_append(tct_file_out *file, const void *data, size_t bytes) TCT_CHECKED;
 tct_status tct_file_printf(tct_file_out *file, const char *format, ...) TCT_PRINTF(2, 3) TCT_CHECKED;
 tct_status tct_file_flush(tct_file_out *file) TCT_CHECKED;

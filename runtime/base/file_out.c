@@ -17,6 +17,7 @@ struct tct_file_out {
   bool owns_fd; /* standard output is not ours to close */
   int error;    /* the first failure's errno */
   size_t used;
+  int64_t written; /* the position behind what was written through */
   char *name; /* owned */
   char buffer[BUFFER_BYTES];
 };
@@ -33,27 +34,34 @@ static tct_status fail_first(tct_file_out *file, int code) {
 }
 
 static tct_status write_through(tct_file_out *file, const void *data, size_t bytes) {
-  return tct_file_write_all(file->fd, data, bytes) ? TCT_OK : fail_first(file, errno);
+  if (!tct_file_write_all(file->fd, data, bytes)) return fail_first(file, errno);
+  file->written += (int64_t)bytes;
+  return TCT_OK;
 }
 
-tct_status tct_file_create(const char *path, tct_file_out **out) {
-  *out = NULL;
-  const bool standard = strcmp(path, "-") == 0;
+/* A stream without its descriptor. */
+static tct_file_out *stream_of(const char *name) {
   tct_file_out *file = tct_alloc(sizeof *file);
-  if (!file) return tct_context("creating '%s'", path);
+  char *copy = file != NULL ? tct_strdup(name) : NULL;
+  if (copy == NULL) {
+    tct_release(file);
+    return NULL;
+  }
   file->fd = STDOUT_FILENO;
-  file->owns_fd = !standard;
+  file->owns_fd = false;
   file->error = 0;
   file->used = 0;
-  file->name = tct_strdup(standard ? "standard output" : path);
-  if (!file->name) {
-    tct_release(file);
-    return tct_context("creating '%s'", path);
-  }
-  if (!standard) {
-    do file->fd = tct_file_calls_in_force()->open(path, O_WRONLY | O_CREAT | O_TRUNC, 0666);
-    while (file->fd < 0 && errno == EINTR);
-  }
+  file->written = 0;
+  file->name = copy;
+  return file;
+}
+
+static tct_status open_stream(const char *path, int flags, tct_file_out **out) {
+  tct_file_out *file = stream_of(path);
+  if (file == NULL) return tct_context("creating '%s'", path);
+  do file->fd = tct_file_calls_in_force()->open(path, flags, 0666);
+  while (file->fd < 0 && errno == EINTR);
+  file->owns_fd = true;
   if (file->fd < 0) {
     const tct_status status = tct_file_fail("create", path);
     tct_release(file->name);
@@ -62,6 +70,35 @@ tct_status tct_file_create(const char *path, tct_file_out **out) {
   }
   *out = file;
   return TCT_OK;
+}
+
+tct_status tct_file_create(const char *path, tct_file_out **out) {
+  *out = NULL;
+  if (strcmp(path, "-") != 0) return open_stream(path, O_WRONLY | O_CREAT | O_TRUNC, out);
+  *out = stream_of("standard output");
+  return *out != NULL ? TCT_OK : tct_context("creating '%s'", path);
+}
+
+tct_status tct_file_continue(const char *path, int64_t bytes, tct_file_out **out) {
+  *out = NULL;
+  TCT_TRY(open_stream(path, O_WRONLY | O_CREAT | O_APPEND, out));
+  const tct_file_calls *calls = tct_file_calls_in_force();
+  int64_t has = 0;
+  if (calls->size((*out)->fd, &has) != 0 || (has > bytes && calls->truncate((*out)->fd, bytes) != 0)) {
+    const tct_status status = tct_file_fail("continue", path);
+    tct_error_record record;
+    tct_error_save(&record);
+    if (tct_file_close(*out) != TCT_OK) tct_error_clear(); /* the first error is the one to tell */
+    tct_error_restore(&record);
+    *out = NULL;
+    return status;
+  }
+  (*out)->written = has < bytes ? has : bytes;
+  return TCT_OK;
+}
+
+int64_t tct_file_position(const tct_file_out *file) {
+  return file->written + (int64_t)file->used;
 }
 
 tct_status tct_file_flush(tct_file_out *file) {

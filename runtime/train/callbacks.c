@@ -2,8 +2,10 @@
 #include "train/callbacks.h"
 
 #include <jansson.h>
+#include <stdarg.h>
 #include <string.h>
 #include "base/alloc.h"
+#include "base/file.h"
 #include "base/status.h"
 
 void tct_callback_release(tct_callback *callback) {
@@ -37,7 +39,72 @@ tct_status tct_callback_answer(const tct_callback *callback, const char *hook, t
   return tct_context("in callback '%s' (%s)", callback->name, hook);
 }
 
+tct_status tct_callback_name(const char *type, const char *given, const char *fallback, char *out) {
+  const char *name = given != NULL ? given : fallback;
+  if (strlen(name) >= TCT_CALLBACK_NAME_BYTES || name[0] == '\0') {
+    return tct_fail(TCT_INVALID, "%s: its name '%.80s' needs 1 to %d bytes", type, name, TCT_CALLBACK_NAME_BYTES - 1);
+  }
+  memcpy(out, name, strlen(name) + 1);
+  return TCT_OK;
+}
+
+tct_status tct_callback_finish(const void *made, size_t bytes, tct_callback *out) {
+  out->user = tct_alloc(bytes);
+  if (out->user == NULL) {
+    *out = (tct_callback){0};
+    return TCT_OUT_OF_MEMORY;
+  }
+  memcpy(out->user, made, bytes);
+  out->name = out->user;
+  if (out->release == NULL) out->release = tct_release;
+  return TCT_OK;
+}
+
+tct_status tct_make_folder_of(const char *path) {
+  const char *slash = strrchr(path, '/');
+  if (slash == NULL || slash == path) return TCT_OK;
+  char *folder = tct_strdup(path);
+  if (folder == NULL) return TCT_OUT_OF_MEMORY;
+  folder[slash - path] = '\0';
+  const tct_status status = tct_make_directories(folder);
+  tct_release(folder);
+  return status;
+}
+
 /* ---- states ---- */
+
+tct_status tct_state_text(const char *text, const char *key, char *out, size_t out_bytes) {
+  json_t *root = json_loads(text, 0, NULL);
+  const char *value = json_string_value(json_object_get(root, key));
+  const bool fits = value != NULL && strlen(value) < out_bytes;
+  if (fits) memcpy(out, value, strlen(value) + 1);
+  json_decref(root);
+  return fits ? TCT_OK : tct_fail(TCT_BAD_DATA, "the callback's state in the checkpoint has no text '%s' that fits", key);
+}
+
+tct_status tct_state_give(tct_text *state, char *text, size_t bytes) {
+  tct_status status = TCT_OK;
+  if (state->failed || state->data == NULL) {
+    status = tct_fail(TCT_OUT_OF_MEMORY, "no memory for the callback's state");
+  } else if (state->length >= bytes) {
+    status = tct_fail(TCT_INVALID, "the callback's state is %zu bytes, a checkpoint has room for %zu", state->length, bytes - 1);
+  } else {
+    memcpy(text, state->data, state->length + 1);
+  }
+  tct_text_free(state);
+  return status;
+}
+
+tct_status tct_state_take(const char *text, const char *format, ...) {
+  json_error_t where;
+  json_t *root = json_loads(text, 0, &where);
+  va_list args;
+  va_start(args, format);
+  const bool taken = root != NULL && json_vunpack_ex(root, &where, 0, format, args) == 0;
+  va_end(args);
+  json_decref(root);
+  return taken ? TCT_OK : tct_fail(TCT_BAD_DATA, "the callback's state in the checkpoint: %s", where.text);
+}
 
 static tct_status save_one(const tct_callback *callback, char *state, tct_text *out, bool first) {
   state[0] = '\0';

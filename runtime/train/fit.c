@@ -127,7 +127,8 @@ static tct_status call(const fit *f, const tct_callback *callback, const char *n
 }
 
 static tct_status begin_callbacks(fit *f) {
-  const tct_progress progress = progress_of(f, 0, 0, 0, false);
+  tct_progress progress = progress_of(f, 0, 0, 0, false);
+  progress.n_values = f->n_values; /* every name that there will be */
   for (int32_t i = 0; i < f->options->n_callbacks; i++) {
     const tct_callback *callback = &f->options->callbacks[i];
     f->n_begun++;
@@ -192,15 +193,16 @@ static tct_status train_step(fit *f, const tct_batch *batch, tct_totals *totals)
   TCT_TRY(tct_program_run(program));
   TCT_TRY(tct_totals_add(f->session, program, f->model, batch->n, totals, &loss));
   if (f->options->on_step != NULL) TCT_TRY(answer(f, f->options->on_step(f->options->user, f->step, loss)));
-  if (!isfinite(loss)) {
-    return tct_fail(TCT_E_LOSS_NAN,
-                    "fit: the loss is %g at step %lld; lower the learning rate (now %g), clip the gradients, "
-                    "or look for unscaled inputs",
-                    loss, (long long)f->step, f->session->learning_rate);
-  }
   f->step_loss = loss;
   f->step++;
   return TCT_OK;
+}
+
+/* After the callbacks, one of which may have ended the fit for it (TerminateOnNaN). */
+static tct_status check_loss(const fit *f) {
+  if (isfinite(f->step_loss) || f->model->stop) return TCT_OK;
+  return tct_fail(TCT_E_LOSS_NAN, "fit: the loss is %g at step %lld; lower the learning rate (now %g), clip the gradients, "
+                  "or look for unscaled inputs", f->step_loss, (long long)f->step - 1, f->session->learning_rate);
 }
 
 /* The epoch's row of the history, with validation. */
@@ -229,6 +231,7 @@ static tct_status run_epoch(fit *f, int64_t epoch) {
     if (batch.n == 0) break;
     TCT_TRY(train_step(f, &batch, &totals));
     TCT_TRY(report_step(f, epoch, ++done, &totals));
+    TCT_TRY(check_loss(f));
   }
   TCT_TRY(end_epoch(f, &totals));
   return report_epoch(f, epoch, done, &totals);

@@ -76,6 +76,7 @@ static tct_status read_job(tct_job *job, tct_problems *problems) {
   TCT_TRY(read_metrics(job, problems));
   TCT_TRY(tct_job_read_data(job, problems));
   TCT_TRY(tct_job_read_model(job, problems));
+  TCT_TRY(tct_job_read_callbacks(job, problems));
   if (problems->n > 0) return TCT_OK;
   job->loss_type = tct_loss_find(job->loss.type);
   return job->loss_type ? TCT_OK : tct_error_status();
@@ -278,11 +279,16 @@ tct_status tct_job_train(tct_job *job, const tct_fit_options *hooks) {
     fit.progress = hooks->progress;
     fit.on_step = hooks->on_step;
     fit.user = hooks->user;
-    fit.callbacks = hooks->callbacks;
-    fit.n_callbacks = hooks->n_callbacks;
     fit.prefetch = hooks->prefetch;
   }
-  return tct_fit(model, data, &fit);
+  tct_callback *callbacks = NULL;
+  const int32_t n_more = hooks ? hooks->n_callbacks : 0;
+  TCT_TRY(tct_job_callbacks_make(job, hooks ? hooks->callbacks : NULL, n_more, &callbacks));
+  fit.callbacks = callbacks;
+  fit.n_callbacks = job->n_callbacks + n_more;
+  const tct_status status = tct_fit(model, data, &fit);
+  tct_job_callbacks_free(job, callbacks);
+  return status;
 }
 
 tct_status tct_job_evaluate(tct_job *job, tct_job_part part, tct_evaluation *out) {

@@ -26,6 +26,13 @@ typedef struct tct_job_layer {
   const char **inputs;
 } tct_job_layer;
 
+typedef struct tct_job_callback {
+  const tct_yaml *node;
+  tct_spec_callback spec;
+  bool has_baseline;
+  double baseline;
+} tct_job_callback;
+
 struct tct_job {
   tct_arena arena; /* the tree and all below but datasets and model */
   const char *origin, *directory, *name;
@@ -43,6 +50,9 @@ struct tct_job {
   tct_spec_train train;
   const char *metrics; /* comma-separated */
   tct_dtype dtype;
+
+  tct_job_callback *callbacks;
+  int32_t n_callbacks;
 
   const tct_yaml *model_node;
   tct_job_input inputs[TCT_JOB_MOST_INPUTS];
@@ -72,6 +82,12 @@ tct_status tct_job_build_model(tct_job *job, tct_model **out) TCT_CHECKED;
 tct_status tct_job_read_data(tct_job *job, tct_problems *problems) TCT_CHECKED;
 tct_status tct_job_path(tct_job *job, const tct_yaml *node, const char *directory, const char *text,
                         const char **out) TCT_CHECKED;
+
+/* job_callbacks.c: checks `callbacks`. Makes the job's callbacks, and behind them the program's own: an array for
+ * tct_fit_options of job->n_callbacks + n_more. tct_job_callbacks_free releases the job's; NULL is fine. */
+tct_status tct_job_read_callbacks(tct_job *job, tct_problems *problems) TCT_CHECKED;
+tct_status tct_job_callbacks_make(tct_job *job, const tct_callback *more, int32_t n_more, tct_callback **out) TCT_CHECKED;
+void tct_job_callbacks_free(const tct_job *job, tct_callback *callbacks);
 
 const char *tct_job_part_name(tct_job_part part);
 

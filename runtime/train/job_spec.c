@@ -145,6 +145,18 @@ static uint32_t kind_of_unknown(const tct_spec_key *key) {
                                              : TCT_E_KEY_VALUE;
 }
 
+static void unknown_word(tct_problems *problems, const tct_spec_key *key, const tct_yaml *node, const char *word, bool at_key) {
+  char copy[LIST_BYTES];
+  const char *words[MOST_WORDS];
+  memcpy(copy, key->choices, strlen(key->choices) + 1);
+  const int32_t n = tct_words_split(copy, words, MOST_WORDS);
+  const char *const nearest = tct_nearest(word, words, (size_t)n);
+  if (nearest)
+    tct_problem_as(problems, node, at_key, kind_of_unknown(key), "unknown %s '%s'; did you mean '%s'?", key->name, word, nearest);
+  else
+    tct_problem_as(problems, node, at_key, kind_of_unknown(key), "unknown %s '%s'; known: %s", key->name, word, key->choices);
+}
+
 static void read_text(tct_problems *problems, const tct_spec_key *key, const tct_yaml *node, const char **out) {
   if (node->kind != TCT_YAML_SCALAR) {
     problem_value(problems, node, "a text");
@@ -152,20 +164,13 @@ static void read_text(tct_problems *problems, const tct_spec_key *key, const tct
   }
   *out = node->text;
   if (!*key->choices) return;
-  char word[WORD_BYTES], copy[LIST_BYTES];
-  const char *words[MOST_WORDS];
+  char word[WORD_BYTES];
   if (tct_word_find(key->choices, node->text, word, sizeof word)) {
     /* Keras' spellings ("Adam") mean the word in the table, which is what the library knows. */
     memcpy(node->text, word, strlen(word));
     return;
   }
-  memcpy(copy, key->choices, strlen(key->choices) + 1);
-  const int32_t n = tct_words_split(copy, words, MOST_WORDS);
-  const char *const nearest = tct_nearest(node->text, words, (size_t)n);
-  if (nearest)
-    tct_problem_as(problems, node, false, kind_of_unknown(key), "unknown %s '%s'; did you mean '%s'?", key->name, node->text, nearest);
-  else
-    tct_problem_as(problems, node, false, kind_of_unknown(key), "unknown %s '%s'; known: %s", key->name, node->text, key->choices);
+  unknown_word(problems, key, node, node->text, false);
 }
 
 static void read_whole(tct_problems *problems, const tct_spec_key *key, const tct_yaml *node, int64_t *out) {
@@ -244,11 +249,24 @@ static void report_unknown(tct_problems *problems, const tct_spec_section *secti
   tct_problem_unknown(problems, node, known, n);
 }
 
+static void check_required(tct_problems *problems, const tct_spec_section *section, const tct_yaml *node, const char *type,
+                           const void *out) {
+  for (int32_t i = 0; i < section->n_keys; i++) {
+    const tct_spec_key *const key = &section->keys[i];
+    if (strcmp(key->fallback, "required") != 0 || !knows(key, type) || (*key->only && !type)) continue;
+    const bool set = key->kind == TCT_SPEC_COUNT ? *(const int64_t *)(const void *)((const char *)out + key->offset) != 0
+                                                 : *(void *const *)(const void *)((const char *)out + key->offset) != NULL;
+    if (!set && tct_yaml_is_null(tct_yaml_get(node, key->name)))
+      tct_problem_as(problems, node, false, TCT_E_KEY_MISSING, "'%s' is missing: %s", key->name, key->what);
+  }
+}
+
 void tct_spec_read(tct_problems *problems, const tct_spec_section *section, const tct_yaml *node, const char *type,
                    void *out) {
   const tct_spec_key *const type_key = find_key(section, "type");
   if (node->kind == TCT_YAML_SCALAR && type_key) {
     read_value(problems, type_key, node, (char *)out + type_key->offset);
+    check_required(problems, section, node, node->text, out);
     return;
   }
   if (node->kind != TCT_YAML_MAP) {
@@ -271,12 +289,13 @@ void tct_spec_read(tct_problems *problems, const tct_spec_section *section, cons
     else
       read_value(problems, key, at, (char *)out + key->offset);
   }
-  for (int32_t i = 0; i < section->n_keys; i++) {
-    const tct_spec_key *const key = &section->keys[i];
-    if (strcmp(key->fallback, "required") != 0 || !knows(key, type) || (*key->only && !type)) continue;
-    const bool set = key->kind == TCT_SPEC_COUNT ? *(const int64_t *)(const void *)((const char *)out + key->offset) != 0
-                                                 : *(void *const *)(const void *)((const char *)out + key->offset) != NULL;
-    if (!set && tct_yaml_is_null(tct_yaml_get(node, key->name)))
-      tct_problem_as(problems, node, false, TCT_E_KEY_MISSING, "'%s' is missing: %s", key->name, key->what);
-  }
+  check_required(problems, section, node, type, out);
+}
+
+bool tct_spec_choose(tct_problems *problems, const tct_spec_section *section, const char *key_name, const tct_yaml *node,
+                     char *out, size_t out_bytes) {
+  const tct_spec_key *const key = find_key(section, key_name);
+  if (tct_word_find(key->choices, node->key, out, out_bytes)) return true;
+  unknown_word(problems, key, node, node->key, true);
+  return false;
 }

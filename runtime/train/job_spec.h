@@ -83,6 +83,10 @@ tct_status tct_problems_status(tct_problems *problems) TCT_CHECKED;
  * scalar is the section's `type` alone. */
 void tct_spec_read(tct_problems *problems, const tct_spec_section *section, const tct_yaml *node, const char *type,
                    void *out);
+/* The word of the key's choices that `node`'s own key is but for case (`- EarlyStopping: {…}`), in `out` (64 bytes at
+ * least); false after a problem. */
+bool tct_spec_choose(tct_problems *problems, const tct_spec_section *section, const char *key, const tct_yaml *node,
+                     char *out, size_t out_bytes);
 
 /* The word of the comma-separated list that equals `text` but for case, in `out` (64 bytes at least); false: none. */
 bool tct_word_find(const char *list, const char *text, char *out, size_t out_bytes);

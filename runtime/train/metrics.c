@@ -67,11 +67,11 @@ static double finish_r2(const double *sums, double count) {
 }
 
 static const tct_metric_type types[] = {
-    {"accuracy", 1, true, accuracy, finish_mean},
-    {"top_k", 1, true, top_k, finish_mean},
-    {"mse", 1, false, mse, finish_mean},
-    {"mae", 1, false, mae, finish_mean},
-    {"r2", 3, false, r2, finish_r2},
+    {"accuracy", 1, true, true, accuracy, finish_mean},
+    {"top_k", 1, true, true, top_k, finish_mean},
+    {"mse", 1, false, false, mse, finish_mean},
+    {"mae", 1, false, false, mae, finish_mean},
+    {"r2", 3, false, true, r2, finish_r2},
 };
 
 static tct_status unknown_metric(const char *name) {

@@ -19,6 +19,7 @@ typedef struct tct_metric_type {
   const char *name;
   int32_t n_sums;
   bool classes; /* needs a cross-entropy loss */
+  bool rises;   /* more is better */
   void (*build)(const tct_metric_inputs *in, tct_tensor *out_sums); /* 0-d each */
   double (*finish)(const double *sums, double count);               /* count: rows (classes) or elements */
 } tct_metric_type;

@@ -1,6 +1,7 @@
 /* Compiling a model: settings checked, device opened, programs made when they are first needed. */
 #include "train/session.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 #include "base/alloc.h"
@@ -143,6 +144,7 @@ tct_status tct_model_compile(tct_model *model, const tct_training *training) {
 
 tct_status tct_session_keep(tct_session *session, const char *name, const tct_desc *desc) {
   tct_graph *graph = NULL;
+  if (has_variable(session->variables, name)) return TCT_OK;
   TCT_TRY(tct_graph_create(&graph));
   tct_output(graph, name, tct_variable(graph, name, desc->dtype, desc->shape, (tct_init){0}));
   return add_variables(session, graph);
@@ -155,6 +157,20 @@ tct_status tct_session_of(tct_model *model, tct_session **out) {
     return tct_fail(TCT_E_NOT_COMPILED, "model '%s' is not compiled; call tct_model_compile first", model->name);
   }
   *out = model->session;
+  return TCT_OK;
+}
+
+double tct_learning_rate(const tct_model *model) {
+  return model != NULL && model->session != NULL ? model->session->optimizer.learning_rate : (double)NAN;
+}
+
+tct_status tct_learning_rate_set(tct_model *model, double learning_rate) {
+  tct_session *session = NULL;
+  TCT_TRY(tct_session_of(model, &session));
+  if (!(learning_rate >= 0 && isfinite(learning_rate))) {
+    return tct_fail(TCT_INVALID, "learning rate %g, needs a finite number, at least 0", learning_rate);
+  }
+  session->optimizer.learning_rate = learning_rate;
   return TCT_OK;
 }
 

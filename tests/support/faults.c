@@ -102,6 +102,10 @@ static int faulty_list(const char *path, void (*each)(void *user, const char *na
   return strikes("list") && file_error != FAULT_SHORT ? -1 : tct_file_system.list(path, each, user);
 }
 
+static int faulty_truncate(int fd, int64_t bytes) {
+  return strikes("truncate") && file_error != FAULT_SHORT ? -1 : tct_file_system.truncate(fd, bytes);
+}
+
 bool fault_file(int64_t nth, int error) {
   static const tct_file_calls faulty = {
       .open = faulty_open,
@@ -114,6 +118,7 @@ bool fault_file(int64_t nth, int error) {
       .size = faulty_size,
       .mkdir = faulty_mkdir,
       .list = faulty_list,
+      .truncate = faulty_truncate,
   };
   const bool struck = struck_call[0] != '\0';
   if (nth > 0) struck_call = "";

@@ -43,7 +43,7 @@ static tct_status saw(witness *w, const char *hook, tct_model *model, const tct_
   return w->act != NULL && strcmp(hook, w->at) == 0 && (w->step < 0 || w->step == p->total_step) ? w->act(model) : TCT_OK;
 }
 static tct_status on_begin(void *user, tct_model *model, const tct_progress *p) {
-  CHECK(p->total_step == 0 && p->steps == 3 && !p->resumed && p->n_values == 2);
+  CHECK(p->total_step == 0 && p->steps == 3 && !p->resumed && p->n_values == 4);
   return saw(user, "begin", model, p);
 }
 static tct_status on_step(void *user, tct_model *model, const tct_progress *p) {
@@ -148,6 +148,27 @@ TEST(callbacks, names_are_checked_and_stops_outside_a_fit_ignored) {
   OK(tct_fit(m, data, &(tct_fit_options){.epochs = 2, .callbacks = twins, .n_callbacks = 1, .batch_size = 8}));
   CHECK(tct_history_n_epochs(m) == 2);
   tct_model_free(m);
+  tct_dataset_free(data);
+}
+
+/* A loss that is not finite is an error, unless a callback ends the fit for it. */
+TEST(callbacks, terminate_on_nan_ends_without_an_error) {
+  tct_dataset *data = line();
+  for (int with = 0; with < 2; with++) {
+    tct_callback c;
+    tct_model *m = linear();
+    OK(tct_terminate_on_nan_create(NULL, &c));
+    OK(tct_learning_rate_set(m, 1e6));
+    const tct_fit_options options = {.epochs = 50, .batch_size = 8, .callbacks = &c, .n_callbacks = with};
+    if (with) {
+      OK(tct_fit(m, data, &options));
+      CHECK(tct_history_n_epochs(m) < 50 && !isfinite(tct_history_value(m, tct_history_n_epochs(m) - 1, 0)));
+    } else {
+      FAILS(tct_fit(m, data, &options), TCT_NUMERIC, "at step");
+    }
+    tct_callback_release(&c);
+    tct_model_free(m);
+  }
   tct_dataset_free(data);
 }
 

@@ -9,6 +9,8 @@
 #include "train/job.h"
 #include "train/job_spec.h"
 
+#include <unistd.h>
+
 #define DATA "data: {type: glyphs, samples: 20}\n"
 #define LOSS "loss: sparse_categorical_crossentropy\n"
 #define MODEL "model: {layers: [Flatten, {Dense: {units: 10, activation: softmax}}]}\n"
@@ -35,6 +37,15 @@ static const struct {
     {DATA MODEL LOSS "metrics: [accuracy, acuracy]\n", "job.yaml:4:21: metrics[1]: unknown metric 'acuracy'; did you mean 'accuracy'?"},
     {DATA MODEL LOSS "train: {batch_size: big}\n", "job.yaml:4:21: train.batch_size: is 'big', needs a whole number, 1 or more"},
     {DATA MODEL LOSS "threads: 1000000\n", "threads: at most 4096"},
+    {DATA MODEL LOSS "callbacks: {EarlyStopping: 1}\n", "callbacks: needs a list"},
+    {DATA MODEL LOSS "callbacks: [EarlyStoping]\n", "callbacks[0]: unknown type 'EarlyStoping'; did you mean 'EarlyStopping'?"},
+    {DATA MODEL LOSS "callbacks: [{EarlyStoping: {}}]\n", "job.yaml:4:14: callbacks[0]: unknown type 'EarlyStoping'; did you mean"},
+    {DATA MODEL LOSS "callbacks: [{EarlyStopping: {patence: 1}}]\n", "unknown key 'patence'; did you mean 'patience'?"},
+    {DATA MODEL LOSS "callbacks: [{type: EarlyStopping, keep: 1}]\n", "'keep' is not an option of EarlyStopping; it belongs to ModelCheckpoint"},
+    {DATA MODEL LOSS "callbacks: [CSVLogger]\n", "callbacks[0]: 'filename' is missing: the log file"},
+    {DATA MODEL LOSS "callbacks: [{CSVLogger: {}}]\n", "callbacks[0]: 'filename' is missing"},
+    {DATA MODEL LOSS "callbacks: [{ModelCheckpoint: null}]\n", "callbacks[0]: 'filepath' is missing"},
+    {DATA MODEL LOSS "callbacks: [{EarlyStopping: {baseline: low}}]\n", "baseline: needs a number"},
     {"data: {type: glyfs}\n" MODEL LOSS, "data.type: unknown type 'glyfs'; did you mean 'glyphs'?"},
     {"data: {samples: 5}\n" MODEL LOSS, "data: 'type' is missing"},
     {"data: {type: glyphs, images: x}\n" MODEL LOSS, "data: 'images' is not an option of glyphs; it belongs to idx"},
@@ -110,7 +121,8 @@ static const char *const good_values[] = {
     [TCT_SPEC_NODE] = NULL};
 
 static const tct_spec_section *const sections[] = {&tct_section_job,       &tct_section_data,     &tct_section_loss,
-                                                   &tct_section_optimizer, &tct_section_schedule, &tct_section_train};
+                                                   &tct_section_optimizer, &tct_section_schedule, &tct_section_train,
+                                                   &tct_section_callback};
 
 /* The message for `key: value`, with a type that knows the key. */
 static const char *try_value(const tct_spec_section *section, const tct_spec_key *key, const char *value, char *path,
@@ -123,7 +135,8 @@ static const char *try_value(const tct_spec_section *section, const tct_spec_key
   const char *const sets[] = {set, type};
   tct_job *job = NULL;
   tct_error_clear();
-  (void)!parse(DATA MODEL "loss: {type: mse}\noptimizer: {}\nschedule: {}\ntrain: {}\n", sets, *key->only ? 2 : 1, &job);
+  (void)!parse(DATA MODEL "loss: {type: mse}\noptimizer: {}\nschedule: {}\ntrain: {}\n"
+                "callbacks: [{type: TerminateOnNaN}]\n", sets, *key->only ? 2 : 1, &job);
   tct_job_free(job);
   return tct_error_message();
 }
@@ -501,6 +514,44 @@ TEST(job, a_programs_own_data_takes_the_place_of_the_jobs) {
   tct_model *model = NULL;
   OK(tct_job_model(job, &model));
   CHECK(tct_history_n_epochs(model) == 10, "%d epochs", (int)tct_history_n_epochs(model)); /* steps decide */
+  tct_job_free(job);
+}
+
+/* Every kind, made by the job and heard in a real fit. */
+TEST(job, callbacks_train_along) {
+  char folder[256], set[2][320];
+  snprintf(folder, sizeof folder, "%s/job_callbacks_%d", TCT_BINARY_DIR, (int)getpid());
+  snprintf(set[0], sizeof set[0], "callbacks[2].filename=%s/log.csv", folder);
+  snprintf(set[1], sizeof set[1], "callbacks[3].filename=%s/log.jsonl", folder);
+  tct_job *job = NULL;
+  char text[2048];
+  snprintf(text, sizeof text, "data: {type: glyphs, samples: 40, validation_split: 0.5}\n" MODEL LOSS "train: {epochs: 9}\n"
+           "optimizer: {type: sgd, learning_rate: 1e-9}\n"
+           "callbacks:\n"
+           "  - ModelCheckpoint: {filepath: '%s/{epoch}.safetensors', keep: 2}\n"
+           "  - EarlyStopping: {monitor: val_loss, patience: 2, min_delta: 0.5, restore_best_weights: true}\n"
+           "  - CSVLogger: {filename: x}\n"
+           "  - {type: JSONLogger, filename: x}\n"
+           "  - TensorBoard: {log_dir: '%s/board', update_freq: 1}\n"
+           "  - {type: CSVLogger, filename: '%s/second.csv'}\n"
+           "  - ReduceLROnPlateau: {patience: 0, min_delta: 0.5}\n"
+           "  - terminateonnan\n", folder, folder, folder);
+  OK(parse(text, (const char *[]){set[0], set[1]}, 2, &job));
+  CHECK(job->n_callbacks == 8 && strcmp(job->callbacks[5].spec.name, "csv_logger_1") == 0);
+  OK(tct_job_train(job, NULL));
+  tct_model *model = NULL;
+  OK(tct_job_model(job, &model));
+  CHECK(tct_history_n_epochs(model) == 3, "%d epochs", (int)tct_history_n_epochs(model));
+  CHECK(fabs(tct_learning_rate(model) - 1e-11) < 1e-15, "learning rate %g", tct_learning_rate(model));
+  static const char *const files[] = {"1.safetensors", "2.safetensors", "3.safetensors", "log.csv", "log.jsonl", "second.csv"};
+  for (size_t i = 0; i < TCT_COUNT_OF(files); i++) {
+    char path[320];
+    snprintf(path, sizeof path, "%s/%s", folder, files[i]);
+    CHECK(access(path, F_OK) == 0, "%s is not there", path);
+    remove(path);
+  }
+  snprintf(text, sizeof text, "test $(ls '%s'/board/*/events.out.tfevents.* | wc -l) = 2 && rm -r '%s'", folder, folder);
+  CHECK(system(text) == 0);
   tct_job_free(job);
 }
 

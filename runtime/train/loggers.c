@@ -1,0 +1,165 @@
+/* CSVLogger and JSONLogger: lines of text. The state is where the file ends; a fit that resumes cuts off what stands behind
+ * the checkpoint, and writes it again. */
+#include <tercet/callbacks.h>
+
+#include <inttypes.h>
+#include <jansson.h>
+#include <stdio.h>
+#include <string.h>
+#include "base/alloc.h"
+#include "base/file.h"
+#include "base/status.h"
+#include "train/callbacks.h"
+
+typedef struct logger {
+  char name[TCT_CALLBACK_NAME_BYTES];
+  char *path;        /* owned */
+  char separator[8]; /* CSV */
+  bool append, per_step;
+  bool loaded;
+  int64_t bytes;      /* of a loaded state */
+  tct_file_out *file; /* owned; open during a fit */
+} logger;
+
+static void release_logger(void *user) {
+  logger *l = user;
+  if (tct_file_close(l->file) != TCT_OK) tct_error_clear(); /* train_end reports; this one was never reached */
+  tct_release(l->path);
+  tct_release(l);
+}
+
+static tct_status open_log(logger *l) {
+  const bool goes_on = (l->loaded || l->append) && strcmp(l->path, "-") != 0;
+  const int64_t bytes = l->loaded ? l->bytes : INT64_MAX;
+  l->loaded = false;
+  TCT_TRY(tct_file_close(l->file)); /* of a fit that never reached its train_end */
+  l->file = NULL;
+  TCT_TRY(tct_make_folder_of(l->path));
+  return goes_on ? tct_file_continue(l->path, bytes, &l->file) : tct_file_create(l->path, &l->file);
+}
+
+static tct_status close_log(void *user, tct_model *model, const tct_progress *progress, tct_status outcome) {
+  (void)model, (void)progress, (void)outcome;
+  logger *l = user;
+  tct_file_out *file = l->file;
+  l->file = NULL;
+  return tct_file_close(file);
+}
+
+static tct_status save_log(void *user, char *text, size_t bytes) {
+  const logger *l = user;
+  tct_text state = {0};
+  if (l->file != NULL) TCT_TRY(tct_file_flush(l->file));
+  tct_text_printf(&state, "{\"bytes\": %" PRId64 "}", l->file != NULL ? tct_file_position(l->file) : 0);
+  return tct_state_give(&state, text, bytes);
+}
+
+static tct_status load_log(void *user, const char *text) {
+  json_int_t bytes = 0;
+  TCT_TRY(tct_state_take(text, "{s:I}", "bytes", &bytes));
+  logger *l = user;
+  l->bytes = bytes;
+  l->loaded = true;
+  return TCT_OK;
+}
+
+/* The rest of both create functions. */
+static tct_status finish(const char *type, logger *made, const char *path, tct_callback *out) {
+  if (path == NULL || path[0] == '\0') return tct_fail(TCT_INVALID, "%s: filename is missing", type);
+  made->path = tct_strdup(path);
+  if (made->path == NULL) return TCT_OUT_OF_MEMORY;
+  out->train_end = close_log;
+  out->save_state = save_log;
+  out->load_state = load_log;
+  out->release = release_logger;
+  const tct_status status = tct_callback_finish(made, sizeof *made, out);
+  if (status != TCT_OK) tct_release(made->path);
+  return status;
+}
+
+/* ---- CSVLogger ---- */
+
+static tct_status csv_begin(void *user, tct_model *model, const tct_progress *progress) {
+  (void)model;
+  logger *l = user;
+  TCT_TRY(open_log(l));
+  if (tct_file_position(l->file) > 0) return TCT_OK;
+  TCT_TRY(tct_file_printf(l->file, "epoch"));
+  for (int32_t i = 0; i < progress->n_values; i++) {
+    TCT_TRY(tct_file_printf(l->file, "%s%s", l->separator, progress->names[i]));
+  }
+  return tct_file_printf(l->file, "\n");
+}
+
+static tct_status csv_epoch(void *user, tct_model *model, const tct_progress *progress) {
+  (void)model;
+  logger *l = user;
+  TCT_TRY(tct_file_printf(l->file, "%" PRId64, progress->epoch));
+  for (int32_t i = 0; i < progress->n_values; i++) {
+    TCT_TRY(tct_file_printf(l->file, "%s%.10g", l->separator, progress->values[i]));
+  }
+  TCT_TRY(tct_file_printf(l->file, "\n"));
+  return tct_file_flush(l->file);
+}
+
+tct_status tct_csv_logger_create(const tct_csv_logger_options *options, tct_callback *out) {
+  static const tct_csv_logger_options defaults = {0};
+  *out = (tct_callback){0};
+  if (options == NULL) options = &defaults;
+  logger made = {.append = options->append};
+  const char *separator = options->separator != NULL ? options->separator : ",";
+  if (strlen(separator) >= sizeof made.separator || separator[0] == '\0') {
+    return tct_fail(TCT_INVALID, "CSVLogger: separator '%.20s' needs 1 to 7 bytes", separator);
+  }
+  memcpy(made.separator, separator, strlen(separator) + 1);
+  TCT_TRY(tct_callback_name("CSVLogger", options->name, "csv_logger", made.name));
+  *out = (tct_callback){.train_begin = csv_begin, .epoch_end = csv_epoch};
+  return finish("CSVLogger", &made, options->filename, out);
+}
+
+/* ---- JSONLogger ---- */
+
+static tct_status put_number(tct_file_out *file, const char *key, double value) {
+  tct_text text = {0};
+  tct_text_json_string(&text, key);
+  tct_text_append(&text, ": ");
+  tct_text_json_number(&text, value);
+  const tct_status status = text.failed ? TCT_OUT_OF_MEMORY : tct_file_printf(file, ", %s", text.data);
+  tct_text_free(&text);
+  return status;
+}
+
+static tct_status json_begin(void *user, tct_model *model, const tct_progress *progress) {
+  (void)model, (void)progress;
+  return open_log(user);
+}
+
+static tct_status json_step(void *user, tct_model *model, const tct_progress *progress) {
+  (void)model;
+  const logger *l = user;
+  if (!l->per_step) return TCT_OK;
+  TCT_TRY(tct_file_printf(l->file, "{\"step\": %" PRId64, progress->total_step - 1));
+  TCT_TRY(put_number(l->file, "step_loss", progress->step_loss));
+  return tct_file_printf(l->file, "}\n");
+}
+
+static tct_status json_epoch(void *user, tct_model *model, const tct_progress *progress) {
+  (void)model;
+  const logger *l = user;
+  TCT_TRY(tct_file_printf(l->file, "{\"epoch\": %" PRId64 ", \"step\": %" PRId64, progress->epoch, progress->total_step - 1));
+  TCT_TRY(put_number(l->file, "learning_rate", progress->learning_rate));
+  TCT_TRY(put_number(l->file, "seconds", progress->seconds));
+  for (int32_t i = 0; i < progress->n_values; i++) TCT_TRY(put_number(l->file, progress->names[i], progress->values[i]));
+  TCT_TRY(tct_file_printf(l->file, "}\n"));
+  return tct_file_flush(l->file);
+}
+
+tct_status tct_json_logger_create(const tct_json_logger_options *options, tct_callback *out) {
+  static const tct_json_logger_options defaults = {0};
+  *out = (tct_callback){0};
+  if (options == NULL) options = &defaults;
+  logger made = {.append = options->append, .per_step = options->per_step};
+  TCT_TRY(tct_callback_name("JSONLogger", options->name, "json_logger", made.name));
+  *out = (tct_callback){.train_begin = json_begin, .step_end = json_step, .epoch_end = json_epoch};
+  return finish("JSONLogger", &made, options->filename, out);
+}
