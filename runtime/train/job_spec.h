@@ -5,7 +5,7 @@
 #include <tercet/types.h>
 
 #include "base/text.h"
-#include "train/yaml.h"
+#include "io/yaml.h"
 
 #define TCT_JOB_MOST_PROBLEMS 20
 #define TCT_JOB_LOSSES                                                                                                 \

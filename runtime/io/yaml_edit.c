@@ -4,7 +4,7 @@
 
 #include "base/alloc.h"
 #include "base/status.h"
-#include "train/yaml.h"
+#include "io/yaml.h"
 
 /* ---- paths -------------------------------------------------------------------------------------------- */
 

@@ -1,7 +1,7 @@
 /* A YAML document as a tree that remembers where each part stood. The reader treats the text as hostile: size, depth and
  * counts are bounded; anchors, aliases, tags and second documents are refused, duplicate keys too. */
-#ifndef TCT_TRAIN_YAML_H
-#define TCT_TRAIN_YAML_H
+#ifndef TCT_IO_YAML_H
+#define TCT_IO_YAML_H
 
 #include <tercet/types.h>
 

@@ -1,5 +1,5 @@
 /* libyaml's events → the tree, with every bound checked as the events come in, before anything grows. */
-#include "train/yaml.h"
+#include "io/yaml.h"
 
 #include <inttypes.h>
 #include <string.h>
