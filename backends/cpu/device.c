@@ -6,6 +6,7 @@
 #include <sys/mman.h>
 #include "backends/cpu/device.h"
 #include "backends/cpu/entry.h"
+#include "kernels/common/half.h"
 
 /* The table of the process, set by the entry. */
 static const tct_host *host;
@@ -83,14 +84,14 @@ bool tct_cpu_refuse(char *why, size_t why_bytes, const char *format, ...) {
 }
 
 size_t tct_cpu_bytes(tct_dtype dtype) {
-  static const size_t bytes[TCT_N_DTYPES] = {[TCT_F32] = 4, [TCT_I32] = 4, [TCT_I64] = 8, [TCT_U8] = 1, [TCT_BOOL] = 1};
+  static const size_t bytes[TCT_N_DTYPES] = {[TCT_F32] = 4, [TCT_I32] = 4,  [TCT_I64] = 8, [TCT_U8] = 1,
+                                             [TCT_BOOL] = 1, [TCT_BF16] = 2, [TCT_F16] = 2};
   return bytes[dtype];
 }
 
 static bool desc_is_stored(const tct_desc *desc, char *why, size_t why_bytes) {
   if (tct_cpu_bytes(desc->dtype) > 0) return true;
-  if (desc->dtype == TCT_F64) return tct_cpu_refuse(why, why_bytes, "f64 runs on device ref");
-  return tct_cpu_refuse(why, why_bytes, "device cpu has no such element type; it stores f32, i32, i64, u8 and bool");
+  return tct_cpu_refuse(why, why_bytes, "f64 runs on device ref");
 }
 
 bool tct_cpu_stores(const tct_node_view *node, char *why, size_t why_bytes) {
@@ -103,10 +104,38 @@ bool tct_cpu_stores(const tct_node_view *node, char *why, size_t why_bytes) {
 
 bool tct_cpu_is_f32(const tct_node_view *node, char *why, size_t why_bytes) {
   if (!tct_cpu_stores(node, why, why_bytes)) return false;
-  if (node->n_in > 0 && node->in[0].dtype != TCT_F32) {
-    return tct_cpu_refuse(why, why_bytes, "device cpu runs %s in f32 only; cast the operand to f32", node->op_name);
+  bool f32 = node->n_in == 0 || node->in[0].dtype == TCT_F32;
+  for (int32_t i = 0; i < node->n_in; i++) f32 = f32 && !tct_cpu_is_narrow(node->in[i].dtype);
+  for (int32_t i = 0; i < node->n_out; i++) f32 = f32 && !tct_cpu_is_narrow(node->out[i].dtype);
+  return f32 ||
+         tct_cpu_refuse(why, why_bytes, "device cpu runs %s in f32 only; cast the operand to f32", node->op_name);
+}
+
+size_t tct_cpu_encode(tct_dtype dtype, double value, void *out) {
+  switch (dtype) {
+  case TCT_I32:
+    *(int32_t *)out = (int32_t)value;
+    break;
+  case TCT_I64:
+    *(int64_t *)out = (int64_t)value;
+    break;
+  case TCT_U8:
+    *(uint8_t *)out = (uint8_t)value;
+    break;
+  case TCT_BOOL:
+    *(uint8_t *)out = value != 0.0;
+    break;
+  case TCT_BF16:
+    *(uint16_t *)out = tct_bf16_from_f64(value);
+    break;
+  case TCT_F16:
+    *(uint16_t *)out = tct_f16_from_f64(value);
+    break;
+  default:
+    *(float *)out = (float)value;
+    break;
   }
-  return true;
+  return tct_cpu_bytes(dtype);
 }
 
 int64_t tct_cpu_extent(const tct_shape *shape, int32_t from, int32_t to) {

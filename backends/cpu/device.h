@@ -25,12 +25,18 @@ void tct_cpu_release_state(tct_device_impl *device, void *state);
 
 /* Writes the reason; returns false. */
 bool tct_cpu_refuse(char *why, size_t why_bytes, const char *format, ...) TCT_PRINTF(3, 4);
-/* No operand is of a type that the device does not store: f64, and the types that no op claims. */
+/* No operand is of a type that the device does not store: f64. */
 bool tct_cpu_stores(const tct_node_view *node, char *why, size_t why_bytes);
 /* Besides, every float is f32 and the first input is one. */
 bool tct_cpu_is_f32(const tct_node_view *node, char *why, size_t why_bytes);
 
 size_t tct_cpu_bytes(tct_dtype dtype);
+/* A storage type: arithmetic widens it to f32 (wide.c). */
+static inline bool tct_cpu_is_narrow(tct_dtype dtype) {
+  return dtype == TCT_BF16 || dtype == TCT_F16;
+}
+/* The value as an element of a type that the device stores; returns the element's bytes. `out` has room for 8. */
+size_t tct_cpu_encode(tct_dtype dtype, double value, void *out);
 int64_t tct_cpu_size(const tct_shape *shape);
 /* Product of the extents [from, to). */
 int64_t tct_cpu_extent(const tct_shape *shape, int32_t from, int32_t to);
@@ -130,6 +136,8 @@ FAMILY(concat)
 FAMILY(cross_entropy)
 FAMILY(assign)
 FAMILY(update)
+FAMILY(wide)
 #undef FAMILY
+void tct_cpu_wide_release(tct_device_impl *device, void *state);
 
 #endif

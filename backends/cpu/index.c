@@ -49,15 +49,16 @@ static void gather_task(void *user, int64_t task, int32_t worker) {
   const int64_t groups = tct_cpu_divide_up(p->n, p->group), outer = task / groups;
   const int64_t first = task % groups * p->group, end = tct_cpu_least(first + p->group, p->n);
   const int32_t *indices = j->launch->in[1];
+  const tct_dtype dtype = j->launch->node->out[0].dtype;
   const size_t run = (size_t)p->inner * p->bytes;
   const char *table = (const char *)j->launch->in[0] + (size_t)(outer * p->depth) * run;
   char *out = (char *)j->launch->out[0] + (size_t)(outer * p->n + first) * run;
   for (int64_t i = first; i < end; i++, out += run) {
     if (in_range(indices[i], p->depth)) {
       memcpy(out, table + (size_t)indices[i] * run, run);
-    } else if (j->launch->node->out[0].dtype == TCT_F32) {
-      const float missing = NAN;
-      j->device->k->fill(out, &missing, p->inner, sizeof missing);
+    } else if (dtype == TCT_F32 || tct_cpu_is_narrow(dtype)) {
+      int64_t missing = 0;
+      j->device->k->fill(out, &missing, p->inner, tct_cpu_encode(dtype, (double)NAN, &missing));
     } else {
       memset(out, 0, run);
     }
@@ -123,35 +124,13 @@ tct_status tct_cpu_one_hot_prepare(tct_device_impl *device, const tct_node_view 
   return TCT_OK;
 }
 
-/* The value as an element of the type; returns the element's bytes. */
-static size_t encode(tct_dtype dtype, double value, void *out) {
-  switch (dtype) {
-  case TCT_I32:
-    *(int32_t *)out = (int32_t)value;
-    break;
-  case TCT_I64:
-    *(int64_t *)out = (int64_t)value;
-    break;
-  case TCT_U8:
-    *(uint8_t *)out = (uint8_t)value;
-    break;
-  case TCT_BOOL:
-    *(uint8_t *)out = value != 0.0;
-    break;
-  default:
-    *(float *)out = (float)value;
-    break;
-  }
-  return tct_cpu_bytes(dtype);
-}
-
 tct_status tct_cpu_one_hot_launch(tct_device_impl *device, const tct_launch *launch) {
   const tct_one_hot_attrs *attrs = launch->node->attrs;
   const int64_t n = tct_cpu_size(&launch->node->in[0].shape), depth = attrs->depth;
   const int32_t *indices = launch->in[0];
   int64_t on = 0, off = 0;
-  const size_t bytes = encode(launch->node->out[0].dtype, attrs->on, &on);
-  (void)encode(launch->node->out[0].dtype, attrs->off, &off);
+  const size_t bytes = tct_cpu_encode(launch->node->out[0].dtype, attrs->on, &on);
+  (void)tct_cpu_encode(launch->node->out[0].dtype, attrs->off, &off);
   char *out = launch->out[0];
   device->k->fill(out, &off, n * depth, bytes);
   for (int64_t i = 0; i < n; i++) {

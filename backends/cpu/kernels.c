@@ -4,7 +4,16 @@
 #define IN_PLACE true
 #define APART    false
 /* An op of its own name. */
-#define ONE(op_name, place, family) ENTRY(op_name, op_name, place, family)
+#define ONE(op_name, place, family) ENTRY(op_name, op_name, place, family) WIDE(op_name, place)
+/* Behind an op's own kernels: bf16 and f16 through them. */
+#define WIDE(op_name, place)                                                                                           \
+  {.op = #op_name,                                                                                                     \
+   .name = #op_name ".wide",                                                                                           \
+   .in_place = place,                                                                                                  \
+   .supports = tct_cpu_wide_supports,                                                                                  \
+   .prepare = tct_cpu_wide_prepare,                                                                                    \
+   .launch = tct_cpu_wide_launch,                                                                                      \
+   .release = tct_cpu_wide_release},
 #define ENTRY(op_name, kernel_name, place, family)                                                                     \
   {.op = #op_name,                                                                                                     \
    .name = #kernel_name,                                                                                               \
@@ -17,7 +26,8 @@
   ENTRY(op_name, op_name.matmul, APART, conv_matmul)                                                                   \
   ENTRY(op_name, op_name.depthwise, APART, conv_depthwise)                                                             \
   ENTRY(op_name, op_name.direct, APART, conv_direct)                                                                   \
-  ENTRY(op_name, op_name.im2col, APART, conv_im2col)
+  ENTRY(op_name, op_name.im2col, APART, conv_im2col)                                                                   \
+  WIDE(op_name, APART)
 
 const tct_kernel tct_cpu_kernel_table[] = {
 #define UNARY(name, dtypes, text, forward, gradient, needs, flops)                                                     \
@@ -31,7 +41,7 @@ const tct_kernel tct_cpu_kernel_table[] = {
                                                                             chain) ONE(dropout, IN_PLACE, dropout)
 
         ENTRY(matmul, matmul.gemm, APART,
-              matmul) CONVOLUTION(conv2d) CONVOLUTION(conv2d_grad_input) CONVOLUTION(conv2d_grad_filter)
+              matmul) WIDE(matmul, APART) CONVOLUTION(conv2d) CONVOLUTION(conv2d_grad_input) CONVOLUTION(conv2d_grad_filter)
 
             ONE(max_pool2d, APART, pool) ONE(max_pool2d_grad, APART, pool) ONE(avg_pool2d, APART,
                                                                                pool) ONE(avg_pool2d_grad, APART, pool)

@@ -134,7 +134,6 @@ static void plan_slice(copy *c, const tct_node_view *node) {
 
 static void plan_pad(copy *c, const tct_node_view *node) {
   const tct_pad_attrs *attrs = node->attrs;
-  const tct_dtype dtype = node->out[0].dtype;
   int64_t in[TCT_MAX_RANK], out[TCT_MAX_RANK];
   dense_strides(&node->in[0].shape, in);
   dense_strides(&node->out[0].shape, out);
@@ -143,13 +142,7 @@ static void plan_pad(copy *c, const tct_node_view *node) {
     add_axis(c, node->in[0].shape.dim[i], in[i], out[i]);
   }
   c->fills = true;
-  const float as_float = (float)attrs->value;
-  if (dtype == TCT_F32)
-    memcpy(&c->value, &as_float, sizeof as_float);
-  else if (dtype == TCT_BOOL)
-    c->value = attrs->value != 0.0;
-  else
-    c->value = (int64_t)attrs->value;
+  (void)tct_cpu_encode(node->out[0].dtype, attrs->value, &c->value);
 }
 
 /* Each output axis is repeats × the input's extent; the repeats do not move in the source. */

@@ -3,6 +3,8 @@
 
 #include <math.h>
 
+#include "kernels/common/half.h"
+
 /* An integer conversion whose value is out of range is undefined in C, so the range is settled in double first. 2^63 is
  * the least double above every int64_t. */
 static int64_t whole(double x, double least, double past_most, int64_t most) {
@@ -20,23 +22,28 @@ static uint8_t whole_u8(double x) {
   return (uint8_t)whole(x, 0.0, 0x1p8, UINT8_MAX);
 }
 
-/* DTYPE(dtype, C type, the element x in that type) */
+/* DTYPE(dtype, C type, the element e as a number, the number x as an element) */
 #define DTYPES                                                                                                         \
-  DTYPE(F32, float, (float)x)                                                                                          \
-  DTYPE(F64, double, x)                                                                                                \
-  DTYPE(I32, int32_t, whole_i32(x))                                                                                    \
-  DTYPE(I64, int64_t, whole_i64(x))                                                                                    \
-  DTYPE(U8, uint8_t, whole_u8(x))                                                                                      \
-  DTYPE(BOOL, uint8_t, x != 0.0)
+  DTYPE(F32, float, e, (float)x)                                                                                       \
+  DTYPE(F64, double, e, x)                                                                                             \
+  DTYPE(I32, int32_t, e, whole_i32(x))                                                                                 \
+  DTYPE(I64, int64_t, e, whole_i64(x))                                                                                 \
+  DTYPE(U8, uint8_t, e, whole_u8(x))                                                                                   \
+  DTYPE(BOOL, uint8_t, e, x != 0.0)                                                                                    \
+  DTYPE(BF16, uint16_t, tct_bf16_to_f32(e), tct_bf16_from_f64(x))                                                      \
+  DTYPE(F16, uint16_t, tct_f16_to_f32(e), tct_f16_from_f64(x))
 
 typedef struct conversion {
   void (*load)(int64_t n, const void *from, double *to);
   void (*store)(int64_t n, const double *from, void *to);
 } conversion;
 
-#define DTYPE(name, type, element)                                                                                     \
+#define DTYPE(name, type, number, element)                                                                             \
   static void load_##name(int64_t n, const void *from, double *to) {                                                   \
-    for (int64_t i = 0; i < n; i++) to[i] = (double)((const type *)from)[i];                                           \
+    for (int64_t i = 0; i < n; i++) {                                                                                  \
+      const type e = ((const type *)from)[i];                                                                          \
+      to[i] = (double)(number);                                                                                        \
+    }                                                                                                                  \
   }                                                                                                                    \
   static void store_##name(int64_t n, const double *from, void *to) {                                                  \
     for (int64_t i = 0; i < n; i++) {                                                                                  \
@@ -48,15 +55,11 @@ DTYPES
 #undef DTYPE
 
 static const conversion conversions[TCT_N_DTYPES] = {
-#define DTYPE(name, type, element) [TCT_##name] = {load_##name, store_##name},
+#define DTYPE(name, type, number, element) [TCT_##name] = {load_##name, store_##name},
     DTYPES
 #undef DTYPE
 };
 #undef DTYPES
-
-bool tct_ref_converts(tct_dtype dtype) {
-  return dtype < TCT_N_DTYPES && conversions[dtype].load != NULL;
-}
 
 void tct_ref_to_double(tct_dtype dtype, int64_t n, const void *from, double *to) {
   conversions[dtype].load(n, from, to);

@@ -5,8 +5,6 @@
  * Workspace: the kernel's operand records, then the widened operands, inputs first, each at a multiple of 64 bytes. */
 #include "backends/ref/kernels.h"
 
-#include <stdio.h>
-
 #include "backends/ref/convert.h"
 #include "kernels/ref/layout.h"
 #include "kernels/ref/ref.h"
@@ -24,17 +22,6 @@ static size_t widened_bytes(const tct_desc *desc) {
 
 static size_t records_bytes(const tct_node_view *node) {
   return align_up((size_t)(node->n_in + node->n_out) * sizeof(tct_ref_operand));
-}
-
-static bool supports(const tct_node_view *node, char *why, size_t why_bytes) {
-  for (int32_t i = 0; i < node->n_in + node->n_out; i++) {
-    const tct_desc *desc = i < node->n_in ? &node->in[i] : &node->out[i - node->n_in];
-    if (tct_ref_converts(desc->dtype)) continue;
-    snprintf(why, why_bytes, "%s %d of %s is bf16 or f16; the reference computes f32, f64, i32, i64, u8 and bool",
-             i < node->n_in ? "operand" : "output", (int)(i < node->n_in ? i : i - node->n_in), node->op_name);
-    return false;
-  }
-  return true;
 }
 
 static tct_status prepare(tct_device_impl *device, const tct_node_view *node, tct_prepared *out) {
@@ -85,7 +72,6 @@ static tct_status launch(tct_device_impl *device, const tct_launch *launch) {
   {.op = #op_name,                                                                                                     \
    .name = #op_name ".ref",                                                                                            \
    .in_place = may_share,                                                                                              \
-   .supports = supports,                                                                                               \
    .prepare = prepare,                                                                                                 \
    .launch = launch},
 

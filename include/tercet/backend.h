@@ -96,7 +96,8 @@ typedef struct tct_kernel {
   /* An output may share the buffer of an input of the same dtype and size: launch reads before it writes, element by
    * element. */
   bool in_place;
-  /* Pure. false: `why` holds the reason, a sentence about this node. NULL: every node of the op. */
+  /* Pure. false: `why` holds the reason, a sentence about this node; left empty, the entry goes unmentioned beside the
+   * others'. NULL: every node of the op. */
   bool (*supports)(const tct_node_view *node, char *why, size_t why_bytes);
   /* Chooses the algorithm, sizes the workspace. NULL: nothing to prepare. */
   tct_status (*prepare)(tct_device_impl *device, const tct_node_view *node, tct_prepared *out);

@@ -58,7 +58,8 @@ TCT_API void tct_error_clear(void);
 /* "0.1.0"; static storage. */
 TCT_API const char *tct_version(void);
 
-/* Element types. BF16 and F16 are reserved: no op claims them yet. BOOL is one byte, 0 or 1. */
+/* Element types. BF16 and F16 are for storage: ops compute in f32 and round what they write, to nearest with ties to even.
+ * BOOL is one byte, 0 or 1. */
 typedef enum tct_dtype {
   TCT_DTYPE_NONE = 0,
   TCT_F32,

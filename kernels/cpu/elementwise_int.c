@@ -1,5 +1,4 @@
-/* The elementwise table's rows in whole numbers and bools, select by element size, and cast between all types that the
- * device stores. */
+/* The elementwise table's rows in whole numbers and bools, and select by element size. */
 #include "kernels/cpu/kernels.h"
 
 #define ROW(name, in_type, out_type, read, value)                                                                      \
@@ -92,65 +91,11 @@ tct_cpu_row TCT_CPU(whole_row)(tct_dtype operands, tct_op op) {
     (void)p;                                                                                                           \
   }
 SELECT_ROW(select_1, uint8_t)
+SELECT_ROW(select_2, uint16_t)
 SELECT_ROW(select_4, uint32_t)
 SELECT_ROW(select_8, uint64_t)
 
 tct_cpu_row TCT_CPU(select_row)(size_t element_bytes) {
-  return element_bytes == 1 ? select_1 : element_bytes == 4 ? select_4 : element_bytes == 8 ? select_8 : NULL;
-}
-
-/* ---- cast: float → integer truncates; what does not fit becomes the nearest bound, NaN 0; to bool is x ≠ 0 ---- */
-
-static inline int64_t bounded(int64_t x, int64_t least, int64_t most) {
-  return x < least ? least : x > most ? most : x;
-}
-
-static inline int32_t whole_i32(float x) {
-  return x >= 0x1p31f ? INT32_MAX : x > -0x1p31f ? (int32_t)x : x == x ? INT32_MIN : 0;
-}
-static inline int64_t whole_i64(float x) {
-  return x >= 0x1p63f ? INT64_MAX : x > -0x1p63f ? (int64_t)x : x == x ? INT64_MIN : 0;
-}
-static inline uint8_t whole_u8(float x) {
-  return x >= 255.0f ? 255 : x > 0.0f ? (uint8_t)x : 0;
-}
-
-#define CAST(from, to, in_type, out_type, value)                                                                       \
-  static void cast_##from##_##to(const void *const *arg, void *out, int64_t n, const double *p) {                      \
-    const in_type *in = arg[0];                                                                                        \
-    out_type *result = out;                                                                                            \
-    TCT_EACH (i, n) {                                                                                                  \
-      const in_type x = in[i];                                                                                         \
-      result[i] = (out_type)(value);                                                                                   \
-    }                                                                                                                  \
-    (void)p;                                                                                                           \
-  }
-#define CASTS_OF_WHOLE(from, type)                                                                                     \
-  CAST(from, f32, type, float, x)                                                                                      \
-  CAST(from, i32, type, int32_t, bounded(x, INT32_MIN, INT32_MAX))                                                     \
-  CAST(from, i64, type, int64_t, x)                                                                                    \
-  CAST(from, u8, type, uint8_t, bounded(x, 0, UINT8_MAX))                                                              \
-  CAST(from, truth, type, uint8_t, x != 0)
-CAST(f32, f32, float, float, x)
-CAST(f32, i32, float, int32_t, whole_i32(x))
-CAST(f32, i64, float, int64_t, whole_i64(x))
-CAST(f32, u8, float, uint8_t, whole_u8(x))
-CAST(f32, truth, float, uint8_t, x != 0)
-CASTS_OF_WHOLE(i32, int32_t)
-CASTS_OF_WHOLE(i64, int64_t)
-CASTS_OF_WHOLE(u8, uint8_t)
-
-#define CASTS(from)                                                                                                    \
-  {                                                                                                                    \
-    [TCT_F32] = cast_##from##_f32, [TCT_I32] = cast_##from##_i32, [TCT_I64] = cast_##from##_i64,                       \
-    [TCT_U8] = cast_##from##_u8, [TCT_BOOL] = cast_##from##_truth                                                      \
-  }
-static const tct_cpu_row casts[TCT_N_DTYPES][TCT_N_DTYPES] = {[TCT_F32] = CASTS(f32),
-                                                              [TCT_I32] = CASTS(i32),
-                                                              [TCT_I64] = CASTS(i64),
-                                                              [TCT_U8] = CASTS(u8),
-                                                              [TCT_BOOL] = CASTS(u8)};
-
-tct_cpu_row TCT_CPU(cast_row)(tct_dtype from, tct_dtype to) {
-  return casts[from][to];
+  static const tct_cpu_row rows[] = {[1] = select_1, [2] = select_2, [4] = select_4, [8] = select_8};
+  return element_bytes < sizeof rows / sizeof *rows ? rows[element_bytes] : NULL;
 }

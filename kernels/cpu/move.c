@@ -1,4 +1,4 @@
-/* Moving elements of 1, 4 or 8 bytes: fills and two-dimensional strided copies. A transposition goes through blocks of
+/* Moving elements of 1, 2, 4 or 8 bytes: fills and two-dimensional strided copies. A transposition goes through blocks of
  * 16 × 16. */
 #include "kernels/cpu/kernels.h"
 
@@ -16,14 +16,17 @@ enum { EDGE = 16 };
       TCT_EACH (j, columns) out[i * out_row + j * out_col] = in[i * in_row + j * in_col];                              \
   }
 FILL(uint8_t)
+FILL(uint16_t)
 FILL(uint32_t)
 FILL(uint64_t)
 COPY(uint8_t)
+COPY(uint16_t)
 COPY(uint32_t)
 COPY(uint64_t)
 
 void TCT_CPU(fill)(void *out, const void *value, int64_t n, size_t element_bytes) {
   if (element_bytes == 1) fill_uint8_t(out, value, n);
+  if (element_bytes == 2) fill_uint16_t(out, value, n);
   if (element_bytes == 4) fill_uint32_t(out, value, n);
   if (element_bytes == 8) fill_uint64_t(out, value, n);
 }
@@ -41,6 +44,7 @@ static void copy(const char *in, int64_t in_row, int64_t in_col, char *out, int6
     return;
   }
   if (bytes == 1) copy_uint8_t((const void *)in, in_row, in_col, (void *)out, out_row, out_col, rows, columns);
+  if (bytes == 2) copy_uint16_t((const void *)in, in_row, in_col, (void *)out, out_row, out_col, rows, columns);
   if (bytes == 4) copy_uint32_t((const void *)in, in_row, in_col, (void *)out, out_row, out_col, rows, columns);
   if (bytes == 8) copy_uint64_t((const void *)in, in_row, in_col, (void *)out, out_row, out_col, rows, columns);
 }

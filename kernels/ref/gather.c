@@ -24,7 +24,8 @@ static double *row_of(const geometry *at, double *table, int64_t outer, double i
 void tct_ref_gather(const tct_ref_args *args) {
   const geometry at = geometry_of(args->attrs, &args->in[0].shape, &args->in[1].shape);
   const tct_dtype dtype = args->in[0].dtype;
-  const double missing = dtype == TCT_F32 || dtype == TCT_F64 ? NAN : 0.0;
+  const bool is_float = dtype == TCT_F32 || dtype == TCT_F64 || dtype == TCT_BF16 || dtype == TCT_F16;
+  const double missing = is_float ? NAN : 0.0;
   double *y = args->out[0].data;
   for (int64_t o = 0; o < at.outer; o++)
     for (int64_t j = 0; j < at.n; j++) {

@@ -7,6 +7,7 @@
 
 #include "base/alloc.h"
 #include "base/checked.h"
+#include "base/number.h"
 #include "base/status.h"
 #include "data/dataset.h"
 
@@ -20,57 +21,27 @@ typedef struct selection {
 } selection;
 
 /* What a select may do to numbers. FLOATS and WHOLES name the source's kinds. */
-static bool is_float(tct_dtype d) {
-  return d == TCT_F32 || d == TCT_F64;
-}
 static bool is_whole(tct_dtype d) {
   return d == TCT_I32 || d == TCT_I64 || d == TCT_U8 || d == TCT_BOOL;
 }
 static bool convertible(tct_dtype from, tct_dtype to) {
-  return from == to || (is_float(to) && (is_float(from) || is_whole(from))) || (to == TCT_I32 && is_whole(from));
+  const bool to_float = to == TCT_F32 || to == TCT_F64;
+  return from == to || (to_float && (tct_dtype_is_float(from) || is_whole(from))) || (to == TCT_I32 && is_whole(from));
 }
 
-static double load_number(tct_dtype dtype, const char *at) {
-  float f = 0;
-  double d = 0;
-  int32_t i = 0;
-  int64_t l = 0;
-  switch (dtype) {
-  case TCT_F32:
-    memcpy(&f, at, sizeof f);
-    return (double)f;
-  case TCT_F64:
-    memcpy(&d, at, sizeof d);
-    return d;
-  case TCT_I32:
-    memcpy(&i, at, sizeof i);
-    return (double)i;
-  case TCT_I64:
-    memcpy(&l, at, sizeof l);
-    return (double)l;
-  default:
-    return (double)*(const unsigned char *)at;
-  }
-}
-
-/* Converts n numbers. `from` may lie in the end of `to`: each is read before anything over it is written. */
+/* Converts n numbers. `from` may lie in the end of `to`: each is read before anything over it is written. Neither needs to
+ * be aligned. */
 static tct_status convert(const tct_field *field, tct_dtype from_dtype, const char *from, char *to, int64_t n) {
   const size_t from_bytes = tct_dtype_bytes(from_dtype), to_bytes = tct_dtype_bytes(field->dtype);
   for (int64_t i = 0; i < n; i++) {
-    const double value = load_number(from_dtype, from + (size_t)i * from_bytes);
-    char *const at = to + (size_t)i * to_bytes;
-    if (field->dtype == TCT_F64) {
-      memcpy(at, &value, sizeof value);
-    } else if (field->dtype == TCT_F32) {
-      const float narrow = (float)value;
-      memcpy(at, &narrow, sizeof narrow);
-    } else {
-      if (value < (double)INT32_MIN || value > (double)INT32_MAX)
-        return tct_fail(TCT_BAD_DATA, "field '%s': the value %.0f does not fit %s", field->name, value,
-                        tct_dtype_name(field->dtype));
-      const int32_t whole = (int32_t)value;
-      memcpy(at, &whole, sizeof whole);
-    }
+    int64_t number = 0;
+    memcpy(&number, from + (size_t)i * from_bytes, from_bytes);
+    const double value = tct_load_number(from_dtype, &number, 0);
+    if (!tct_number_fits(field->dtype, value))
+      return tct_fail(TCT_BAD_DATA, "field '%s': the value %.0f does not fit %s", field->name, value,
+                      tct_dtype_name(field->dtype));
+    tct_store_number(field->dtype, &number, 0, value);
+    memcpy(to + (size_t)i * to_bytes, &number, to_bytes);
   }
   return TCT_OK;
 }

@@ -172,6 +172,7 @@ const tct_kernel *tct_find_kernel(const tct_device *device, const tct_node_view 
     } else if (kernel->supports == NULL || kernel->supports(node, reason, sizeof reason)) {
       return kernel;
     }
+    if (reason[0] == '\0') continue;
     const int more = used < why_bytes ? snprintf(why + used, why_bytes - used, "%s%s: %s", used > 0 ? "; " : "",
                                                  kernel->name, reason)
                                       : 0;

@@ -2,6 +2,7 @@
 #include <math.h>
 #include <string.h>
 #include "base/alloc.h"
+#include "base/number.h"
 #include "base/status.h"
 #include "base/text.h"
 #include "exec/exec.h"
@@ -107,8 +108,7 @@ tct_status tct_initialize(const char *name, const tct_desc *desc, tct_init init,
   const draw d = {seed, (uint32_t)tct_hash(name, strlen(name))};
   double p = 0;
   const distribution kind = distribution_of(desc, &init, &p);
-  const bool is_float = desc->dtype == TCT_F32 || desc->dtype == TCT_F64;
-  if (!is_float && (kind != FILL || init.kind == TCT_INIT_ORTHOGONAL)) {
+  if (!tct_dtype_is_float(desc->dtype) && (kind != FILL || init.kind == TCT_INIT_ORTHOGONAL)) {
     return tct_fail(TCT_E_DTYPE, "variable '%s': a random initializer needs a float dtype, got %s", name,
                     tct_dtype_name(desc->dtype));
   }

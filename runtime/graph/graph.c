@@ -7,6 +7,7 @@
 #include <tercet/ops.h>
 #include "base/alloc.h"
 #include "base/checked.h"
+#include "base/number.h"
 #include "base/status.h"
 #include "base/text.h"
 #include "graph/append.h"
@@ -215,32 +216,8 @@ tct_tensor tct_constant(tct_graph *graph, tct_dtype dtype, tct_shape shape, cons
   return source(graph, TCT_OP_constant, "constant", (tct_desc){dtype, shape}, (tct_init){0}, data);
 }
 
-void tct_store_number(tct_dtype dtype, void *data, int64_t i, double value) {
-  switch (dtype) {
-  case TCT_F32: ((float *)data)[i] = (float)value; break;
-  case TCT_F64: ((double *)data)[i] = value; break;
-  case TCT_I32: ((int32_t *)data)[i] = (int32_t)value; break;
-  case TCT_I64: ((int64_t *)data)[i] = (int64_t)value; break;
-  case TCT_U8: ((uint8_t *)data)[i] = (uint8_t)value; break;
-  case TCT_BOOL: ((uint8_t *)data)[i] = value != 0; break;
-  default: break;
-  }
-}
-
-bool tct_number_fits(tct_dtype dtype, double value) {
-  switch (dtype) {
-  case TCT_I32: return value >= INT32_MIN && value <= INT32_MAX;
-  case TCT_I64: return value >= -0x1p63 && value < 0x1p63;
-  case TCT_U8: return value >= 0 && value <= UINT8_MAX;
-  default: return true;
-  }
-}
-
 tct_tensor tct_scalar(tct_graph *graph, tct_dtype dtype, double value) {
   int64_t data[2] = {0, 0};
-  if (dtype == TCT_BF16 || dtype == TCT_F16) {
-    return tct_graph_fail(graph, TCT_E_DTYPE, "constant: %s is not available", tct_dtype_name(dtype));
-  }
   if (!tct_number_fits(dtype, value)) {
     return tct_graph_fail(graph, TCT_E_ATTRIBUTE, "constant: %g does not fit %s", value, tct_dtype_name(dtype));
   }

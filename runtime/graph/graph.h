@@ -71,10 +71,6 @@ static inline const tct_node *tct_maker(const tct_graph *graph, int32_t value) {
 tct_tensor tct_emit_named(tct_graph *graph, tct_op op, const char *name, const void *attrs, const tct_tensor *in,
                           int32_t n_in, tct_tensor *out);
 
-/* data[i] = value in the dtype, which it fits. */
-bool tct_number_fits(tct_dtype dtype, double value);
-void tct_store_number(tct_dtype dtype, void *data, int64_t i, double value);
-
 /* Number of leading inputs that the node writes: 0 for all but updates. */
 int32_t tct_node_writes(const tct_node *node);
 bool tct_op_is_source(tct_op op);

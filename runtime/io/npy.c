@@ -24,7 +24,8 @@ typedef struct descr_row {
 } descr_row;
 
 static const descr_row descr_table[] = {
-    {"<f4", TCT_F32}, {"<f8", TCT_F64}, {"<i4", TCT_I32}, {"<i8", TCT_I64}, {"|u1", TCT_U8}, {"|b1", TCT_BOOL},
+    {"<f4", TCT_F32}, {"<f8", TCT_F64}, {"<f2", TCT_F16}, {"<i4", TCT_I32},
+    {"<i8", TCT_I64}, {"|u1", TCT_U8},  {"|b1", TCT_BOOL},
 };
 
 typedef struct header {
@@ -90,7 +91,7 @@ static tct_status parse_descr(header *h) {
   if (text[0] == '>')
     return tct_fail(TCT_E_NPY, "%s: dtype '%s' is big-endian, needs little-endian; save x.astype('<%s')", h->path, text,
                     text + 1);
-  return tct_fail(TCT_E_NPY, "%s: dtype '%s' is not read, needs one of <f4 <f8 <i4 <i8 |u1 |b1; save x.astype('<f4')",
+  return tct_fail(TCT_E_NPY, "%s: dtype '%s' is not read, needs one of <f4 <f8 <f2 <i4 <i8 |u1 |b1; save x.astype('<f4')",
                   h->path, text);
 }
 

@@ -1,4 +1,5 @@
-/* Normalisation, channels last, floats of one dtype. C is x's last extent, n the number of rows of C.
+/* Normalisation, channels last, floats of one dtype; where x is bf16 or f16, what is not of x's shape may be f32: parameters,
+ * statistics and their gradients. C is x's last extent, n the number of rows of C.
  *   batch_norm            (x [..,C], gamma [C], beta [C]) → y [..,C], mean [C], biased variance [C]
  *     mean = Σ x/n, variance = Σ (x - mean)²/n over all axes but the last;  y = gamma·(x - mean)/√(variance + ε) + beta
  *   batch_norm_grad       (x, gamma, mean, variance, dy) → dx, dgamma [C], dbeta [C], for dy alone
@@ -25,11 +26,19 @@ static bool check_x(tct_infer *infer) {
   return x->rank > 0 || tct_refuse_as(infer, TCT_E_RANK, "x is a scalar, needs [..,C]");
 }
 
+/* Operand i has x's dtype; beside a narrow x, f32 or gamma's. */
+static bool check_beside_x(tct_infer *infer, int32_t i, const char *what) {
+  const tct_dtype x = infer->in[0].dtype;
+  const bool narrow = x == TCT_BF16 || x == TCT_F16;
+  if (narrow && i > 1) return tct_check_same_dtype(infer, 1, "gamma", i, what);
+  return (narrow && infer->in[i].dtype == TCT_F32) || tct_check_same_dtype(infer, 0, "x", i, what);
+}
+
 /* Operand i is a float [C]. */
 static bool check_per_channel(tct_infer *infer, int32_t i, const char *what) {
   const tct_shape *x = &infer->in[0].shape;
   const tct_shape channels = tct_shape_part(x, x->rank - 1, x->rank);
-  if (!tct_check_same_dtype(infer, 0, "x", i, what)) return false;
+  if (!check_beside_x(infer, i, what)) return false;
   if (tct_shape_equal(&infer->in[i].shape, &channels)) return true;
   return tct_refuse(infer, "%s is %s, needs %s: one per channel of x %s", what, tct_show(&infer->in[i].shape).text,
                     tct_show(&channels).text, tct_show(x).text);
@@ -44,12 +53,12 @@ static bool check_like_x(tct_infer *infer, int32_t i, const char *what) {
 static bool check_per_row(tct_infer *infer, int32_t i, const char *what) {
   const tct_shape *x = &infer->in[0].shape;
   const tct_shape leading = tct_shape_part(x, 0, x->rank - 1);
-  return tct_check_same_dtype(infer, 0, "x", i, what) && tct_check_shape(infer, i, what, &leading, "one per row of x");
+  return check_beside_x(infer, i, what) && tct_check_shape(infer, i, what, &leading, "one per row of x");
 }
 
 static bool give_all(tct_infer *infer, const tct_shape *first, const tct_shape *second, const tct_shape *third) {
-  const tct_dtype dtype = infer->in[0].dtype;
-  return tct_give(infer, 0, dtype, *first) && tct_give(infer, 1, dtype, *second) && tct_give(infer, 2, dtype, *third);
+  const tct_dtype x = infer->in[0].dtype, beside = infer->in[1].dtype;
+  return tct_give(infer, 0, x, *first) && tct_give(infer, 1, beside, *second) && tct_give(infer, 2, beside, *third);
 }
 
 static bool infer_batch_norm(tct_infer *infer) {

@@ -8,9 +8,10 @@
 /* tct_refuse, with the kind of error (errors.def). */
 bool tct_refuse_as(tct_infer *infer, uint32_t code, const char *format, ...) TCT_PRINTF(3, 4);
 
-/* Sets of dtypes, a bit each. */
+/* Sets of dtypes, a bit each. bf16 and f16 are storage: every op computes in f32 or wider and rounds its results. */
 enum {
-  TCT_FLOATS = 1 << TCT_F32 | 1 << TCT_F64,
+  TCT_WIDE_FLOATS = 1 << TCT_F32 | 1 << TCT_F64,
+  TCT_FLOATS = TCT_WIDE_FLOATS | 1 << TCT_BF16 | 1 << TCT_F16,
   TCT_NUMBERS = TCT_FLOATS | 1 << TCT_I32 | 1 << TCT_I64,
   TCT_BOOLS = 1 << TCT_BOOL,
   TCT_ANY = TCT_NUMBERS | 1 << TCT_U8 | TCT_BOOLS,

@@ -60,7 +60,7 @@ static bool infer_update(tct_infer *infer) {
   if (!check_slots(infer) || !check_numbers(infer)) return false;
   const int32_t n_in = attrs->n_state + 2 + (counts ? 1 : 0) + (attrs->has_scale ? 1 : 0);
   if (infer->n_in != n_in) return tct_refuse(infer, "%" PRId32 " operands, needs %" PRId32, infer->n_in, n_in);
-  if (!tct_check_dtype(infer, 0, "the variable", TCT_FLOATS)) return false;
+  if (!tct_check_dtype(infer, 0, "the variable", TCT_WIDE_FLOATS)) return false;
   for (int32_t i = 1; i <= attrs->n_state; i++) {
     const char *what = i < attrs->n_state ? "a slot" : "the gradient";
     if (!tct_check_same_dtype(infer, 0, "the variable", i, what)) return false;

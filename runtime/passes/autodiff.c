@@ -4,6 +4,7 @@
 #include <string.h>
 #include <tercet/ops.h>
 #include "base/alloc.h"
+#include "base/number.h"
 #include "base/status.h"
 #include "graph/graph.h"
 
@@ -145,7 +146,7 @@ static bool arguments_ok(tct_tensor loss, const tct_tensor *wrt, int32_t n_wrt) 
   char shape[160];
   const tct_dtype dtype = tct_tensor_dtype(loss);
   const tct_shape loss_shape = tct_tensor_shape(loss);
-  if (loss_shape.rank != 0 || (dtype != TCT_F32 && dtype != TCT_F64)) {
+  if (loss_shape.rank != 0 || !tct_dtype_is_float(dtype)) {
     tct_graph_fail(graph, TCT_E_NO_GRADIENT,
                    "gradients: the loss is %s%s, needs a 0-d float; reduce it, as with tct_reduce_mean",
                    tct_dtype_name(dtype), tct_shape_print(&loss_shape, shape, sizeof shape));
@@ -159,7 +160,7 @@ static bool arguments_ok(tct_tensor loss, const tct_tensor *wrt, int32_t n_wrt) 
       return false;
     }
     const tct_dtype wrt_dtype = tct_tensor_dtype(wrt[i]);
-    if (wrt_dtype != TCT_F32 && wrt_dtype != TCT_F64) {
+    if (!tct_dtype_is_float(wrt_dtype)) {
       tct_graph_fail(graph, TCT_E_NO_GRADIENT, "gradients: '%s' is %s; only floats have gradients",
                      tct_maker(graph, wrt[i].id)->name, tct_dtype_name(wrt_dtype));
       return false;

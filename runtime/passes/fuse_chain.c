@@ -1,5 +1,6 @@
 /* Elementwise ops that feed only each other become one chain: one pass over memory instead of one per op. A group is a
  * tree: each member but the root has one reader, inside, and the root's shape. */
+#include "base/number.h"
 #include "base/status.h"
 #include "passes/passes.h"
 #include "passes/rewrite.h"
@@ -19,16 +20,14 @@ typedef struct fuser {
   bool *absorbed;    /* [nodes] */
 } fuser;
 
-static bool is_float(tct_dtype dtype) { return dtype == TCT_F32 || dtype == TCT_F64; }
-
 /* A step that the chain interpreter has: rows of the table, their gradients, select. Makes a float, or a bool of floats. */
 static bool chainable(const tct_graph *graph, const tct_node *node) {
   if (!tct_op_is_chain(node->op) || node->op == TCT_OP_cast || node->op == TCT_OP_chain || node->on_host) return false;
   const tct_dtype out = graph->values[node->out].desc.dtype;
-  if (!is_float(out) && out != TCT_BOOL) return false;
+  if (!tct_dtype_is_float(out) && out != TCT_BOOL) return false;
   for (int32_t i = 0; i < node->n_in; i++) {
     const tct_dtype in = graph->values[node->in[i]].desc.dtype;
-    if (!is_float(in) && !(in == TCT_BOOL && node->op == TCT_OP_select && i == 0)) return false;
+    if (!tct_dtype_is_float(in) && !(in == TCT_BOOL && node->op == TCT_OP_select && i == 0)) return false;
   }
   return true;
 }
@@ -81,7 +80,7 @@ static tct_status grow_group(fuser *f, int32_t n) {
   const tct_dtype dtype = from->values[g->input[0]].desc.dtype;
   for (int32_t i = 0; i < g->n_inputs; i++) { /* a bool from outside, or a condition of the other float type */
     const tct_dtype other = from->values[g->input[i]].desc.dtype;
-    if (!is_float(other) || other != dtype) return TCT_OK;
+    if (!tct_dtype_is_float(other) || other != dtype) return TCT_OK;
   }
   for (int32_t i = 0; i < n_taken; i++) {
     f->groups[taken[i]] = NULL;

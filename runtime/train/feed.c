@@ -2,20 +2,19 @@
 #include <stdio.h>
 #include <string.h>
 #include "base/alloc.h"
+#include "base/number.h"
 #include "base/status.h"
 #include "graph/graph.h"
 #include "train/session.h"
 
-static bool is_float(tct_dtype dtype) { return dtype == TCT_F32 || dtype == TCT_F64; }
-
 /* f32 ↔ f64, whole numbers → floats, and whole numbers → i32 (one that does not fit is an error of its batch). */
 static bool convertible(tct_dtype from, tct_dtype to) {
-  return from == to || is_float(to) || (to == TCT_I32 && !is_float(from));
+  return from == to || tct_dtype_is_float(to) || (to == TCT_I32 && !tct_dtype_is_float(from));
 }
 
 static tct_status field_mismatch(const tct_field *field, const char *what, const tct_desc *wants) {
   char has[160], needs[160];
-  const bool floats_for_classes = wants->dtype == TCT_I32 && is_float(field->dtype);
+  const bool floats_for_classes = wants->dtype == TCT_I32 && tct_dtype_is_float(field->dtype);
   const bool same_size = tct_shape_size(&field->shape) == tct_shape_size(&wants->shape);
   return tct_fail(TCT_E_FIELD, "field '%s' of the data is %s%s a sample, %s needs %s%s%s", field->name,
                   tct_dtype_name(field->dtype), tct_shape_print(&field->shape, has, sizeof has), what,
@@ -46,7 +45,7 @@ static tct_status target_mismatch(const tct_model *model, const tct_field *field
                     "categorical_crossentropy, or class numbers (numpy.argmax(y, axis=1))",
                     loss->name, field->name, tct_dtype_name(field->dtype), has);
   }
-  if (loss->target == TCT_TARGET_DENSE && number && !is_float(field->dtype) && output.rank == 1) {
+  if (loss->target == TCT_TARGET_DENSE && number && !tct_dtype_is_float(field->dtype) && output.rank == 1) {
     return tct_fail(TCT_E_CLASS_NUMBERS,
                     "loss %s needs a row of %lld numbers a sample, but field '%s' of the data is one whole number, a class; "
                     "use sparse_categorical_crossentropy, or one-hot rows (numpy.eye(%lld)[y])",

@@ -2,6 +2,7 @@
 #include <stdio.h>
 #include <string.h>
 #include "base/alloc.h"
+#include "base/number.h"
 #include "base/arena.h"
 #include "base/status.h"
 #include "base/text.h"
@@ -39,8 +40,6 @@ tct_status tct_model_save(tct_model *model, const char *path, const char *metada
 
 /* ---- load ---- */
 
-static bool is_float(tct_dtype dtype) { return dtype == TCT_F32 || dtype == TCT_F64; }
-
 /* All differences between file and model, one a line. */
 static tct_status compare(const tct_model *model, const tct_safetensors *file, const char *path) {
   tct_text text = {0};
@@ -51,7 +50,7 @@ static tct_status compare(const tct_model *model, const tct_safetensors *file, c
     const tct_named_array *array = tct_safetensors_find(file, p->name);
     if (array == NULL) {
       tct_text_printf(&text, "\n'%s' is not in the file", p->name);
-    } else if (!tct_shape_equal(&array->desc.shape, &p->desc.shape) || !is_float(array->desc.dtype)) {
+    } else if (!tct_shape_equal(&array->desc.shape, &p->desc.shape) || !tct_dtype_is_float(array->desc.dtype)) {
       tct_text_printf(&text, "\n'%s' is %s%s in the file, the model's is %s%s", p->name, tct_dtype_name(array->desc.dtype),
                       tct_shape_print(&array->desc.shape, has, sizeof has), tct_dtype_name(p->desc.dtype),
                       tct_shape_print(&p->desc.shape, wants, sizeof wants));
@@ -79,15 +78,7 @@ static tct_status compare(const tct_model *model, const tct_safetensors *file, c
 
 static void convert(const tct_named_array *array, tct_dtype to, void *data) {
   const int64_t size = tct_shape_size(&array->desc.shape);
-  for (int64_t i = 0; i < size; i++) {
-    const double value = array->desc.dtype == TCT_F64 ? ((const double *)array->data)[i]
-                                                      : (double)((const float *)array->data)[i];
-    if (to == TCT_F64) {
-      ((double *)data)[i] = value;
-    } else {
-      ((float *)data)[i] = (float)value;
-    }
-  }
+  for (int64_t i = 0; i < size; i++) tct_store_number(to, data, i, tct_load_number(array->desc.dtype, array->data, i));
 }
 
 static tct_status load(tct_model *model, const tct_safetensors *file) {

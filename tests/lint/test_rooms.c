@@ -25,7 +25,7 @@ static const room rooms[] = {
     {"backends/cpu", BACKEND_API "kernels/cpu/ backends/cpu/ <cblas.h> <dlfcn.h> <sys/mman.h>", false},
     {"backends/check", "<tercet/types.h> <tercet/attrs.h> <tercet/ops.def> <tercet/backend.h> backends/check/", false},
     {"backends/template", "<tercet/backend.h> backends/template/", false},
-    {"runtime/base", "<tercet/types.h> <tercet/errors.h> <tercet/errors.def> base/ env.def " OPERATING_SYSTEM, false},
+    {"runtime/base", "<tercet/types.h> <tercet/errors.h> <tercet/errors.def> base/ env.def kernels/common/half.h " OPERATING_SYSTEM, false},
     {"runtime/graph", "<tercet/> base/ graph/", false},
     {"runtime/ops", "<tercet/> base/ graph/ ops/", false},
     {"runtime/device", "<tercet/> base/ device/ <dlfcn.h> <pthread.h>", false},

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include "base/number.h"
 #include "base/text.h"
 
 /* ---- arrays ---- */
@@ -68,13 +69,21 @@ static tct_dtype operand_dtype(const operand *o, tct_dtype dtype) {
   }
 }
 
+/* What is left of a value when it is stored. */
+static double stored(tct_dtype dtype, double value) {
+  int64_t memory = 0;
+  tct_store_number(dtype, &memory, 0, value);
+  return tct_load_number(dtype, &memory, 0);
+}
+
 static void fill(const operand *o, tct_dtype dtype, uint64_t *state, array *out) {
-  const bool is_float = dtype == TCT_F32 || dtype == TCT_F64;
+  const bool is_float = tct_dtype_is_float(dtype);
   const double low = dtype == TCT_U8 && o->low < 0 ? 0 : o->low;
   if (dtype == TCT_BOOL) {
     whole(0, 1, out->n, state, out->value);
   } else if (is_float && o->kind != KIND_WHOLE) {
     spread(o->low, o->high, out->n, state, out->value);
+    for (int64_t i = 0; i < out->n; i++) out->value[i] = stored(dtype, out->value[i]);
   } else {
     whole(low, o->high, out->n, state, out->value);
   }
@@ -106,9 +115,18 @@ void report_failure(case_report *report, const char *format, ...) {
   if (more > 0 && used + (size_t)more + 2 < sizeof report->text) strcat(report->text, "\n");
 }
 
-/* Unit roundoff; 0: exact. */
+static bool is_narrow(tct_dtype dtype) {
+  return dtype == TCT_BF16 || dtype == TCT_F16;
+}
+
+/* Unit roundoff of the arithmetic; 0: exact. */
 static double roundoff(tct_dtype dtype) {
-  return dtype == TCT_F32 ? 0x1p-24 : dtype == TCT_F64 ? 0x1p-53 : 0;
+  return dtype == TCT_F64 ? 0x1p-53 : tct_dtype_is_float(dtype) ? 0x1p-24 : 0;
+}
+
+/* Unit roundoff of storage, 2^-p with p bits of significand, where it is coarser than the arithmetic's. */
+static double storage_roundoff(tct_dtype dtype) {
+  return dtype == TCT_BF16 ? 0x1p-8 : dtype == TCT_F16 ? 0x1p-11 : 0;
 }
 
 /* How far a result in floating point may be from the exact one, in units of its scale:
@@ -124,21 +142,34 @@ static double roundoff(tct_dtype dtype) {
  *
  * The scale of an element is its own size, but at least an eighth of the largest one: errors that come from the
  * operands' size, as when terms cancel, do not shrink with the result. A graph that computes nothing (length 0) must be
- * exact, as must every result that is not a float. */
-static double tolerance(tct_dtype computed, const array *want, double length) {
-  const bool is_float = want->dtype == TCT_F32 || want->dtype == TCT_F64;
-  return is_float && length > 0 ? roundoff(computed) * (16 + length) : 0;
+ * exact, as must every result that is not a float.
+ *
+ * bf16 and f16 are storage: the arithmetic is f32's, and each node rounds its result once more, by at most its u. One node
+ * adds one such u. Of n nodes, each but the last has its rounding passed on by those behind it, which multiply a relative
+ * error by their condition: at most 4 for the rows in the ranges of the table. */
+static double tolerance(case_error error, const array *got) {
+  if (!tct_dtype_is_float(got->dtype) || error.length <= 0) return 0;
+  const tct_dtype coarse = is_narrow(got->dtype) ? got->dtype : error.dtype;
+  const double passed_on = error.roundings > 1 ? 4 * (error.roundings - 1) : 0;
+  return roundoff(error.dtype) * (16 + error.length) + storage_roundoff(coarse) * (1 + passed_on);
 }
 
-static void compare_array(case_report *report, const char *what, double relative, const array *want, const array *got) {
+/* Half the spacing of f16's subnormals, for each rounding. */
+static double least_error(case_error error, const array *got) {
+  return error.length > 0 && (error.dtype == TCT_F16 || got->dtype == TCT_F16) ? 0x1p-25 * (1 + error.roundings) : 0;
+}
+
+static void compare_array(case_report *report, const char *what, case_error error, const array *want, const array *got) {
+  const double relative = tolerance(error, got), least = least_error(error, got);
   double largest = 0, worst = 0;
   int64_t at = -1;
   for (int64_t i = 0; i < want->n; i++) {
     if (isfinite(want->value[i])) largest = fmax(largest, fabs(want->value[i]));
   }
   for (int64_t i = 0; i < want->n; i++) {
-    const double w = want->value[i], g = got->value[i];
-    const double allowed = relative * fmax(fabs(w), largest / 8);
+    const double rounded = stored(got->dtype, want->value[i]);
+    const double w = isinf(rounded) ? rounded : want->value[i], g = got->value[i];
+    const double allowed = relative * fmax(fabs(w), largest / 8) + least;
     double excess = 0; /* over 1: too far */
     if (isnan(w) || isnan(g) || isinf(w) || isinf(g)) {
       const bool same = isnan(w) ? isnan(g) : w == g;
@@ -155,8 +186,7 @@ static void compare_array(case_report *report, const char *what, double relative
                  want->value[at], worst);
 }
 
-void compare(case_report *report, const char *what, tct_dtype dtype, double length, const arrays *want,
-             const arrays *got) {
+void compare(case_report *report, const char *what, case_error error, const arrays *want, const arrays *got) {
   if (want->n != got->n) {
     report_failure(report, "%s: %d results, want %d", what, (int)got->n, (int)want->n);
     return;
@@ -168,6 +198,6 @@ void compare(case_report *report, const char *what, tct_dtype dtype, double leng
                      (long long)w->n);
       continue;
     }
-    compare_array(report, what, tolerance(dtype, g, length), w, g);
+    compare_array(report, what, error, w, g);
   }
 }

@@ -47,7 +47,7 @@ typedef struct arrays {
 void arrays_free(arrays *all);
 array *arrays_find(arrays *all, const char *name); /* NULL: not there */
 
-/* Operands of a case: x0, x1 …, values that `dtype` (and f32) holds exactly. The same for every device, run and
+/* Operands of a case: x0, x1 …, values that `dtype` and f32 hold exactly. The same for every device, run and
  * compiler. */
 void case_operands(const op_case *c, tct_dtype dtype, arrays *out);
 
@@ -62,6 +62,8 @@ typedef enum case_mode {
 tct_graph *case_graph(const op_case *c, tct_dtype dtype, case_mode mode);
 /* Roundings that one element of a result collects: the longest sum, or the work per element, of any node. */
 double case_length(const tct_graph *graph);
+/* How many results are rounded to their dtype: those of all nodes. */
+double case_roundings(const tct_graph *graph);
 
 /* ---- runs ---- */
 
@@ -85,8 +87,13 @@ typedef struct case_report {
   char text[6000];
 } case_report;
 void report_failure(case_report *report, const char *format, ...) __attribute__((format(printf, 2, 3)));
-/* Every element of every array within the tolerance of `dtype` for sums of `length`; the worst index is reported. */
-void compare(case_report *report, const char *what, tct_dtype dtype, double length, const arrays *want,
-             const arrays *got);
+/* What a result may have gone through: the case's dtype, the longest sum, and (bf16, f16) the roundings to storage. All
+ * zero: nothing, the bits are the same. */
+typedef struct case_error {
+  tct_dtype dtype;
+  double length, roundings;
+} case_error;
+/* Every element of every array within what `error` allows; the worst index is reported. */
+void compare(case_report *report, const char *what, case_error error, const arrays *want, const arrays *got);
 
 #endif

@@ -61,12 +61,12 @@ static void check_case(const op_case *c, tct_dtype dtype, case_mode mode, const 
   case_operands(c, dtype, &operands);
   specify(c, dtype, mode, ref, &operands, &want);
   case_execute(c, &run, &operands, &got);
-  const double length = case_length(run.graph);
-  compare(report, what, dtype, length, &want, &got);
+  const case_error error = {dtype, case_length(run.graph), case_roundings(run.graph)};
+  compare(report, what, error, &want, &got);
 
   case_execute(c, &run, &operands, &again);
   snprintf(what + strlen(what), sizeof what - strlen(what), ", the second run");
-  compare(report, what, dtype, 0, &got, &again); /* the same bits */
+  compare(report, what, (case_error){0}, &got, &again); /* the same bits */
   case_run_free(&run);
   arrays_free(&operands);
   arrays_free(&want);
@@ -136,6 +136,8 @@ static void gradient(tct_device *device, case_report *report) {
     check_case(c, TCT_F32, CASE_GRADIENT, "", device, ref, report);
     check_case(c, TCT_F32, CASE_GRADIENT, ALL_OPTIONAL, device, ref, report);
     check_case(c, TCT_F64, CASE_GRADIENT, "", device, ref, report);
+    check_case(c, TCT_BF16, CASE_GRADIENT, "", device, ref, report);
+    check_case(c, TCT_F16, CASE_GRADIENT, "", device, ref, report);
   }
   tct_device_close(ref);
 }
