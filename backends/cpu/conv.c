@@ -3,6 +3,10 @@
 #include <string.h>
 #include "backends/cpu/conv.h"
 
+/* Partial filters are cleared, written, read and added: beyond the second cache that cost as much as the products (64
+ * channels at 8 × 8, 32 images: 2.1 ms in 32 groups). */
+enum { MOST_PARTIALS = 1 << 17, MOST_PARTIALS_AT_ALL = 1 << 22, ENOUGH_GROUPS = 4 /* floats, floats, groups */ };
+
 tct_cpu_conv tct_cpu_conv_of(const tct_device_impl *device, const tct_node_view *node) {
   const tct_conv2d_attrs *attrs = node->attrs;
   const tct_shape *y = node->op == TCT_OP_conv2d               ? &node->out[0].shape
@@ -55,7 +59,8 @@ void tct_cpu_conv_activate(const tct_cpu_conv *conv, float *y, int64_t n) {
 }
 
 tct_cpu_parts tct_cpu_conv_parts(const tct_cpu_conv *conv, int64_t partial_floats) {
-  const int64_t fitting = tct_cpu_most((4 << 20) / tct_cpu_most(partial_floats, 1), 1);
+  const int64_t each = tct_cpu_most(partial_floats, 1);
+  const int64_t fitting = tct_cpu_most(MOST_PARTIALS / each, tct_cpu_least(MOST_PARTIALS_AT_ALL / each, ENOUGH_GROUPS));
   const int64_t wanted = tct_cpu_most(tct_cpu_least(tct_cpu_least(conv->n, 32), fitting), 1);
   const int64_t images = tct_cpu_most(tct_cpu_divide_up(conv->n, wanted), 1);
   return (tct_cpu_parts){tct_cpu_most(tct_cpu_divide_up(conv->n, images), 1), images};

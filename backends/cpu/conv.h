@@ -20,7 +20,8 @@ bool tct_cpu_conv_supports(const tct_node_view *node, char *why, size_t why_byte
 /* y = activation(y) over n elements; nothing without one. */
 void tct_cpu_conv_activate(const tct_cpu_conv *conv, float *y, int64_t n);
 
-/* Sums over images are cut into groups of images, each with its own partial filter; at most 32 groups and 16 MiB. */
+/* Sums over images are cut into groups of images, each with its own partial filter: at most 32, as many as the second cache
+ * holds, but 4 where they take no more than 16 MiB. */
 tct_cpu_parts tct_cpu_conv_parts(const tct_cpu_conv *conv, int64_t partial_floats);
 
 #endif

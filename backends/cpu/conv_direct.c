@@ -201,21 +201,35 @@ static void convolve_row(const job *j, const tct_cpu_conv_part *part, tct_cpu_co
   }
 }
 
+/* The window's rows that lie inside the image for output row p, as tap rows [first, first + count): zeros outside add
+ * nothing (a tenth of the work of 3 × 3 windows at 8 × 8 pixels). */
+static int64_t rows_inside(const tct_cpu_direct *d, int64_t p, int64_t *first) {
+  const tct_cpu_image *at = &d->conv.at;
+  const int64_t per_row = d->tap_rows / at->r, top = p * at->stride[0] - at->pad[0];
+  int64_t begin = 0, end = at->r;
+  while (begin < end && top + begin * at->dilation[0] < 0) begin++;
+  while (end > begin && top + (end - 1) * at->dilation[0] >= at->h) end--;
+  *first = begin * per_row;
+  return (end - begin) * per_row;
+}
+
 static void convolve_band(const job *j, int64_t image, int64_t p0, int64_t rows, float *scratch) {
   const tct_cpu_direct *d = j->direct;
   const tct_cpu_image *at = &d->conv.at;
   const float *x = tct_cpu_halo_fill(d, j->x + image * at->h * at->w * at->c, p0 * at->stride[0] - d->halo.pad[0],
                                      tct_cpu_halo_rows(d, rows), scratch);
   float *y = j->y + (image * at->p + p0) * at->q * at->k;
-  for (int64_t i = 0; i < d->n_parts; i++) {
+  for (int64_t i = d->n_parts - 1; i >= 0; i--) { /* the narrow one first: its stores spill */
     const tct_cpu_conv_part *part = &d->part[i];
     for (int64_t p = 0; p < rows; p++) {
+      int64_t first;
+      const int64_t n_rows = rows_inside(d, p0 + p, &first);
       tct_cpu_conv_tile tile = {.x = x + p * at->stride[0] * tct_cpu_halo_pitch(d),
                                 .x_step = at->stride[1] * at->c,
-                                .row_offset = d->row_offset,
-                                .n_rows = d->tap_rows,
+                                .row_offset = d->row_offset + first,
+                                .n_rows = n_rows,
                                 .taps = d->taps,
-                                .w = packed_filters(j, part),
+                                .w = packed_filters(j, part) + first * d->taps * part->tile->block,
                                 .bias = j->bias != NULL ? packed_bias(j, part) : NULL,
                                 .y = y + p * at->q * at->k + part->first,
                                 .y_step = at->k,

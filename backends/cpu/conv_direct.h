@@ -24,7 +24,7 @@ typedef struct tct_cpu_direct {
   tct_cpu_halo halo;
   int64_t tap_rows, taps;  /* taps: contiguous (s, c) of one window row */
   int64_t n_parts, packed; /* parts, and floats per tap of all */
-  int64_t rows, images;    /* forward: output rows and images of a task; one of them is 1 or all */
+  int64_t rows, images;    /* forward: output rows and images of a task, one of them 1 or all; filter: rows of a band */
   tct_cpu_parts groups;    /* filter gradient: images of a partial sum */
   bool splits_channels;    /* filter gradient: a task has one part, not all */
   size_t scratch;          /* bytes per worker */

@@ -4,7 +4,14 @@
 #include <string.h>
 #include "backends/cpu/conv_direct.h"
 
-enum { ENOUGH_GROUPS = 16 };
+enum { ENOUGH_GROUPS = 16, BAND_FLOATS = 8192, BAND_PIXELS = 128 };
+
+/* Output rows of an image in which a tile may read a whole block of dy at every pixel: beyond a narrow part's channels lie
+ * those of later pixels, whose sums are not kept; only the image's end has none. */
+static int64_t rows_within(const tct_cpu_image *at, const tct_cpu_conv_part *part) {
+  const int64_t room = at->p * at->q * at->k - part->first - part->tile->block;
+  return room < 0 || at->q == 0 ? 0 : tct_cpu_least((room / at->k + 1) / at->q, at->p);
+}
 
 tct_status tct_cpu_direct_filter_prepare(tct_device_impl *device, const tct_node_view *node, tct_prepared *out) {
   const tct_cpu_conv conv = tct_cpu_conv_of(device, node);
@@ -14,10 +21,14 @@ tct_status tct_cpu_direct_filter_prepare(tct_device_impl *device, const tct_node
   const int64_t partial = d->tap_rows * d->taps * d->packed;
   d->groups = tct_cpu_conv_parts(&conv, partial);
   d->splits_channels = d->groups.count < ENOUGH_GROUPS && d->n_parts > 1;
-  /* A worker's scratch: the halo of an image, then dy's channels of a tail, which a tile reads as a whole block. */
+  /* Rows that pass all taps together: their pixels of x and dy stay in the first cache. */
+  const int64_t row = tct_cpu_most(at->q * at->k + at->stride[0] * tct_cpu_halo_pitch(d), 1);
+  d->rows = tct_cpu_most(BAND_FLOATS / row, tct_cpu_divide_up(BAND_PIXELS, tct_cpu_most(at->q, 1)));
+  /* A worker's scratch: the halo of an image, then dy's last rows of a narrow part. */
   const int64_t halo = d->halo.is_direct ? 0 : tct_cpu_halo_rows(d, at->p) * tct_cpu_halo_pitch(d);
   const tct_cpu_conv_part *last = &d->part[d->n_parts - 1];
-  const int64_t tail = d->n_parts > 0 && last->width < last->tile->block ? at->p * at->q * last->tile->block : 0;
+  const int64_t tail =
+      d->n_parts > 0 ? (at->p - rows_within(at, last)) * at->q * last->tile->block : 0;
   d->scratch = tct_cpu_lines(halo * (int64_t)sizeof(float)) + tct_cpu_lines(tail * (int64_t)sizeof(float));
   d->fixed = tct_cpu_lines(d->groups.count * partial * (int64_t)sizeof(float));
   *out = (tct_prepared){.workspace_bytes = d->fixed + d->scratch * (size_t)device->n_threads, .state = d};
@@ -43,9 +54,9 @@ static int64_t rows_together(const tct_cpu_conv_block *tile, int64_t taps) {
   return 1;
 }
 
-/* All taps of one part, over one image. */
-static void add_image(const job *j, const tct_cpu_conv_part *part, const float *x, const float *dy, int64_t dy_step,
-                      float *dw) {
+/* All taps of one part, over `n_rows` output rows of an image. */
+static void add_rows(const job *j, const tct_cpu_conv_part *part, const float *x, const float *dy, int64_t dy_step,
+                     int64_t n_rows, float *dw) {
   const tct_cpu_direct *d = j->direct;
   const tct_cpu_image *at = &d->conv.at;
   const int64_t block = part->tile->block;
@@ -54,7 +65,7 @@ static void add_image(const job *j, const tct_cpu_conv_part *part, const float *
                               .dy = dy,
                               .dy_row = at->q * dy_step,
                               .dy_step = dy_step,
-                              .p = at->p,
+                              .p = n_rows,
                               .q = at->q,
                               .dw_row = d->taps * block,
                               .dw_tap = block};
@@ -75,11 +86,27 @@ static void add_image(const job *j, const tct_cpu_conv_part *part, const float *
   }
 }
 
+/* One part, over one image. */
+static void add_image(const job *j, const tct_cpu_conv_part *part, const float *x, const float *dy, float *tail,
+                      float *dw) {
+  const tct_cpu_direct *d = j->direct;
+  const tct_cpu_image *at = &d->conv.at;
+  const int64_t x_row = at->stride[0] * tct_cpu_halo_pitch(d), dy_row = at->q * at->k, block = part->tile->block;
+  const int64_t within = rows_within(at, part), rest = at->p - within;
+  for (int64_t p0 = 0; p0 < within; p0 += d->rows) {
+    add_rows(j, part, x + p0 * x_row, dy + p0 * dy_row + part->first, at->k, tct_cpu_least(d->rows, within - p0), dw);
+  }
+  if (rest == 0) return;
+  memset(tail, 0, (size_t)(rest * at->q * block) * sizeof *tail);
+  j->device->k->copy2d(dy + within * dy_row + part->first, at->k, 1, tail, block, 1, rest * at->q, part->width,
+                       sizeof *tail);
+  add_rows(j, part, x + within * x_row, tail, block, rest, dw);
+}
+
 static void run_group(void *user, int64_t task, int32_t worker) {
   const job *j = user;
   const tct_cpu_direct *d = j->direct;
   const tct_cpu_image *at = &d->conv.at;
-  const tct_cpu_kernels *k = j->device->k;
   const int64_t group = d->splits_channels ? task / d->n_parts : task;
   const int64_t begin = d->splits_channels ? task % d->n_parts : 0;
   const int64_t end = d->splits_channels ? begin + 1 : d->n_parts;
@@ -98,17 +125,7 @@ static void run_group(void *user, int64_t task, int32_t worker) {
                                        -d->halo.pad[0], halo_rows, scratch);
     const float *dy = (const float *)j->launch->in[1] + image * at->p * at->q * at->k;
     for (int64_t i = begin; i < end; i++) {
-      const tct_cpu_conv_part *part = &d->part[i];
-      const int64_t block = part->tile->block;
-      float *dw = partial_of(j, group, part);
-      if (part->width == block) {
-        add_image(j, part, x, dy + part->first, at->k, dw);
-        continue;
-      }
-      /* Lanes past the tail may hold anything finite: their sums are not kept. They are zeroed for tidiness of NaN. */
-      memset(tail, 0, (size_t)(at->p * at->q * block) * sizeof *tail);
-      k->copy2d(dy + part->first, at->k, 1, tail, block, 1, at->p * at->q, part->width, sizeof *tail);
-      add_image(j, part, x, tail, block, dw);
+      add_image(j, &d->part[i], x, dy, tail, partial_of(j, group, &d->part[i]));
     }
   }
 }

@@ -39,10 +39,17 @@ TCT_INLINE void NAME(forward)(const tct_cpu_conv_tile *at, const int pixels, con
       TCT_UNROLLED (v, vectors) V_(store)(y + i * at->y_step + v * LANES, acc[i][v]);
     return;
   }
+  /* What a narrow tile's whole vectors write past their pixel is overwritten by the pixels after it; where the tile ends,
+   * pixels go through a buffer. */
+  const int64_t end = (pixels - 1) * at->y_step + at->width - vectors * LANES;
   TCT_UNROLLED (i, pixels) {
-    float last[2 * LANES];
-    TCT_UNROLLED (v, vectors) V_(store)(last + v * LANES, acc[i][v]);
-    memcpy(y + i * at->y_step, last, (size_t)at->width * sizeof *y);
+    if (i * at->y_step <= end) {
+      TCT_UNROLLED (v, vectors) V_(store)(y + i * at->y_step + v * LANES, acc[i][v]);
+    } else {
+      float last[2 * LANES];
+      TCT_UNROLLED (v, vectors) V_(store)(last + v * LANES, acc[i][v]);
+      memcpy(y + i * at->y_step, last, (size_t)at->width * sizeof *y);
+    }
   }
 }
 

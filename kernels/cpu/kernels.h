@@ -23,6 +23,7 @@ typedef struct tct_cpu_image {
 } tct_cpu_image;
 
 /* One register tile of a direct convolution: n output pixels of a row (n chooses the kernel) × `width` output channels.
+ * Where width is below the block, channels of later pixels of the tile may be overwritten: other blocks come after.
  * y[i, 0..width) = bias + Σ over tap rows a and taps t: x[i·x_step + row_offset[a] + t] · w[(a·taps + t)·block + lane].
  */
 typedef struct tct_cpu_conv_tile {

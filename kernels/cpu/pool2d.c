@@ -30,13 +30,18 @@ static int64_t corner(const tct_cpu_image *at, int64_t i, int64_t j) {
 /* max(a, b) that keeps a NaN, as the row `maximum` does. */
 #define GREATER_OF(a, b) tct_f8_select(((a) > (b)) | ((a) != (a)), a, b)
 
+/* Channels beyond a multiple of 8 are done by whole vectors as well, which write past their pixel what the pixels after it
+ * overwrite; where the image ends, by the element. */
 static void max_pool_halves(const tct_cpu_image *at, const float *x, float *y) {
-  const int64_t c = at->c, row = at->w * c;
+  const int64_t c = at->c, row = at->w * c, reach = (c + 7) / 8 * 8;
+  const float *const x_end = x + at->h * row, *const y_end = y + at->p * at->q * c;
   for (int64_t i = 0; i < at->p; i++)
     for (int64_t j = 0; j < at->q; j++, y += c) {
       const float *from = x + corner(at, i, j);
+      const bool inside = x_end - from >= row + c + reach && y_end - y >= reach;
+      const int64_t wide = inside ? reach : c / 8 * 8;
       int64_t k = 0;
-      for (; k + 8 <= c; k += 8) {
+      for (; k < wide; k += 8) {
         const tct_f8 a = tct_f8_load(from + k), b = tct_f8_load(from + c + k);
         const tct_f8 d = tct_f8_load(from + row + k), e = tct_f8_load(from + row + c + k);
         const tct_f8 upper = GREATER_OF(a, b), lower = GREATER_OF(d, e);
@@ -66,11 +71,12 @@ void TCT_CPU(max_pool)(const tct_cpu_image *at, const float *x, float *y) {
     }
 }
 
-/* dy goes to the first of the four that equals y; where none does (a NaN), nowhere. */
-static void give_to_first(const float *x, const float *y, const float *dy, int64_t row, int64_t c, float *dx) {
+/* dy goes to the first of the four that equals y; where none does (a NaN), nowhere. The first `wide` channels by vectors:
+ * beyond c they write past the pixels what comes after overwrites. */
+static void give_to_first(const float *x, const float *y, const float *dy, int64_t row, int64_t c, int64_t wide,
+                          float *dx) {
   const int64_t at[4] = {0, c, row, row + c};
-  int64_t k = 0;
-  for (; k + 8 <= c; k += 8) {
+  for (int64_t k = wide - 8; k >= 0; k -= 8) { /* the last channels first: they spill into the first of the next pixel */
     const tct_f8 most = tct_f8_load(y + k), none = {0};
     tct_f8 left = tct_f8_load(dy + k);
     for (int i = 0; i < 4; i++) {
@@ -79,7 +85,7 @@ static void give_to_first(const float *x, const float *y, const float *dy, int64
       left = tct_f8_select(hit, none, left);
     }
   }
-  for (; k < c; k++) {
+  for (int64_t k = wide; k < c; k++) {
     float left = dy[k];
     for (int i = 0; i < 4; i++) {
       const bool hit = x[at[i] + k] == y[k];
@@ -90,11 +96,12 @@ static void give_to_first(const float *x, const float *y, const float *dy, int64
 }
 
 static void max_pool_grad_halves(const tct_cpu_image *at, const float *x, const float *y, const float *dy, float *dx) {
-  const int64_t c = at->c, row = at->w * c;
+  const int64_t c = at->c, row = at->w * c, reach = (c + 7) / 8 * 8, whole = c / 8 * 8;
   for (int64_t i = 0; i < at->p; i++) {
     for (int64_t j = 0; j < at->q; j++, y += c, dy += c) {
       const int64_t from = corner(at, i, j);
-      give_to_first(x + from, y, dy, row, c, dx + from);
+      const bool inside = (2 * j + 1) * c + reach <= 2 * at->q * c && j * c + reach <= at->q * c;
+      give_to_first(x + from, y, dy, row, c, inside ? reach : whole, dx + from);
     }
     /* A column that no window reads. */
     const size_t rest = (size_t)(at->w - 2 * at->q) * (size_t)c * sizeof *dx;

@@ -93,16 +93,30 @@ static void columns_sum_exp(const float *x, int64_t n, int64_t stride, int64_t c
     TCT_EACH (j, columns) acc[j] += EXP(x[j] - m[j]);
 }
 
-/* Eight rows at a time: acc is read and written once for them. Few columns leave the vector unit idle: rows of up to 8
- * columns are summed through 64-element stripes that hold whole rows. */
+/* The least width of at least 64 elements, in steps of 16, that holds whole rows. */
+static int64_t stripe_of(int64_t columns) {
+  int64_t width = columns;
+  while (width % NARROW != 0) width *= 2;
+  while (width < LANES) width *= 2;
+  return width;
+}
+
+/* Eight rows at a time: acc is read and written once for them. Few columns leave the vector unit idle: rows of up to 32
+ * columns are summed through stripes of elements that hold whole rows. */
 static void columns_sum(const float *x, int64_t n, int64_t stride, int64_t columns, float *acc) {
   int64_t i = 0;
-  if (stride == columns && columns <= 32 && (columns & (columns - 1)) == 0) {
-    float stripe[LANES] = {0};
-    const int64_t step = LANES / columns;
-    for (; i + step <= n; i += step, x += LANES)
-      for (int j = 0; j < LANES; j++) stripe[j] += x[j];
-    for (int64_t j = 0; j < LANES; j++) acc[j % columns] += stripe[j];
+  if (stride == columns && columns <= 32) {
+    float stripe[16 * 32] = {0};
+    const int64_t width = stripe_of(columns), step = width / columns;
+    if (width == LANES) { /* a constant width keeps the sums in registers */
+      for (; i + step <= n; i += step, x += LANES)
+        for (int j = 0; j < LANES; j++) stripe[j] += x[j];
+    } else {
+      for (; i + step <= n; i += step, x += width)
+        for (int64_t j = 0; j < width; j += NARROW)
+          for (int lane = 0; lane < NARROW; lane++) stripe[j + lane] += x[j + lane];
+    }
+    for (int64_t j = 0; j < width; j++) acc[j % columns] += stripe[j];
   }
   for (; i + 8 <= n; i += 8, x += 8 * stride)
     TCT_EACH (j, columns) {
