@@ -31,7 +31,7 @@ typedef struct tool_options {
   int32_t n_set;
   const char *init, *save, *log_steps, *part, *input, *output, *format, *job_dir, *batch;
   int64_t n_train, n_test, seed;
-  bool json, quiet, verbose, help;
+  bool json, quiet, verbose, help, resume;
 } tool_options;
 
 typedef struct tool_command {

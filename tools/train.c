@@ -7,13 +7,23 @@
 #include <string.h>
 #include <unistd.h>
 
-/* Which signal asked to end; 0: none. A second one kills: the first resets its handling. */
+/* Which signal asked to end; 0: none. */
 static volatile sig_atomic_t stop_signal;
 
-static void on_signal(int number) { stop_signal = number; }
+/* The first ends the training after its step. The second kills: the program is where it was wanted to be no more. */
+static void on_signal(int number) {
+  if (stop_signal != 0) {
+    struct sigaction action = {.sa_handler = SIG_DFL};
+    sigemptyset(&action.sa_mask);
+    sigaction(number, &action, NULL);
+    raise(number); /* comes when this handler returns */
+    return;
+  }
+  stop_signal = number;
+}
 
 static void catch_signals(void) {
-  struct sigaction action = {.sa_handler = on_signal, .sa_flags = (int)SA_RESETHAND};
+  struct sigaction action = {.sa_handler = on_signal, .sa_flags = SA_RESTART};
   sigemptyset(&action.sa_mask);
   sigaction(SIGINT, &action, NULL);
   sigaction(SIGTERM, &action, NULL);
@@ -28,6 +38,7 @@ typedef struct run {
   FILE *steps;      /* --log-steps */
   bool steps_failed;
   tool_progress progress;
+  bool interrupted; /* by stop_signal */
   int64_t n_steps;
   double seconds;
 } run;
@@ -35,9 +46,23 @@ typedef struct run {
 static tct_status on_progress(void *user, const tct_progress *p) {
   run *const r = user;
   tool_progress_show(&r->progress, p);
-  r->n_steps = p->total_step;
   if (p->epoch_end) r->seconds += p->seconds;
-  return stop_signal ? TCT_CANCELLED : TCT_OK;
+  return TCT_OK;
+}
+
+static tct_status on_begin(void *user, tct_model *model, const tct_progress *p) {
+  const run *const r = user;
+  (void)model;
+  if (p->resumed && !r->options->quiet)
+    fprintf(stderr, "resumed from '%s' after step %lld\n", r->info.checkpoint, (long long)p->total_step);
+  return TCT_OK;
+}
+
+static tct_status on_end(void *user, tct_model *model, const tct_progress *p, tct_status outcome) {
+  run *const r = user;
+  (void)model, (void)outcome;
+  r->n_steps = p->total_step;
+  return TCT_OK;
 }
 
 static tct_status on_step(void *user, int64_t step, double loss) {
@@ -61,7 +86,7 @@ static int check_save(const char *path) {
 static int open_steps(run *r) {
   const char *const path = r->options->log_steps;
   if (!path) return TOOL_OK;
-  r->steps = strcmp(path, "-") == 0 ? stdout : fopen(path, "w");
+  r->steps = strcmp(path, "-") == 0 ? stdout : fopen(path, r->options->resume ? "a" : "w");
   if (r->steps) return TOOL_OK;
   fprintf(stderr, "tercet: cannot open '%s': %s\n", path, strerror(errno));
   return errno == ENOENT || errno == ENOTDIR ? TOOL_NOT_FOUND : TOOL_IO;
@@ -115,36 +140,53 @@ static void print_result(const run *r, const tct_evaluation *test) {
   json_object_set_new(result, "seed", json_integer((json_int_t)r->info.seed));
   json_object_set_new(result, "steps", json_integer(r->n_steps));
   json_object_set_new(result, "seconds", tool_number(r->seconds));
-  json_object_set_new(result, "interrupted", json_boolean(stop_signal != 0));
+  json_object_set_new(result, "interrupted", json_boolean(r->interrupted));
   json_object_set_new(result, "history", history_json(r->model));
   json_object_set_new(result, "test", test ? tool_evaluation_json(test) : json_null());
   json_object_set_new(result, "saved", r->save ? json_string(r->save) : json_null());
+  json_object_set_new(result, "checkpoint", r->info.checkpoint ? json_string(r->info.checkpoint) : json_null());
   tool_print_json(result);
 }
 
-/* After the training, whole or cut short. */
+static void say_interrupted(const run *r) {
+  if (r->options->quiet) return;
+  fprintf(stderr, "tercet: stopped by %s after step %lld; ", stop_signal == SIGTERM ? "SIGTERM" : "SIGINT",
+          (long long)r->n_steps);
+  if (r->info.checkpoint)
+    fprintf(stderr, "a checkpoint is in '%s', --resume goes on from it\n", r->info.checkpoint);
+  else if (r->save)
+    fprintf(stderr, "the model is saved as far as it is trained\n");
+  else
+    fprintf(stderr, "nothing is saved: there is neither --save nor --checkpoint-dir\n");
+}
+
+/* After the training, whole or cut short. What can be resumed is no finished model, and does not overwrite one. */
 static int finish(run *r) {
   tct_evaluation test;
-  const bool evaluate = r->info.has_test && !stop_signal;
+  const bool evaluate = r->info.has_test && !r->interrupted;
+  if (r->interrupted && r->info.checkpoint) r->save = NULL;
   if (r->save && tct_job_save(r->job, r->save) != TCT_OK) return tool_fail();
   if (evaluate && tct_job_evaluate(r->job, TCT_JOB_TEST, &test) != TCT_OK) return tool_fail();
   print_result(r, evaluate ? &test : NULL);
   const int code = tool_finish();
-  if (code != TOOL_OK || !stop_signal) return code;
-  if (!r->options->quiet) fprintf(stderr, "tercet: stopped by a signal after step %lld\n", (long long)r->n_steps);
+  if (code != TOOL_OK || !r->interrupted) return code;
+  say_interrupted(r);
   return stop_signal == SIGTERM ? TOOL_TERMINATED : TOOL_INTERRUPTED;
 }
 
 static int train(run *r) {
   if (tct_job_model(r->job, &r->model) != TCT_OK || announce(r) != TCT_OK) return tool_fail();
-  const tct_fit_options hooks = {
-      .progress = on_progress, .on_step = r->steps ? on_step : NULL, .user = r};
+  const tct_callback callback = {.name = "tercet train", .user = r, .train_begin = on_begin, .train_end = on_end};
+  const tct_fit_options hooks = {.progress = on_progress, .on_step = r->steps ? on_step : NULL, .user = r,
+                                 .callbacks = &callback, .n_callbacks = 1, .resume = r->options->resume,
+                                 .cancel = &stop_signal};
   tool_progress_begin(&r->progress, r->options->quiet);
   catch_signals();
   const tct_status status = tct_job_train(r->job, &hooks);
   tool_progress_end(&r->progress);
   const int logged = close_steps(r);
-  if (status != TCT_OK && !(status == TCT_CANCELLED && stop_signal)) return tool_fail();
+  r->interrupted = status == TCT_CANCELLED && stop_signal != 0;
+  if (status != TCT_OK && !r->interrupted) return tool_fail();
   const int code = finish(r);
   return code == TOOL_OK ? logged : code;
 }
@@ -169,11 +211,12 @@ const tool_command tool_train = {
     .summary = "train a job's model and save it",
     .about = "Trains the model that the job file describes, shows progress on stderr, saves the model, and prints its\n"
              "loss and metrics on the test data. A model file (.safetensors) in place of the job trains on from there.\n"
-             "The first Ctrl-C ends the run after the step and saves the model as far as it is trained (exit code\n"
-             "130); the second kills.\n\n"
+             "The first Ctrl-C or SIGTERM ends the run after the step (exit code 130 or 143), with a checkpoint where\n"
+             "there is a folder for them, else saving the model as far as it is trained; the second kills.\n\n"
              "Examples:\n"
              "  tercet train examples/glyphs.yaml\n"
              "  tercet train examples/glyphs.yaml --epochs 2 --set model.width=16 --save small.safetensors\n"
+             "  tercet train job.yaml --checkpoint-dir run1 --checkpoint-every 500 --resume\n"
              "  tercet train job.yaml --init start.safetensors --no-shuffle --steps 100 \\\n"
              "      --log-steps losses.jsonl --dtype f64 --device ref        repeats a run exactly (docs/repeat.md)\n",
     .run = run_train};

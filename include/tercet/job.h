@@ -46,6 +46,7 @@ typedef struct tct_job_info {
   const char *name;
   const char *device;
   const char *save; /* resolved path; NULL: the job names none */
+  const char *checkpoint; /* resolved folder of its checkpoints; NULL: the job keeps none */
   tct_dtype dtype;
   uint64_t seed;
   int64_t epochs, batch_size;
@@ -77,9 +78,8 @@ TCT_API const char *tct_job_class_name(const tct_job *job, int32_t class_id);
  * Input shapes come from `model.inputs`, else from the training data. */
 TCT_API tct_status tct_job_model(tct_job *job, tct_model **out) TCT_CHECKED;
 
-/* Trains as the job says. Of `hooks` only progress, on_step, user, callbacks (behind the job's own) and prefetch are
- * used; NULL: none. With
- * `train.steps` exactly so many steps, over as many epochs as they take. */
+/* Trains as the job says. Of `hooks` progress, on_step, user, callbacks (behind the job's own), prefetch, resume and
+ * cancel are used; NULL: none. With `train.steps` exactly so many steps, over as many epochs as they take. */
 TCT_API tct_status tct_job_train(tct_job *job, const tct_fit_options *hooks) TCT_CHECKED;
 TCT_API tct_status tct_job_evaluate(tct_job *job, tct_job_part part, tct_evaluation *out) TCT_CHECKED;
 /* The model's output for every sample of `data` (tct_predict). *out is owned by the caller (tct_job_release), dense in the
@@ -90,7 +90,7 @@ TCT_API void tct_job_release(void *memory); /* NULL is fine */
 TCT_API tct_status tct_job_save(tct_job *job, const char *path) TCT_CHECKED;
 
 /* The job as YAML after overrides, with what was learnt from the data so far (input shapes, moments, class names), so
- * that it stands without the training data. Owned by the job until its next call. */
+ * that it stands without the training data, and without `checkpoint`: that belongs to a run, not to its model. Owned by the job until its next call. */
 TCT_API tct_status tct_job_text(tct_job *job, const char **out) TCT_CHECKED;
 
 TCT_END_DECLS

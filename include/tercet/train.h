@@ -119,6 +119,18 @@ typedef struct tct_callback {
 #define TCT_CALLBACK_STATE_BYTES 65536
 TCT_API void tct_callback_release(tct_callback *callback); /* leaves {0}; NULL and {0} are fine */
 
+/* Checkpoints of a fit: pairs of files checkpoint-N.safetensors and checkpoint-N.json with all that the rest of the fit
+ * depends on, each written atomically, synced and checksummed. One is saved when it is due, when the fit is cancelled and
+ * when it ends. One fit at a time uses a folder. A save that fails on the way is an error line in the log and is tried
+ * again when the next one is due; the last one's failure is the fit's. */
+typedef struct tct_checkpoint_options {
+  const char *folder;   /* NULL: no checkpoints; made when it is not there */
+  int64_t every_steps;  /* 0: not by steps; both 0: after each epoch */
+  double every_seconds; /* of wall time, after the step in which they have passed; 0: not by time */
+  int32_t keep;         /* how many stay, the newest ones; 0: 2, which is the least */
+  uint64_t reserved[2];
+} tct_checkpoint_options;
+
 typedef struct tct_fit_options {
   int64_t epochs;           /* 0: 1 */
   int64_t batch_size;       /* 0: 32 */
@@ -133,6 +145,15 @@ typedef struct tct_fit_options {
   void *user;
   const tct_callback *callbacks; /* [n_callbacks]; before progress at each step and epoch, after on_step */
   int32_t n_callbacks;
+  tct_checkpoint_options checkpoint;
+  /* Goes on from the folder's newest whole checkpoint, or begins when it has none. On the CPU the fit then ends with the
+   * same bits as one that was never interrupted. Model, loss, optimizer, seed, data and batches must be those of the fit
+   * that saved it, or it is refused with all differences; epochs and steps may be more. A fit that does not resume refuses
+   * a folder with checkpoints. */
+  bool resume;
+  /* Borrowed; looked at before every step and batch of validation. Not 0: the fit saves a checkpoint, if it has a folder,
+   * and returns TCT_CANCELLED. A signal handler may set it (a sig_atomic_t), another thread by an atomic store. */
+  const volatile int *cancel;
   uint64_t reserved[2];
 } tct_fit_options;
 

@@ -2,6 +2,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include "base/text.h"
 #include "graph/graph.h"
 
 typedef struct printer {
@@ -14,7 +15,7 @@ static void print(const printer *p, const char *format, ...) {
   char text[1024];
   va_list args;
   va_start(args, format);
-  const int length = vsnprintf(text, sizeof text, format, args);
+  const int length = tct_vsnprintf(text, sizeof text, format, args);
   va_end(args);
   if (length > 0) p->write(p->user, text, (size_t)length < sizeof text ? (size_t)length : sizeof text - 1);
 }

@@ -61,6 +61,17 @@ void tct_yaml_replace(tct_yaml *old, tct_yaml *value) {
   if (parent->last == old) parent->last = value;
 }
 
+void tct_yaml_remove(tct_yaml *map, const char *key) {
+  tct_yaml *before = NULL;
+  for (tct_yaml *at = map->first; at; before = at, at = at->next) {
+    if (strcmp(at->key, key) != 0) continue;
+    *(before ? &before->next : &map->first) = at->next;
+    if (map->last == at) map->last = before;
+    map->n--;
+    return;
+  }
+}
+
 tct_yaml *tct_yaml_get(const tct_yaml *map, const char *key) {
   if (!map || map->kind != TCT_YAML_MAP) return NULL;
   for (tct_yaml *child = map->first; child; child = child->next)

@@ -43,6 +43,9 @@ tct_yaml *tct_yaml_new(tct_arena *arena, tct_yaml_kind kind, const char *text) T
 /* Puts `value` in the place of `old`, under its key. */
 void tct_yaml_replace(tct_yaml *old, tct_yaml *value);
 
+/* Takes a key out of a mapping; not being there is fine. */
+void tct_yaml_remove(tct_yaml *map, const char *key);
+
 /* "model.layers[2]"; the type that wraps a layer's options is left out. The root gives "". */
 void tct_yaml_path(const tct_yaml *node, tct_text *out);
 /* Block style; lists of scalars in one line. Reading it again gives the same tree. */

@@ -11,6 +11,7 @@ typedef struct pass {
   tct_session *session;
   tct_feed feed;
   tct_loader *loader;
+  const volatile int *cancel; /* borrowed; may be NULL */
 } pass;
 
 static tct_status begin(pass *p, tct_dataset *data, int64_t batch_size, tct_mode mode) {
@@ -64,6 +65,7 @@ static tct_status evaluate(pass *p, tct_evaluation *out) {
   for (;;) {
     tct_batch batch;
     tct_program *program = NULL;
+    if (p->cancel != NULL && *p->cancel != 0) return tct_fail(TCT_CANCELLED, "the evaluation was given up");
     TCT_TRY(tct_loader_next(p->loader, &batch));
     if (batch.n == 0) break;
     TCT_TRY(tct_session_program(p->model, TCT_MODE_EVALUATE, batch.n, p->feed.weighted, &program));
@@ -81,13 +83,18 @@ static tct_status evaluate(pass *p, tct_evaluation *out) {
   return TCT_OK;
 }
 
-tct_status tct_evaluate(tct_model *model, tct_dataset *data, int64_t batch_size, tct_evaluation *out) {
+tct_status tct_evaluate_unless(tct_model *model, tct_dataset *data, int64_t batch_size, const volatile int *cancel,
+                               tct_evaluation *out) {
   *out = (tct_evaluation){0};
-  pass p = {.model = model};
+  pass p = {.model = model, .cancel = cancel};
   tct_status status = begin(&p, data, batch_size, TCT_MODE_EVALUATE);
   if (status == TCT_OK) status = evaluate(&p, out);
   end(&p);
   return status;
+}
+
+tct_status tct_evaluate(tct_model *model, tct_dataset *data, int64_t batch_size, tct_evaluation *out) {
+  return tct_evaluate_unless(model, data, batch_size, NULL, out);
 }
 
 /* ---- predict ---- */

@@ -6,6 +6,7 @@
 #include "base/clock.h"
 #include "base/status.h"
 #include "train/callbacks.h"
+#include "train/saver.h"
 #include "train/session.h"
 
 #define PROGRESS_NS 100000000
@@ -18,7 +19,10 @@ typedef struct fit {
   tct_feed feed;
   tct_dataset *train, *validation; /* references; validation may be NULL */
   tct_loader *loader;
-  int64_t step; /* since the fit began */
+  tct_position at;
+  tct_fit_facts facts;
+  tct_saver saver;
+  double samples_before; /* of this epoch, in the fit that was resumed */
   int64_t epoch_began_ns, last_report_ns;
   const char *names[2 * TCT_MAX_METRICS];
   double values[2 * TCT_MAX_METRICS];
@@ -81,12 +85,19 @@ static tct_status begin(fit *f, tct_dataset *data) {
   f->steps_per_epoch = tct_loader_batches(f->loader);
   f->total_steps = f->steps_per_epoch * f->epochs;
   if (o->steps > 0 && o->steps < f->total_steps) f->total_steps = o->steps;
-  return name_values(f);
+  TCT_TRY(name_values(f));
+  f->facts = (tct_fit_facts){.batch_size = f->batch_size, .steps_per_epoch = f->steps_per_epoch,
+                             .total_steps = f->total_steps, .shuffle = loader.shuffle,
+                             .drop_remainder = loader.drop_remainder, .feed = &f->feed, .validation = f->validation};
+  TCT_TRY(tct_saver_begin(&f->saver, f->model, o, &f->facts, &f->at, &f->resumed));
+  f->samples_before = f->at.totals.samples;
+  if (f->at.stopped) f->model->stop = true;
+  return TCT_OK;
 }
 
 static tct_status set_learning_rate(fit *f) {
   const double rate = f->session->optimizer.learning_rate *
-                      tct_schedule_factor(&f->session->schedule, f->step, f->total_steps);
+                      tct_schedule_factor(&f->session->schedule, f->at.step, f->total_steps);
   if (rate == f->session->learning_rate) return TCT_OK;
   f->session->learning_rate = rate;
   const float narrow = (float)rate;
@@ -96,10 +107,11 @@ static tct_status set_learning_rate(fit *f) {
 }
 
 /* Where the fit stands. The values are those that f->values holds. */
-static tct_progress progress_of(const fit *f, int64_t epoch, int64_t step, double samples, bool epoch_end) {
+static tct_progress progress_of(const fit *f, const tct_position *at, bool epoch_end) {
+  const double samples = at->totals.samples - f->samples_before;
   const double seconds = f->epoch_began_ns > 0 ? (double)(tct_clock_ns() - f->epoch_began_ns) * 1e-9 : 0;
   return (tct_progress){
-      .epoch = epoch, .epochs = f->epochs, .step = step, .steps = f->steps_per_epoch, .total_step = f->step,
+      .epoch = at->epoch, .epochs = f->epochs, .step = at->epoch_step, .steps = f->steps_per_epoch, .total_step = at->step,
       .epoch_end = epoch_end, .resumed = f->resumed, .n_values = epoch_end ? f->n_values : f->n_train_values,
       .names = f->names, .values = f->values, .samples_per_second = seconds > 0 ? samples / seconds : 0,
       .seconds = seconds, .input_wait_seconds = (double)tct_loader_wait_ns(f->loader) * 1e-9,
@@ -113,7 +125,7 @@ static tct_status answer(const fit *f, tct_status status) {
                     "tct_fit has returned", f->model->name);
   }
   if (status != TCT_CANCELLED) return status;
-  return tct_fail(TCT_CANCELLED, "fit: stopped by the caller after step %lld", (long long)f->step);
+  return tct_fail(TCT_CANCELLED, "fit: stopped by the caller after step %lld", (long long)f->at.step);
 }
 
 typedef tct_status (*hook_fn)(void *user, tct_model *model, const tct_progress *progress);
@@ -127,7 +139,7 @@ static tct_status call(const fit *f, const tct_callback *callback, const char *n
 }
 
 static tct_status begin_callbacks(fit *f) {
-  tct_progress progress = progress_of(f, 0, 0, 0, false);
+  tct_progress progress = progress_of(f, &f->at, false);
   progress.n_values = f->n_values; /* every name that there will be */
   for (int32_t i = 0; i < f->options->n_callbacks; i++) {
     const tct_callback *callback = &f->options->callbacks[i];
@@ -158,12 +170,12 @@ static tct_status end_callbacks(fit *f, tct_status outcome) {
 }
 
 /* After a step: its callbacks, and about ten times a second the progress. */
-static tct_status report_step(fit *f, int64_t epoch, int64_t step, const tct_totals *totals) {
+static tct_status report_step(fit *f) {
   const int64_t now = tct_clock_ns();
   const bool due = f->options->progress != NULL && now - f->last_report_ns >= PROGRESS_NS;
   if (!due && f->options->n_callbacks == 0) return TCT_OK;
-  tct_totals_finish(f->session, f->model, totals, f->values);
-  f->last = progress_of(f, epoch, step, totals->samples, false);
+  tct_totals_finish(f->session, f->model, &f->at.totals, f->values);
+  f->last = progress_of(f, &f->at, false);
   for (int32_t i = 0; i < f->options->n_callbacks; i++) {
     const tct_callback *callback = &f->options->callbacks[i];
     TCT_TRY(call(f, callback, "step_end", callback->step_end, &f->last));
@@ -173,8 +185,8 @@ static tct_status report_step(fit *f, int64_t epoch, int64_t step, const tct_tot
   return answer(f, f->options->progress(f->options->user, &f->last));
 }
 
-static tct_status report_epoch(fit *f, int64_t epoch, int64_t step, const tct_totals *totals) {
-  f->last = progress_of(f, epoch, step, totals->samples, true);
+static tct_status report_epoch(fit *f, const tct_position *ended) {
+  f->last = progress_of(f, ended, true);
   for (int32_t i = 0; i < f->options->n_callbacks; i++) {
     const tct_callback *callback = &f->options->callbacks[i];
     TCT_TRY(call(f, callback, "epoch_end", callback->epoch_end, &f->last));
@@ -184,33 +196,38 @@ static tct_status report_epoch(fit *f, int64_t epoch, int64_t step, const tct_to
   return answer(f, f->options->progress(f->options->user, &f->last));
 }
 
-static tct_status train_step(fit *f, const tct_batch *batch, tct_totals *totals) {
+static tct_status train_step(fit *f, const tct_batch *batch) {
   tct_program *program = NULL;
-  double loss = 0;
+  const int64_t step = f->at.step;
   TCT_TRY(tct_session_program(f->model, TCT_MODE_TRAIN, batch->n, f->feed.weighted, &program));
   TCT_TRY(set_learning_rate(f));
   TCT_TRY(tct_feed_batch(f->model, &f->feed, program, batch));
   TCT_TRY(tct_program_run(program));
-  TCT_TRY(tct_totals_add(f->session, program, f->model, batch->n, totals, &loss));
-  if (f->options->on_step != NULL) TCT_TRY(answer(f, f->options->on_step(f->options->user, f->step, loss)));
-  f->step_loss = loss;
-  f->step++;
-  return TCT_OK;
+  TCT_TRY(tct_totals_add(f->session, program, f->model, batch->n, &f->at.totals, &f->step_loss));
+  f->at.step++;
+  f->at.epoch_step++;
+  return f->options->on_step != NULL ? answer(f, f->options->on_step(f->options->user, step, f->step_loss)) : TCT_OK;
+}
+
+static tct_status check_cancel(const fit *f) {
+  if (f->options->cancel == NULL || *f->options->cancel == 0) return TCT_OK;
+  return tct_fail(TCT_CANCELLED, "fit: cancelled after step %lld", (long long)f->at.step);
 }
 
 /* After the callbacks, one of which may have ended the fit for it (TerminateOnNaN). */
 static tct_status check_loss(const fit *f) {
   if (isfinite(f->step_loss) || f->model->stop) return TCT_OK;
   return tct_fail(TCT_E_LOSS_NAN, "fit: the loss is %g at step %lld; lower the learning rate (now %g), clip the gradients, "
-                  "or look for unscaled inputs", f->step_loss, (long long)f->step - 1, f->session->learning_rate);
+                  "or look for unscaled inputs", f->step_loss, (long long)f->at.step - 1, f->session->learning_rate);
 }
 
 /* The epoch's row of the history, with validation. */
-static tct_status end_epoch(fit *f, const tct_totals *totals) {
-  tct_totals_finish(f->session, f->model, totals, f->values);
+static tct_status end_epoch(fit *f) {
+  tct_totals_finish(f->session, f->model, &f->at.totals, f->values);
   if (f->validation != NULL) {
     tct_evaluation evaluation;
-    TCT_TRY(tct_evaluate(f->model, f->validation, f->batch_size, &evaluation));
+    const tct_status status = tct_evaluate_unless(f->model, f->validation, f->batch_size, f->options->cancel, &evaluation);
+    if (status != TCT_OK) return status == TCT_CANCELLED ? check_cancel(f) : status;
     memcpy(f->values + f->n_train_values, evaluation.values, (size_t)f->n_train_values * sizeof(double));
   }
   tct_history *history = &f->session->history;
@@ -220,30 +237,68 @@ static tct_status end_epoch(fit *f, const tct_totals *totals) {
   return TCT_OK;
 }
 
-static tct_status run_epoch(fit *f, int64_t epoch) {
-  tct_totals totals = {0};
-  int64_t done = 0;
-  TCT_TRY(tct_loader_start(f->loader, epoch, 0));
+/* Weights behind a loss that is not finite are not worth keeping, and after the end of an epoch that ended early the last
+ * checkpoint is the one from before that end. */
+static bool can_save(const fit *f) {
+  return isfinite(f->step_loss) && f->at.step == f->at.epoch * f->steps_per_epoch + f->at.epoch_step;
+}
+
+static tct_status save(fit *f) { return can_save(f) ? tct_saver_save(&f->saver, &f->at) : TCT_OK; }
+
+/* The rest of the epoch that f->at stands in. */
+static tct_status run_epoch(fit *f) {
+  TCT_TRY(tct_loader_start(f->loader, f->at.epoch, f->at.epoch_step));
   f->epoch_began_ns = f->last_report_ns = tct_clock_ns();
-  while (f->step < f->total_steps && !f->model->stop) {
+  while (f->at.step < f->total_steps && !f->model->stop) {
     tct_batch batch;
+    TCT_TRY(check_cancel(f));
     TCT_TRY(tct_loader_next(f->loader, &batch));
     if (batch.n == 0) break;
-    TCT_TRY(train_step(f, &batch, &totals));
-    TCT_TRY(report_step(f, epoch, ++done, &totals));
+    TCT_TRY(train_step(f, &batch));
+    TCT_TRY(report_step(f));
     TCT_TRY(check_loss(f));
+    if (can_save(f)) tct_saver_tick(&f->saver, &f->at, false);
   }
-  TCT_TRY(end_epoch(f, &totals));
-  return report_epoch(f, epoch, done, &totals);
+  /* An epoch that ends early is saved before its end, so that a longer run can go on in its middle. */
+  f->at.stopped = f->model->stop;
+  if (f->at.epoch_step < f->steps_per_epoch) TCT_TRY(save(f));
+  TCT_TRY(end_epoch(f));
+  const tct_position ended = f->at;
+  f->at.totals = (tct_totals){0};
+  f->at.epoch_step = 0;
+  f->at.epoch++;
+  TCT_TRY(report_epoch(f, &ended));
+  f->samples_before = 0;
+  f->at.stopped = f->model->stop;
+  if (can_save(f)) tct_saver_tick(&f->saver, &f->at, true);
+  return TCT_OK;
+}
+
+/* An epoch that has begun is always ended. */
+static bool has_more(const fit *f) {
+  return f->at.epoch_step > 0 || (f->at.epoch < f->epochs && f->at.step < f->total_steps && !f->model->stop);
+}
+
+static tct_status run_epochs(fit *f) {
+  while (has_more(f)) TCT_TRY(run_epoch(f));
+  return save(f);
+}
+
+/* What was cancelled can be resumed. */
+static tct_status save_cancelled(fit *f) {
+  tct_error_record record;
+  tct_error_save(&record);
+  if (save(f) != TCT_OK) return tct_context("the fit was cancelled after step %lld", (long long)f->at.step);
+  tct_error_restore(&record);
+  if (f->saver.last[0] == '\0') return TCT_CANCELLED;
+  return tct_context("checkpoint '%s/%s' can be resumed", f->saver.when.folder, f->saver.last);
 }
 
 static tct_status run(fit *f) {
-  f->last = progress_of(f, 0, 0, 0, false);
+  f->last = progress_of(f, &f->at, false);
   TCT_TRY(begin_callbacks(f));
-  for (int64_t epoch = 0; epoch < f->epochs && f->step < f->total_steps && !f->model->stop; epoch++) {
-    TCT_TRY(run_epoch(f, epoch));
-  }
-  return TCT_OK;
+  const tct_status status = run_epochs(f);
+  return status == TCT_CANCELLED ? save_cancelled(f) : status;
 }
 
 void tct_fit_stop(tct_model *model) {
@@ -262,6 +317,7 @@ tct_status tct_fit(tct_model *model, tct_dataset *data, const tct_fit_options *o
   tct_status status = begin(&f, data);
   if (status == TCT_OK) status = end_callbacks(&f, run(&f));
   model->fitting = false;
+  tct_saver_free(&f.saver);
   tct_loader_free(f.loader);
   tct_feed_free(&f.feed);
   tct_dataset_free(f.train);

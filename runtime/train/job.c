@@ -70,6 +70,9 @@ static tct_status read_job(tct_job *job, tct_problems *problems) {
   if (spec->optimizer) tct_spec_read(problems, &tct_section_optimizer, spec->optimizer, NULL, &job->optimizer);
   if (spec->schedule) tct_spec_read(problems, &tct_section_schedule, spec->schedule, NULL, &job->schedule);
   if (spec->train) tct_spec_read(problems, &tct_section_train, spec->train, NULL, &job->train);
+  if (spec->checkpoint) tct_spec_read(problems, &tct_section_checkpoint, spec->checkpoint, NULL, &job->checkpoint);
+  if (job->checkpoint.keep == 1 || job->checkpoint.keep > 64)
+    tct_problem(problems, tct_yaml_get(spec->checkpoint, "keep"), false, "needs 2 to 64: one more in case the newest is damaged");
   if (job->schedule.type && strcmp(job->schedule.type, "step") == 0 && job->schedule.decay_steps == 0)
     tct_problem_as(problems, spec->schedule, false, TCT_E_KEY_MISSING,
                    "'decay_steps' is missing: steps from one drop to the next");
@@ -182,6 +185,14 @@ void tct_job_free(tct_job *job) {
   tct_release(job);
 }
 
+/* NULL: the job has none. */
+static tct_status checkpoint_folder(tct_job *job, const char **out) {
+  *out = NULL;
+  if (!job->checkpoint.folder) return TCT_OK;
+  const tct_yaml *const node = tct_yaml_get(job->spec.checkpoint, "folder");
+  return tct_job_path(job, node, "", job->checkpoint.folder, out);
+}
+
 void tct_job_describe(const tct_job *job, tct_job_info *out) {
   const tct_spec_train *const train = &job->train;
   *out = (tct_job_info){.name = job->name,
@@ -194,8 +205,9 @@ void tct_job_describe(const tct_job *job, tct_job_info *out) {
                         .has_validation = job->has_data[TCT_JOB_VALIDATION],
                         .has_test = job->has_data[TCT_JOB_TEST],
                         .classifies = strstr(job->loss_type->name, "categorical") != NULL};
-  /* A path that cannot be expanded is reported by tct_job_save. */
+  /* Paths that cannot be expanded are reported by tct_job_save and tct_job_train. */
   tct_job *const self = (tct_job *)(uintptr_t)job;
+  if (checkpoint_folder(self, &out->checkpoint) != TCT_OK) out->checkpoint = job->checkpoint.folder;
   if (job->spec.save && tct_job_path(self, tct_yaml_get(job->root, "save"), "", job->spec.save, &out->save) != TCT_OK)
     out->save = job->spec.save;
 }
@@ -269,7 +281,11 @@ tct_status tct_job_train(tct_job *job, const tct_fit_options *hooks) {
                          .validation = validation,
                          .no_shuffle = job->train.shuffle == TCT_OFF,
                          .drop_remainder = job->train.drop_remainder == TCT_ON,
-                         .steps = job->train.steps};
+                         .steps = job->train.steps,
+                         .checkpoint = {.every_steps = job->checkpoint.every_steps,
+                                        .every_seconds = job->checkpoint.every_seconds,
+                                        .keep = (int32_t)job->checkpoint.keep}};
+  TCT_TRY(checkpoint_folder(job, &fit.checkpoint.folder));
   if (fit.steps > 0) {
     const int64_t n = tct_dataset_samples(data), whole = n / fit.batch_size;
     const int64_t per_epoch = fit.drop_remainder || n % fit.batch_size == 0 ? whole : whole + 1;
@@ -280,6 +296,8 @@ tct_status tct_job_train(tct_job *job, const tct_fit_options *hooks) {
     fit.on_step = hooks->on_step;
     fit.user = hooks->user;
     fit.prefetch = hooks->prefetch;
+    fit.resume = hooks->resume;
+    fit.cancel = hooks->cancel;
   }
   tct_callback *callbacks = NULL;
   const int32_t n_more = hooks ? hooks->n_callbacks : 0;

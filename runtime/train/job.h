@@ -48,6 +48,7 @@ struct tct_job {
   tct_spec_optimizer optimizer;
   tct_spec_schedule schedule;
   tct_spec_train train;
+  tct_spec_checkpoint checkpoint;
   const char *metrics; /* comma-separated */
   tct_dtype dtype;
 

@@ -66,6 +66,7 @@ static tct_status put_learnt(tct_job *job) {
 tct_status tct_job_text(tct_job *job, const char **out) {
   *out = NULL;
   TCT_TRY(put_learnt(job));
+  tct_yaml_remove(job->root, "checkpoint");
   tct_text_free(&job->text);
   job->text = (tct_text){0};
   tct_yaml_print(job->root, &job->text);

@@ -75,6 +75,10 @@ void tct_feed_free(tct_feed *feed);
 tct_status tct_feed_batch(const tct_model *model, const tct_feed *feed, tct_program *program, const tct_batch *batch)
     TCT_CHECKED;
 
+/* tct_evaluate, given up with TCT_CANCELLED between two batches when *cancel (may be NULL) is not 0. */
+tct_status tct_evaluate_unless(tct_model *model, tct_dataset *data, int64_t batch_size, const volatile int *cancel,
+                               tct_evaluation *out) TCT_CHECKED;
+
 /* Running sums of an epoch, in double. */
 typedef struct tct_totals {
   double sums[2 + TCT_MAX_METRICS * TCT_MAX_SUMS];

@@ -78,6 +78,9 @@ static const struct {
     {DATA "model:\n  width: 3\n  layers: [Flatten]\n" LOSS, "job.yaml:3:3: model: 'width' is no key of a model, and as a parameter no layer uses $width"},
     {DATA "model:\n  inputs: {x: {shap: [1]}}\n  layers: [Flatten]\n" LOSS, "model.inputs.x: unknown key 'shap'; did you mean 'shape'?"},
     {DATA "model:\n  inputs: {x: {shape: [1], dtype: f16}}\n  layers: [Flatten]\n" LOSS, "model.inputs.x.dtype: is 'f16', needs f32, f64 or i32"},
+    {DATA MODEL LOSS "checkpoint: {every_steps: 5}\n", "job.yaml:4:13: checkpoint: 'folder' is missing"},
+    {DATA MODEL LOSS "checkpoint: {folder: c, keep: 1}\n", "checkpoint.keep: needs 2 to 64"},
+    {DATA MODEL LOSS "checkpoint: {folder: c, every_step: 1}\n", "unknown key 'every_step'; did you mean 'every_steps'?"},
     {"a: &x 1\n", "job.yaml:1:4: anchors (&name) are not part of job files"},
     {"a: *x\n", "job.yaml:1:4: aliases (*name) are not part of job files"},
     {"a: !!int 1\n", "tags (!type) are not part of job files"},
@@ -122,7 +125,7 @@ static const char *const good_values[] = {
 
 static const tct_spec_section *const sections[] = {&tct_section_job,       &tct_section_data,     &tct_section_loss,
                                                    &tct_section_optimizer, &tct_section_schedule, &tct_section_train,
-                                                   &tct_section_callback};
+                                                   &tct_section_callback,  &tct_section_checkpoint};
 
 /* The message for `key: value`, with a type that knows the key. */
 static const char *try_value(const tct_spec_section *section, const tct_spec_key *key, const char *value, char *path,
