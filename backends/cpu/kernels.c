@@ -59,6 +59,8 @@ const tct_kernel tct_cpu_kernel_table[] = {
                                     ONE(batch_norm_inference, APART, batch_norm_inference)
                                         ONE(layer_norm, APART, layer_norm) ONE(layer_norm_grad, APART, layer_norm_grad)
                                         ONE(attention, APART, attention) ONE(attention_grad, APART, attention_grad)
+                                        ONE(lstm, APART, recurrent) ONE(lstm_grad, APART, recurrent_grad)
+                                        ONE(gru, APART, recurrent) ONE(gru_grad, APART, recurrent_grad)
 
                                             ONE(gather, APART, gather) ONE(gather_grad, APART,
                                                                            gather_grad) ONE(one_hot, APART, one_hot)

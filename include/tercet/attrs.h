@@ -110,6 +110,12 @@ typedef struct tct_attention_attrs {
   bool causal;  /* query i sees keys 0 … i only */
 } tct_attention_attrs;
 
+/* Both recurrent ops and their gradients. */
+typedef struct tct_recurrent_attrs {
+  bool reverse; /* from the last step to the first */
+  bool reserved; /* a struct of one byte stands for no attributes */
+} tct_recurrent_attrs;
+
 typedef struct tct_gather_attrs {
   int32_t axis; /* resolved */
   tct_shape table_shape;

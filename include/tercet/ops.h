@@ -130,6 +130,14 @@ typedef struct tct_attention_options {
 TCT_API tct_tensor tct_attention(tct_tensor q, tct_tensor k, tct_tensor v, tct_tensor mask,
                                  const tct_attention_options *options);
 
+/* Recurrent layers over all steps of x [B,T,I] → [B,T,H], from h0 and c0 [B,H] ({0}: zeros), the last step first with
+ * `reverse`; results stand at their steps in any case. Gates side by side in Keras' order.
+ * lstm: w [I,4H], u [H,4H], b [4H], gates i f g o; c = f∘c + i∘g, h = o∘tanh c. out_c (may be NULL): c [B,T,H].
+ * gru: w [I,3H], u [H,3H], b [2,3H], gates z r h; h = z∘h + (1-z)∘tanh(x·w_h + b₀ + r∘(h·u_h + b₁)) (Keras' reset_after). */
+TCT_API tct_tensor tct_lstm(tct_tensor x, tct_tensor w, tct_tensor u, tct_tensor b, tct_tensor h0, tct_tensor c0,
+                            bool reverse, tct_tensor *out_c);
+TCT_API tct_tensor tct_gru(tct_tensor x, tct_tensor w, tct_tensor u, tct_tensor b, tct_tensor h0, bool reverse);
+
 /* table[.., indices, ..] along axis; indices i32 of any shape. */
 TCT_API tct_tensor tct_gather(tct_tensor table, tct_tensor indices, int32_t axis);
 /* base with updates[.., j, ..] added at indices[j] along axis, in the order of j: the same bits in every run. updates

@@ -74,6 +74,35 @@ typedef struct tct_cpu_sight {
   int64_t mask_row, mask_column;
 } tct_cpu_sight;
 
+/* One step of a recurrent layer for m samples and n of its units; each pointer is that of the first sample and unit, each
+ * *_row the distance of samples. */
+typedef struct tct_cpu_cell {
+  int64_t m, n, units; /* units: of the layer, the distance of gates */
+  float *gates;        /* in: sums of products; out: what the backward needs */
+  int64_t gates_row;
+  const float *before; /* the state before: c, of a gru y */
+  int64_t before_row;
+  float *c, *y; /* c: lstm */
+  int64_t y_row;
+  float *dense; /* y again, for the next step's product */
+  int64_t dense_row;
+  const float *bias; /* gru */
+} tct_cpu_cell;
+typedef struct tct_cpu_cell_grad {
+  int64_t m, n, units;
+  const float *gates;
+  int64_t gates_row;
+  const float *before;
+  int64_t before_row;
+  const float *c, *dy, *dc_in; /* c: lstm; dc_in: lstm, or NULL */
+  int64_t y_row;
+  float *dh, *dc; /* [.., units]; in: from the next step; dc out, and a gru's dh: without the product, to the one before */
+  float *da, *dq; /* dq: gru */
+  int64_t da_row;
+  float *dense; /* what the product takes: da, of a gru dq */
+  int64_t dense_row;
+} tct_cpu_cell_grad;
+
 /* The common part of the updates: g' = clip(scale·g) + l2·w + l1·sign(w), w' = w·keep. */
 typedef struct tct_cpu_update {
   float lr, scale, clip /* infinity: none */, l2, l1, keep;

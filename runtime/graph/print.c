@@ -110,6 +110,10 @@ static void print_attention(const printer *p, const tct_desc *out, const void *a
   const tct_attention_attrs *a = attrs;
   print(p, " scale=%g%s", a->scale, a->causal ? " causal" : "");
 }
+static void print_recurrent(const printer *p, const tct_desc *out, const void *attrs) {
+  (void)out;
+  if (((const tct_recurrent_attrs *)attrs)->reverse) print(p, " reverse");
+}
 static void print_gather(const printer *p, const tct_desc *out, const void *attrs) {
   (void)out;
   print(p, " axis=%d", ((const tct_gather_attrs *)attrs)->axis);

@@ -8,6 +8,8 @@
 
 /* ---- builders of rows with more than one result, or none ---- */
 
+static const tct_tensor nothing = {NULL, -1};
+
 /* d Σ y·dy / d of: the gradient op of y's op, fed with dy. */
 static tct_tensor gradient_of(tct_tensor y, tct_tensor of, tct_tensor dy) {
   tct_tensor gradient;
@@ -65,6 +67,23 @@ static tct_tensor attended(const tct_tensor *x, int32_t n, bool causal) {
   return out[0];
 }
 
+/* n operands of tct_lstm: with 6, the last two are its first state. */
+static tct_tensor long_short(const tct_tensor *x, int32_t n, bool reverse) {
+  tct_tensor c;
+  const tct_tensor y = tct_lstm(x[0], x[1], x[2], x[3], n == 6 ? x[4] : nothing, n == 6 ? x[5] : nothing, reverse, &c);
+  tct_output(x[0].graph, "cells", c);
+  return y;
+}
+
+/* With what the op keeps for the backward. */
+static tct_tensor recurrent(const tct_tensor *x, tct_op op, int32_t n) {
+  const tct_recurrent_attrs attrs = {.reverse = false};
+  tct_tensor out[3];
+  tct_emit(x[0].graph, op, &attrs, x, n, out);
+  tct_output(x[0].graph, "gates", out[op == TCT_OP_lstm ? 2 : 1]);
+  return out[0];
+}
+
 static tct_tensor split_in_3(const tct_tensor *x) {
   tct_tensor part[3];
   tct_split(x[0], 3, 1, part);
@@ -79,8 +98,6 @@ static tct_tensor top_of(tct_tensor x, int64_t k) {
   tct_output(x.graph, "positions", positions);
   return values;
 }
-
-static const tct_tensor nothing = {NULL, -1};
 
 static tct_tensor assigned(const tct_tensor *x) {
   tct_assign(x[1], x[0]);

@@ -76,6 +76,13 @@ static inline tct_tensor layer_norm_all(tct_tensor x, tct_tensor gamma, tct_tens
   return tct_add(out[0], tct_reshape(tct_mul(out[1], out[2]), TCT_SHAPE(-1, 1)));
 }
 
+/* A value to which an LSTM's results and cells contribute. */
+static inline tct_tensor cells_of(tct_tensor x, tct_tensor w, tct_tensor u, tct_tensor b) {
+  tct_tensor c;
+  const tct_tensor none = {NULL, -1}, y = tct_lstm(x, w, u, b, none, none, false, &c);
+  return tct_mul(tct_add(y, c), c);
+}
+
 /* n <= 8 */
 static inline tct_tensor second_of_split(tct_tensor x, int32_t n, int32_t axis) {
   tct_tensor out[8] = {{NULL, -1}, {NULL, -1}};

@@ -311,6 +311,69 @@ TEST(identities, attention_opened) {
   check_expansion(attention_step, "attention,attention_grad");
 }
 
+/* y, c and all gradients of a layer with a first state, of both directions. */
+static tct_graph *lstm_step(void) {
+  tct_graph *graph = graph_make();
+  const tct_tensor x = F32("x", 3, 5, 4), w = F32("w", 4, 28), u = F32("u", 7, 28), b = F32("b", 28);
+  const tct_tensor h = F32("h", 3, 7), c = F32("c", 3, 7), wrt[] = {x, w, u, b, h, c};
+  tct_tensor cells, d[6], flat[8];
+  const tct_tensor y = tct_lstm(x, w, u, b, h, c, false, &cells);
+  const tct_tensor z = tct_lstm(y, u, u, b, no_mask, no_mask, true, NULL);
+  tct_gradients(tct_add(sum_of(tct_square(z)), sum_of(cells)), wrt, 6, d);
+  for (int i = 0; i < 6; i++) flat[i] = tct_reshape(d[i], TCT_SHAPE(-1));
+  flat[6] = tct_reshape(z, TCT_SHAPE(-1));
+  flat[7] = tct_reshape(cells, TCT_SHAPE(-1));
+  tct_output(graph, "out", tct_concat(flat, 8, 0));
+  return graph;
+}
+static tct_graph *gru_step(void) {
+  tct_graph *graph = graph_make();
+  const tct_tensor x = F32("x", 3, 5, 4), w = F32("w", 4, 21), u = F32("u", 7, 21), b = F32("b", 2, 21);
+  const tct_tensor h = F32("h", 3, 7), wrt[] = {x, w, u, b, h};
+  tct_tensor d[5], flat[6];
+  const tct_tensor y = tct_gru(x, w, u, b, h, false), z = tct_gru(y, u, u, b, no_mask, true);
+  tct_gradients(sum_of(tct_square(z)), wrt, 5, d);
+  for (int i = 0; i < 5; i++) flat[i] = tct_reshape(d[i], TCT_SHAPE(-1));
+  flat[5] = tct_reshape(z, TCT_SHAPE(-1));
+  tct_output(graph, "out", tct_concat(flat, 6, 0));
+  return graph;
+}
+TEST(identities, recurrent_layers_opened) {
+  check_expansion(lstm_step, "lstm,lstm_grad");
+  check_expansion(gru_step, "gru,gru_grad");
+}
+
+/* Backwards over a sequence is forwards over the turned one, results turned back. */
+static tct_tensor turned(tct_graph *graph, tct_tensor x) {
+  static const int32_t order[] = {4, 3, 2, 1, 0};
+  return tct_gather(x, tct_constant(graph, TCT_I32, TCT_SHAPE(5), order), 1);
+}
+static sides lstm_reversed(tct_graph *graph) {
+  const tct_tensor x = F32("x", 3, 5, 4), w = F32("w", 4, 28), u = F32("u", 7, 28), b = F32("b", 28);
+  return (sides){tct_lstm(x, w, u, b, no_mask, no_mask, true, NULL),
+                 turned(graph, tct_lstm(turned(graph, x), w, u, b, no_mask, no_mask, false, NULL))};
+}
+static sides gru_reversed(tct_graph *graph) {
+  const tct_tensor x = F32("x", 3, 5, 4), w = F32("w", 4, 21), u = F32("u", 7, 21), b = F32("b", 2, 21);
+  return (sides){tct_gru(x, w, u, b, no_mask, true), turned(graph, tct_gru(turned(graph, x), w, u, b, no_mask, false))};
+}
+/* Two halves of a sequence, the second from the first's last state, are the whole. */
+static sides lstm_halves(tct_graph *graph) {
+  const tct_tensor x = F32("x", 3, 5, 4), w = F32("w", 4, 28), u = F32("u", 7, 28), b = F32("b", 28);
+  const int64_t head[] = {0, 0, 0}, tail[] = {0, 3, 0}, last[] = {0, 2, 0}, three[] = {-1, 3, -1}, rest[] = {-1, -1, -1};
+  const int64_t one[] = {-1, 1, -1};
+  tct_tensor c, y[2];
+  y[0] = tct_lstm(tct_slice(x, head, three, NULL), w, u, b, no_mask, no_mask, false, &c);
+  y[1] = tct_lstm(tct_slice(x, tail, rest, NULL), w, u, b, tct_reshape(tct_slice(y[0], last, one, NULL), TCT_SHAPE(3, 7)),
+                  tct_reshape(tct_slice(c, last, one, NULL), TCT_SHAPE(3, 7)), false, NULL);
+  return (sides){tct_lstm(x, w, u, b, no_mask, no_mask, false, NULL), tct_concat(y, 2, 1)};
+}
+TEST(identities, recurrent_layers) {
+  check_identity(lstm_reversed, 0);
+  check_identity(gru_reversed, 0);
+  check_identity(lstm_halves, 32);
+}
+
 TEST(identities, attention) {
   check_identity(attention_by_hand, 64);
   check_identity(attention_causal_mask, 0);
