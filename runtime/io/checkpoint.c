@@ -264,7 +264,7 @@ tct_status tct_checkpoint_read(const char *folder, tct_checkpoint *out) {
     tct_text_printf(&reasons, "\n%s", tct_error_message());
   }
   if (status != TCT_OK && is_damage(status)) {
-    status = tct_fail(TCT_BAD_DATA, "no checkpoint in '%s' can be used:%s", folder, reasons.data != NULL ? reasons.data : "");
+    status = tct_fail(TCT_E_CHECKPOINT, "no checkpoint in '%s' can be used:%s", folder, reasons.data != NULL ? reasons.data : "");
   }
   out->newest = status == TCT_OK ? l.largest : 0;
   tct_text_free(&reasons);

@@ -184,7 +184,7 @@ static tct_status read_position(const tct_saver *s, const tct_checkpoint *c, tct
       !is_array(tct_safetensors_find(c->tensors, RATE), &rate) || out->step != out->epoch * per_epoch + out->epoch_step || !is_array(sums, &totals) ||
       !is_array(tct_safetensors_find(c->tensors, HISTORY), &history) ||
       json_string_value(json_object_get(c->run, "callbacks")) == NULL) {
-    return tct_fail(TCT_BAD_DATA, "its counters, sums or history are not those of any run");
+    return tct_fail(TCT_E_CHECKPOINT, "its counters, sums or history are not those of any run");
   }
   out->stopped = json_is_true(stopped);
   memcpy(out->totals.sums, sums->data, (size_t)session->n_sums * sizeof(double));
@@ -233,7 +233,7 @@ static tct_status compare(const tct_saver *s, const tct_checkpoint *c) {
   }
   tct_status status = TCT_OK;
   if (n > 0) {
-    status = tct_fail(TCT_INVALID, "it is of another run: %d difference%s%s", n, n == 1 ? "" : "s",
+    status = tct_fail(TCT_E_OTHER_RUN, "it is of another run: %d difference%s%s", n, n == 1 ? "" : "s",
                       text.data != NULL ? text.data : "");
   }
   tct_text_free(&text);
@@ -340,7 +340,7 @@ tct_status tct_saver_begin(tct_saver *saver, tct_model *model, const tct_fit_opt
   if (newest == 0) return TCT_OK;
   char name[TCT_CHECKPOINT_NAME_BYTES];
   tct_checkpoint_name(newest, name);
-  return tct_fail(TCT_INVALID, "'%s' holds checkpoints of an earlier run, the newest %s; resume that run, or give another "
+  return tct_fail(TCT_E_CHECKPOINTS_THERE, "'%s' holds checkpoints of an earlier run, the newest %s; resume that run, or give another "
                   "folder", saver->when.folder, name);
 }
 

@@ -3,77 +3,17 @@
 #include "test.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <jansson.h>
 #include <signal.h>
-#include <spawn.h>
-#include <sys/wait.h>
 #include <tercet/tercet.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "base/alloc.h"
 #include "base/status.h"
-#include "faults.h"
 #include "io/npy.h"
 #include "io/safetensors.h"
-
-extern char **environ;
-
-#define TERCET TCT_BINARY_DIR "/tercet"
-
-typedef struct outcome {
-  int code; /* exit code; -signal */
-  char out[65536], err[65536];
-} outcome;
-
-static char folder[SCRATCH_BYTES];
-static outcome result; /* large; of the last run */
-
-static const char *in_folder(const char *name) {
-  static char paths[8][SCRATCH_BYTES + 64];
-  static int turn;
-  char *const path = paths[turn++ % 8];
-  snprintf(path, sizeof paths[0], "%s/%s", folder, name);
-  return path;
-}
-
-static void read_text(const char *name, char *text, size_t bytes) {
-  FILE *const file = fopen(in_folder(name), "r");
-  CHECK(file != NULL, "%s", name);
-  text[fread(text, 1, bytes - 1, file)] = '\0';
-  fclose(file);
-}
-
-enum { MOST_ARGUMENTS = 40 };
-
-static pid_t start(const char *const *arguments) {
-  char *argv[MOST_ARGUMENTS + 2] = {(char *)(uintptr_t)TERCET};
-  for (int i = 0; i < MOST_ARGUMENTS && arguments[i]; i++) argv[i + 1] = (char *)(uintptr_t)arguments[i];
-  posix_spawn_file_actions_t actions;
-  posix_spawn_file_actions_init(&actions);
-  posix_spawn_file_actions_addopen(&actions, 1, in_folder("stdout.txt"), O_WRONLY | O_CREAT | O_TRUNC, 0600);
-  posix_spawn_file_actions_addopen(&actions, 2, in_folder("stderr.txt"), O_WRONLY | O_CREAT | O_TRUNC, 0600);
-  pid_t pid = 0;
-  CHECK(posix_spawn(&pid, TERCET, &actions, NULL, argv, environ) == 0, "cannot start " TERCET);
-  posix_spawn_file_actions_destroy(&actions);
-  return pid;
-}
-
-static void finish(pid_t pid) {
-  int status = 0;
-  while (waitpid(pid, &status, 0) < 0 && errno == EINTR) continue;
-  result.code = WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status);
-  read_text("stdout.txt", result.out, sizeof result.out);
-  read_text("stderr.txt", result.err, sizeof result.err);
-}
-
-/* Runs tercet with the arguments. */
-#define RUN(...) finish(start((const char *const[]){__VA_ARGS__, NULL}))
-#define EXITS(wanted)                                                                                                  \
-  CHECK(result.code == (wanted), "exit code %d, wanted %d\nstdout: %s\nstderr: %s", result.code, (int)(wanted),        \
-        result.out, result.err)
-#define SHOWS(stream, part) CHECK(strstr(result.stream, (part)), #stream " lacks '%s': %s", (part), result.stream)
+#include "tools/command.h"
 
 static const char small_job[] = "name: small\n"
                                 "seed: 3\n"
@@ -90,11 +30,6 @@ static const char small_job[] = "name: small\n"
                                 "metrics: [accuracy, confusion_matrix]\n"
                                 "train: {epochs: 2, batch_size: 16}\n";
 
-static void write_text(const char *name, const char *text) {
-  FILE *const file = fopen(in_folder(name), "w");
-  CHECK(file && fputs(text, file) >= 0 && fclose(file) == 0);
-}
-
 static void begin(void) {
   scratch_make(folder);
   write_text("job.yaml", small_job);
@@ -105,19 +40,6 @@ static json_t *parse_json(const char *text) {
   json_t *const value = json_loads(text, 0, &error);
   CHECK(value != NULL, "%s: %s", error.text, text);
   return value;
-}
-
-static void check_same_files(const char *a, const char *b) {
-  static char texts[2][1 << 20];
-  size_t bytes[2];
-  const char *const names[] = {a, b};
-  for (int i = 0; i < 2; i++) {
-    FILE *const file = fopen(in_folder(names[i]), "rb");
-    CHECK(file != NULL, "%s", names[i]);
-    bytes[i] = fread(texts[i], 1, sizeof texts[i], file);
-    fclose(file);
-  }
-  CHECK(bytes[0] > 0 && bytes[0] == bytes[1] && memcmp(texts[0], texts[1], bytes[0]) == 0, "%s differs from %s", a, b);
 }
 
 /* ---- usage -------------------------------------------------------------------------------------------- */
@@ -412,16 +334,6 @@ TEST(cli, a_run_is_repeated_from_given_weights) {
 }
 
 /* ---- signals ------------------------------------------------------------------------------------------ */
-
-static bool wait_for(const char *name, const char *part) {
-  static char text[65536];
-  for (int i = 0; i < 400; i++) {
-    read_text(name, text, sizeof text);
-    if (strstr(text, part)) return true;
-    nanosleep(&(struct timespec){.tv_nsec = 50000000}, NULL);
-  }
-  return false;
-}
 
 TEST(cli, the_first_signal_ends_cleanly) {
   static const struct {
