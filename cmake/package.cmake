@@ -1,0 +1,57 @@
+# What `cpack -G DEB` and `cpack -G TGZ` make of the installation: Debian packages libtercet0, libtercet-dev and tercet, and
+# one archive that runs from any folder. Included last; .ci/package.sh calls it with the prefix that each needs.
+set(CPACK_PACKAGE_NAME tercet)
+set(CPACK_PACKAGE_VENDOR "The Tercet authors")
+set(CPACK_PACKAGE_CONTACT "The Tercet authors <tercet@localhost>")
+set(CPACK_PACKAGE_VERSION ${PROJECT_VERSION})
+set(CPACK_PACKAGE_DESCRIPTION_SUMMARY "trains neural networks from C and from job files")
+set(CPACK_PACKAGE_DESCRIPTION "A model becomes one device-neutral graph of the whole training step,
+which is compiled, fused and laid out in memory before the first step
+runs. Models, data and training are described by a job file in YAML or
+by a C program.")
+set(CPACK_RESOURCE_FILE_LICENSE ${PROJECT_SOURCE_DIR}/LICENSE)
+set(CPACK_STRIP_FILES ON)
+set(CPACK_THREADS 0)
+set(CPACK_VERBATIM_VARIABLES ON)
+string(TOLOWER "${CMAKE_SYSTEM_NAME}" system)
+set(CPACK_PACKAGE_FILE_NAME tercet-${PROJECT_VERSION}-${system}-${CMAKE_SYSTEM_PROCESSOR})
+
+# The documentation that a package must carry.
+foreach(package IN ITEMS lib:libtercet${TERCET_SOVERSION} dev:libtercet-dev tool:tercet)
+  string(REPLACE ":" ";" pair ${package})
+  list(GET pair 0 component)
+  list(GET pair 1 name)
+  install(FILES cmake/debian/copyright DESTINATION ${CMAKE_INSTALL_DATAROOTDIR}/doc/${name} COMPONENT ${component})
+endforeach()
+
+set(CPACK_DEB_COMPONENT_INSTALL ON)
+set(CPACK_COMPONENTS_ALL lib dev tool)
+set(CPACK_DEBIAN_FILE_NAME DEB-DEFAULT)
+set(CPACK_DEBIAN_PACKAGE_RELEASE 1)
+set(CPACK_DEBIAN_PACKAGE_SHLIBDEPS ON)
+set(CPACK_DEBIAN_PACKAGE_SHLIBDEPS_PRIVATE_DIRS ${PROJECT_BINARY_DIR})
+set(CPACK_DEBIAN_PACKAGE_GENERATE_SHLIBS ON)
+set(CPACK_DEBIAN_PACKAGE_CONTROL_STRICT_PERMISSION ON)
+set(CPACK_DEBIAN_COMPRESSION_TYPE xz)
+set(this_version "(= ${PROJECT_VERSION}-1)")
+
+# OpenBLAS is opened at run time, where dpkg-shlibdeps cannot see it.
+set(CPACK_DEBIAN_LIB_PACKAGE_NAME libtercet${TERCET_SOVERSION})
+set(CPACK_DEBIAN_LIB_PACKAGE_SECTION libs)
+set(CPACK_DEBIAN_LIB_PACKAGE_DEPENDS libopenblas0)
+set(CPACK_DEBIAN_LIB_PACKAGE_CONTROL_EXTRA ${PROJECT_SOURCE_DIR}/cmake/debian/triggers)
+set(CPACK_DEBIAN_DEV_PACKAGE_NAME libtercet-dev)
+set(CPACK_DEBIAN_DEV_PACKAGE_SECTION libdevel)
+set(CPACK_DEBIAN_DEV_PACKAGE_DEPENDS "libtercet${TERCET_SOVERSION} ${this_version}")
+set(CPACK_DEBIAN_DEV_PACKAGE_SUGGESTS "zlib1g-dev, libyaml-dev, libjansson-dev")
+set(CPACK_DEBIAN_TOOL_PACKAGE_NAME tercet)
+set(CPACK_DEBIAN_TOOL_PACKAGE_SECTION science)
+set(CPACK_DEBIAN_TOOL_PACKAGE_DEPENDS "libtercet${TERCET_SOVERSION} ${this_version}")
+set(CPACK_COMPONENT_LIB_DESCRIPTION "${CPACK_PACKAGE_DESCRIPTION_SUMMARY}: shared library")
+set(CPACK_COMPONENT_DEV_DESCRIPTION "${CPACK_PACKAGE_DESCRIPTION_SUMMARY}: headers, static library")
+set(CPACK_COMPONENT_TOOL_DESCRIPTION "${CPACK_PACKAGE_DESCRIPTION_SUMMARY}: the command")
+foreach(component IN ITEMS LIB DEV TOOL)
+  string(APPEND CPACK_COMPONENT_${component}_DESCRIPTION "\n${CPACK_PACKAGE_DESCRIPTION}")
+endforeach()
+set(CPACK_PRE_BUILD_SCRIPTS ${PROJECT_SOURCE_DIR}/cmake/debian/finish.cmake)
+include(CPack)
