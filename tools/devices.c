@@ -1,7 +1,7 @@
 /* tercet devices: what is here, and for what is not, why. */
 #include "tool.h"
 
-static json_t *kind_json(const tct_device_kind *kind) {
+json_t *tool_kind_json(const tct_device_kind *kind) {
   json_t *const object = json_object();
   json_object_set_new(object, "name", json_string(kind->name));
   json_object_set_new(object, "devices", json_integer(kind->n_devices));
@@ -26,7 +26,7 @@ static int run_devices(const tool_options *options) {
   tct_device_kind kind;
   for (int32_t i = 0; tct_device_list(i, &kind); i++) {
     if (options->json)
-      json_array_append_new(list, kind_json(&kind));
+      json_array_append_new(list, tool_kind_json(&kind));
     else
       print_kind(&kind);
   }

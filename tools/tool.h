@@ -90,8 +90,14 @@ json_t *tool_number(double value);    /* null when not finite */
 json_t *tool_evaluation_json(const tct_evaluation *evaluation);
 /* "loss 0.3121  accuracy 0.9213", and the confusion matrix. */
 void tool_print_evaluation(const char *what, const tct_job *job, const tct_evaluation *evaluation);
+json_t *tool_kind_json(const tct_device_kind *kind); /* a line of `tercet devices` */
 /* Flushes stdout: a full disk or a closed pipe is an error, not a success. */
 int tool_finish(void);
+
+/* ---- machine.c ---- */
+
+/* The processor, its caches and features, the CPUs that may be used, memory, system. Members that cannot be told are null. */
+json_t *tool_machine_json(void);
 
 /* ---- progress.c ---- */
 

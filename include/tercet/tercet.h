@@ -4,6 +4,7 @@
 
 #include <tercet/types.h>
 #include <tercet/errors.h>
+#include <tercet/system.h>
 #include <tercet/device.h>
 #include <tercet/graph.h>
 #include <tercet/ops.h>

@@ -11,6 +11,7 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <tercet/system.h>
 #include <unistd.h>
 
 #ifdef __linux__
@@ -124,8 +125,15 @@ static int32_t cgroup_cpus(void) {
 
 #endif
 
-int32_t tct_usable_cpus(void) {
+void tct_cpu_limits_of_process(tct_cpu_limits *out) {
   const int32_t mask = affinity_cpus(), quota = cgroup_cpus();
   const int32_t least = mask < quota ? mask : quota;
-  return least < 1 ? 1 : least;
+  *out = (tct_cpu_limits){
+      .affinity = mask, .quota = quota < TCT_MAX_THREADS ? quota : 0, .usable = least < 1 ? 1 : least};
+}
+
+int32_t tct_usable_cpus(void) {
+  tct_cpu_limits limits;
+  tct_cpu_limits_of_process(&limits);
+  return limits.usable;
 }

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/auxv.h>
+#include <tercet/system.h>
 
 const tct_env_row tct_env_table[TCT_N_ENV] = {
 #define ENV(id, name_text, fallback_text, what_text)                                                                   \
@@ -23,6 +24,14 @@ const char *tct_env_trusted(tct_env_id id) {
 
 const char *tct_env_named(const char *name) {
   return getenv(name);
+}
+
+bool tct_environment(int32_t i, tct_environment_row *out) {
+  *out = (tct_environment_row){0};
+  if (i < 0 || i >= TCT_N_ENV) return false;
+  const tct_env_row *const row = &tct_env_table[i];
+  *out = (tct_environment_row){row->name, getenv(row->name), row->fallback, row->what};
+  return true;
 }
 
 bool tct_list_has(const char *list, const char *word) {

@@ -3,6 +3,9 @@
 
 #include <ctype.h>
 #include <sys/wait.h>
+#include <tercet/tercet.h>
+
+#include "lint/tree.h"
 
 static char out[65536];
 
@@ -82,4 +85,27 @@ TEST(manual, man_pages) {
     CHECK(strstr(out, ".SH EXAMPLES\n.nf\ntercet ") != NULL && strstr(out, "\\fB\\-\\-help\\fR\n") != NULL, "%s", out);
   }
   CHECK(n >= 6, "the overview lists %d commands", n);
+}
+
+/* The overview is written by hand: it names every command and every variable. */
+TEST(manual, overview_is_whole) {
+  char *const page = tree_read("docs/tercet.1");
+  char *const commands = tree_read("tools/commands.def");
+  tct_environment_row row;
+  int n = 0;
+  for (int32_t i = 0; tct_environment(i, &row); i++) CHECK(strstr(page, row.name) != NULL, "docs/tercet.1 lacks %s", row.name);
+  for (const char *at = strstr(commands, "\nCOMMAND("); at != NULL; at = strstr(at + 1, "\nCOMMAND("), n++) {
+    char wanted[2][64];
+    const int length = (int)strcspn(at + 9, ")");
+    (void)snprintf(wanted[0], sizeof wanted[0], ".B %.*s\n", length, at + 9);
+    (void)snprintf(wanted[1], sizeof wanted[1], "\\-%.*s", length, at + 9);
+    CHECK(strstr(page, wanted[1]) != NULL, "docs/tercet.1 does not refer to tercet%s", wanted[1]);
+    (void)snprintf(wanted[1], sizeof wanted[1], ".BI %.*s", length, at + 9);
+    CHECK(strstr(page, wanted[0]) != NULL || strstr(page, wanted[1]) != NULL ||
+              strstr(page, strcat(strcpy(wanted[0], ".BI \""), wanted[1] + 4)) != NULL,
+          "docs/tercet.1 lacks the command %.*s", length, at + 9);
+  }
+  CHECK(n >= 7);
+  free(page);
+  free(commands);
 }
