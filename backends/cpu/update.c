@@ -15,8 +15,15 @@ tct_status tct_cpu_assign_prepare(tct_device_impl *device, const tct_node_view *
   return TCT_OK;
 }
 
+/* Whether the condition forbids writing. */
+static bool is_held(const tct_launch *launch) {
+  const tct_update_attrs *attrs = launch->node->attrs;
+  return attrs->conditional && *(const uint8_t *)launch->in[launch->node->n_in - 1] == 0;
+}
+
 tct_status tct_cpu_assign_launch(tct_device_impl *device, const tct_launch *launch) {
   (void)device;
+  if (is_held(launch)) return TCT_OK;
   const tct_desc *desc = &launch->node->in[0];
   const size_t bytes = (size_t)tct_cpu_size(&desc->shape) * tct_cpu_bytes(desc->dtype);
   if (bytes > 0) memmove(launch->in[0], launch->in[1], bytes);
@@ -71,6 +78,7 @@ static void run_task(void *user, int64_t task, int32_t worker) {
 tct_status tct_cpu_update_launch(tct_device_impl *device, const tct_launch *launch) {
   const tct_update_attrs *attrs = launch->node->attrs;
   const int32_t n_state = attrs->n_state;
+  if (is_held(launch)) return TCT_OK;
   const bool is_adam = launch->node->op == TCT_OP_adam_update;
   void *const *after = launch->in + n_state; /* gradient, learning rate, (adam) step, (has_scale) factor */
   double lr = (double)*(const float *)after[1];

@@ -161,6 +161,7 @@ typedef struct tct_update_attrs {
   int32_t n_state; /* leading inputs that are written */
   double beta1, beta2, epsilon, momentum;
   bool nesterov, centered, has_scale;
+  bool conditional; /* the last operand is a bool []: where it is false, nothing is written; set by the pass predicate */
   double l1, l2, weight_decay;
   double clip_value; /* 0: none */
 } tct_update_attrs;

@@ -84,6 +84,12 @@ TCT_API void tct_output(tct_graph *graph, const char *name, tct_tensor tensor);
  * without a gradient on a path from wrt to loss is an error of the graph that names the path; out[] is then poisoned. */
 TCT_API void tct_gradients(tct_tensor loss, const tct_tensor *wrt, int32_t n_wrt, tct_tensor *out);
 
+/* ---- updates ---- */
+
+/* The graph's updates (<tercet/ops.h>) write only in runs in which `condition`, a bool [], is true; a later call replaces an
+ * earlier one. An update that is computed from the condition itself writes in every run. */
+TCT_API void tct_update_when(tct_tensor condition);
+
 /* ---- text ---- */
 
 /* One line per node: name = op(inputs) {attrs} : dtype[shape]. `write` gets pieces of text. */
@@ -115,7 +121,10 @@ typedef struct tct_compile_options {
   /* Programs that never run at the same time may share one arena: give the first program here. A run of one ends the
    * outputs of the others: read them before. */
   tct_program *share_arena;
-  uint64_t reserved[4];
+  /* TCT_BF16 or TCT_F16: mixed precision. Products and what lies between them are stored so, arithmetic, sums, losses,
+   * variables, inputs and outputs stay f32. NONE, TCT_F32: everything as it was built. */
+  tct_dtype precision;
+  uint64_t reserved[3];
 } tct_compile_options;
 
 /* The graph is copied: it may be freed after. Updates run in the program when the graph has them. */

@@ -55,7 +55,14 @@ typedef struct tct_training {
   int32_t n_threads;  /* 0: default */
   uint64_t seed;
   bool fallback_host;
-  uint64_t reserved[4];
+  /* NULL or "float32"; "bfloat16" or "float16" (Keras' "mixed_bfloat16", "mixed_float16"): mixed precision. Products and
+   * what lies between them are stored so; arithmetic is f32, and so are weights, optimizer state, sums and the loss. */
+  const char *precision;
+  /* float16: the loss is multiplied by a scale, the gradients divided by it, so that small ones do not vanish. A step whose
+   * gradients are not finite writes nothing and halves the scale; 2000 steps in a row without one double it (Keras'
+   * LossScaleOptimizer). This is the first scale; 0: 32768. */
+  double loss_scale;
+  uint64_t reserved[2];
 } tct_training;
 
 /* Opens the device and fixes loss, optimizer and metrics; weights get their first values. May be called again (weights are

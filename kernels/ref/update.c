@@ -1,5 +1,6 @@
 /* Optimizer updates, in place on their variables. The formulas stand at tct_update_attrs in <tercet/attrs.h>.
- * Operands: the attrs.n_state variables, gradient, learning rate [], (adam) step [], (has_scale) a factor []. */
+ * Operands: the attrs.n_state variables, gradient, learning rate [], (adam) step [], (has_scale) a factor [], (conditional)
+ * a truth []: false writes nothing. */
 #include <math.h>
 
 #include "kernels/ref/layout.h"
@@ -8,20 +9,26 @@
 /* What every update has beside its state. */
 typedef struct common {
   const tct_update_attrs *attrs;
-  int64_t n;
+  int64_t n; /* elements to write: 0 where the condition is false */
   double *w;
   const double *g;
   double lr, scale;
 } common;
 
+/* Whether the condition forbids writing. */
+static bool is_held(const tct_ref_args *args) {
+  const tct_update_attrs *attrs = args->attrs;
+  return attrs->conditional && args->in[args->n_in - 1].data[0] == 0.0;
+}
+
 static common common_of(const tct_ref_args *args) {
   const tct_update_attrs *attrs = args->attrs;
   return (common){.attrs = attrs,
-                  .n = tct_ref_size(&args->in[0].shape),
+                  .n = is_held(args) ? 0 : tct_ref_size(&args->in[0].shape),
                   .w = args->in[0].data,
                   .g = args->in[attrs->n_state].data,
                   .lr = args->in[attrs->n_state + 1].data[0],
-                  .scale = attrs->has_scale ? args->in[args->n_in - 1].data[0] : 1.0};
+                  .scale = attrs->has_scale ? args->in[args->n_in - (attrs->conditional ? 2 : 1)].data[0] : 1.0};
 }
 
 /* g' = clip(scale·g, ±clip_value) + l2·w + l1·sign(w), at element i before w changes. */
@@ -41,7 +48,7 @@ static double decayed_at(const common *u, int64_t i) {
 
 /* variable ← value */
 void tct_ref_assign(const tct_ref_args *args) {
-  const int64_t n = tct_ref_size(&args->in[0].shape);
+  const int64_t n = is_held(args) ? 0 : tct_ref_size(&args->in[0].shape);
   for (int64_t i = 0; i < n; i++) args->in[0].data[i] = args->in[1].data[i];
 }
 

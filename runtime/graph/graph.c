@@ -22,6 +22,7 @@ tct_status tct_graph_create(tct_graph **out) {
     tct_release(graph);
     return TCT_OUT_OF_MEMORY;
   }
+  graph->condition = -1;
   *out = graph;
   return TCT_OK;
 }
@@ -289,6 +290,18 @@ void tct_output(tct_graph *graph, const char *name, tct_tensor tensor) {
   graph->outputs[graph->n_outputs++] = (tct_graph_output){copy, tensor.id};
 }
 
+void tct_update_when(tct_tensor condition) {
+  if (!tct_tensor_ok(condition)) return;
+  const tct_desc *desc = &condition.graph->values[condition.id].desc;
+  char shape[160];
+  if (desc->dtype != TCT_BOOL || desc->shape.rank != 0) {
+    tct_graph_fail(condition.graph, TCT_E_UPDATE, "update_when: the condition is %s%s, needs bool[]",
+                   tct_dtype_name(desc->dtype), tct_shape_print(&desc->shape, shape, sizeof shape));
+    return;
+  }
+  condition.graph->condition = condition.id;
+}
+
 /* ---- copies and views ---- */
 
 tct_status tct_graph_copy(const tct_graph *graph, tct_graph **out) {
@@ -308,6 +321,7 @@ tct_status tct_graph_copy(const tct_graph *graph, tct_graph **out) {
   for (int32_t i = 0; i < graph->n_outputs; i++) {
     tct_output(copy, graph->outputs[i].name, (tct_tensor){copy, graph->outputs[i].value});
   }
+  copy->condition = graph->condition;
   const tct_status status = tct_graph_status(copy);
   if (status != TCT_OK) {
     tct_graph_free(copy);

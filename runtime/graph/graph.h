@@ -48,6 +48,7 @@ struct tct_graph {
   size_t scope_length[TCT_MAX_SCOPES]; /* of `scope` before each push that has no pop yet */
   int32_t n_scopes;
   tct_phase phase; /* of the nodes emitted next */
+  int32_t condition; /* of the updates (tct_update_when), -1: none */
   int32_t n_errors, n_more_errors;
   struct {
     uint32_t code;       /* of errors.def */

@@ -112,22 +112,24 @@ tct_status tct_optimizer_resolve(const tct_optimizer *optimizer, tct_optimizer_p
   return TCT_OK;
 }
 
-/* min(1, most/‖g‖) with the joint norm of the gradients; unset without clipping. */
-static tct_tensor clip_factor(double limit, const tct_tensor *grads, int32_t n) {
-  if (limit == 0 || n == 0) return (tct_tensor){NULL, -1};
-  const tct_tensor norm = tct_global_norm(grads, n);
+/* unscale·min(1, most/(unscale·‖g‖)) with the joint norm of the gradients; unset when there is nothing to multiply by. */
+static tct_tensor factor_of(double limit, const tct_tensor *grads, int32_t n, tct_tensor unscale) {
+  if (limit == 0 || n == 0) return unscale;
+  tct_tensor norm = tct_global_norm(grads, n);
+  if (tct_is_set(unscale)) norm = tct_mul(norm, unscale);
   const tct_tensor most = tct_scalar(norm.graph, tct_tensor_dtype(grads[0]), limit);
-  return tct_div(most, tct_maximum(norm, most));
+  const tct_tensor clip = tct_div(most, tct_maximum(norm, most));
+  return tct_is_set(unscale) ? tct_mul(clip, unscale) : clip;
 }
 
 void tct_optimizer_apply(const tct_optimizer_plan *plan, const tct_tensor *variables, const char *const *names,
-                         const tct_tensor *grads, int32_t n, tct_tensor lr, tct_tensor step) {
+                         const tct_tensor *grads, int32_t n, tct_tensor lr, tct_tensor step, tct_tensor unscale) {
   if (n == 0) return;
   tct_graph *graph = lr.graph;
   const tct_phase phase = graph->phase;
   graph->phase = TCT_PHASE_UPDATE;
   tct_scope_push(graph, "optimizer");
-  const tct_tensor joint = clip_factor(plan->global_clipnorm, grads, n);
+  const tct_tensor joint = factor_of(plan->global_clipnorm, grads, n, unscale);
   for (int32_t i = 0; i < n; i++) {
     tct_tensor slots[TCT_MAX_SLOTS];
     tct_scope_push(graph, names[i]);
@@ -135,7 +137,7 @@ void tct_optimizer_apply(const tct_optimizer_plan *plan, const tct_tensor *varia
       slots[s] = tct_variable(graph, plan->slot[s], tct_tensor_dtype(variables[i]), tct_tensor_shape(variables[i]),
                               plan->slot_init[s]);
     }
-    const tct_tensor factor = plan->clipnorm != 0 ? clip_factor(plan->clipnorm, &grads[i], 1) : joint;
+    const tct_tensor factor = plan->clipnorm != 0 ? factor_of(plan->clipnorm, &grads[i], 1, unscale) : joint;
     tct_update(plan->op, variables[i], slots, plan->n_slots, grads[i], lr, step, factor, &plan->attrs);
     tct_scope_pop(graph);
   }

@@ -19,9 +19,10 @@ typedef struct tct_optimizer_plan {
 
 tct_status tct_optimizer_resolve(const tct_optimizer *optimizer, tct_optimizer_plan *out) TCT_CHECKED;
 
-/* Appends one update per variable, with its slots as variables "optimizer/<variable>/<slot>". lr: []; step: i64 []. */
+/* Appends one update per variable, with its slots as variables "optimizer/<variable>/<slot>". lr: []; step: i64 [];
+ * unscale: a factor [] that turns the given gradients into the loss's ({0}: they are). */
 void tct_optimizer_apply(const tct_optimizer_plan *plan, const tct_tensor *variables, const char *const *names,
-                         const tct_tensor *grads, int32_t n, tct_tensor lr, tct_tensor step);
+                         const tct_tensor *grads, int32_t n, tct_tensor lr, tct_tensor step, tct_tensor unscale);
 
 /* Checked copy; type is static text. */
 tct_status tct_schedule_resolve(const tct_schedule_options *schedule, tct_schedule_options *out) TCT_CHECKED;

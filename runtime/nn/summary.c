@@ -74,6 +74,60 @@ static void print_plan(const tct_program *program, int64_t batch_size, tct_text 
   bytes_line(text, "The same without sharing memory", (double)info.no_reuse_bytes);
 }
 
+/* Whether the step has a bf16 or f16 operand or result; its type into *out. */
+static bool is_narrow(const tct_step_info *step, tct_dtype *out) {
+  const tct_node_view *node = step->node;
+  for (int32_t i = 0; i < node->n_in + node->n_out; i++) {
+    const tct_dtype dtype = (i < node->n_in ? &node->in[i] : &node->out[i - node->n_in])->dtype;
+    if (dtype != TCT_BF16 && dtype != TCT_F16) continue;
+    *out = dtype;
+    return true;
+  }
+  return false;
+}
+
+/* Whether step s is the first of its op among those that are narrow, or among those that are not. */
+static bool is_first(const tct_program *program, int32_t s, bool narrow) {
+  tct_step_info own, before;
+  tct_dtype dtype;
+  (void)tct_program_step(program, s, &own);
+  for (int32_t i = 0; i < s; i++) {
+    (void)tct_program_step(program, i, &before);
+    if (strcmp(before.op, own.op) == 0 && is_narrow(&before, &dtype) == narrow) return false;
+  }
+  return true;
+}
+
+/* The program's narrow type; NONE when all of it is wide. */
+static tct_dtype narrow_type(const tct_program *program) {
+  tct_step_info step;
+  tct_dtype dtype = TCT_DTYPE_NONE;
+  for (int32_t s = 0; dtype == TCT_DTYPE_NONE && tct_program_step(program, s, &step); s++) (void)is_narrow(&step, &dtype);
+  return dtype;
+}
+
+/* Names of the ops that read or write bf16 or f16, or of those that do not. */
+static void list_ops(const tct_program *program, bool narrow, const char *quote, tct_text *text) {
+  tct_step_info step;
+  tct_dtype dtype;
+  const char *comma = "";
+  for (int32_t s = 0; tct_program_step(program, s, &step); s++) {
+    if (is_narrow(&step, &dtype) != narrow || !is_first(program, s, narrow)) continue;
+    tct_text_printf(text, "%s%s%s%s", comma, quote, step.op, quote);
+    comma = *quote != '\0' ? "," : ", ";
+  }
+}
+
+static void print_precision(const tct_program *program, tct_text *text) {
+  const tct_dtype dtype = narrow_type(program);
+  if (dtype == TCT_DTYPE_NONE) return;
+  tct_text_printf(text, "Mixed precision: weights and sums in f32\n with %s: ", tct_dtype_name(dtype));
+  list_ops(program, true, "", text);
+  tct_text_append(text, "\n in f32 only: ");
+  list_ops(program, false, "", text);
+  tct_text_append(text, "\n");
+}
+
 static void print_json(const tct_model *model, const tct_program *program, int64_t batch_size, tct_text *text) {
   tct_text_append(text, "{\"model\":");
   tct_text_json_string(text, model->name);
@@ -108,8 +162,17 @@ static void print_json(const tct_model *model, const tct_program *program, int64
     tct_program_info info;
     tct_program_describe(program, &info);
     tct_text_printf(text, ",\"training_step\":{\"batch_size\":%lld,\"steps\":%d,\"flops\":%.17g,\"variables_bytes\":%zu,"
-                    "\"arena_bytes\":%zu}", (long long)batch_size, info.n_steps, info.flops, info.variables_bytes,
+                    "\"arena_bytes\":%zu", (long long)batch_size, info.n_steps, info.flops, info.variables_bytes,
                     info.arena_bytes);
+    const tct_dtype narrow = narrow_type(program);
+    if (narrow != TCT_DTYPE_NONE) {
+      tct_text_printf(text, ",\"precision\":{\"%s\":[", tct_dtype_name(narrow));
+      list_ops(program, true, "\"", text);
+      tct_text_append(text, "],\"f32\":[");
+      list_ops(program, false, "\"", text);
+      tct_text_append(text, "]}");
+    }
+    tct_text_append(text, "}");
   }
   tct_text_append(text, "}\n");
 }
@@ -124,6 +187,7 @@ tct_status tct_model_summary(tct_model *model, int64_t batch_size, bool json, tc
   } else {
     print_table(model, &text);
     if (program != NULL) print_plan(program, batch_size, &text);
+    if (program != NULL) print_precision(program, &text);
   }
   const bool failed = text.failed || text.data == NULL;
   if (!failed) write(user, text.data, text.length);

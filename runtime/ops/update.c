@@ -1,7 +1,11 @@
 /* Updates: ops without outputs that write their first attrs.n_state inputs, which are variables. Formulas:
- * tct_update_attrs in <tercet/attrs.h>. Inputs after the state: gradient, learning rate [], (adam) step i64 [],
- * (has_scale) factor []. assign          (variable, value) sgd_update      (w, velocity?, …) adam_update     (w, m, v,
- * …) rmsprop_update  (w, mean square, momentum?, mean gradient?, …) adagrad_update  (w, accumulator, …) */
+ * tct_update_attrs in <tercet/attrs.h>. Inputs after the state: gradient, learning rate [], (adam) step i64 [], (has_scale)
+ * factor [], (conditional) a bool []: false writes nothing.
+ *   assign          (variable, value)
+ *   sgd_update      (w, velocity?, …)
+ *   adam_update     (w, m, v, …)
+ *   rmsprop_update  (w, mean square, momentum?, mean gradient?, …)
+ *   adagrad_update  (w, accumulator, …) */
 #include <inttypes.h>
 #include <string.h>
 #include "graph/graph.h"
@@ -53,12 +57,19 @@ static bool check_scalar(tct_infer *infer, int32_t i, const char *what, tct_dtyp
   return tct_check_dtype(infer, i, what, 1u << dtype) && tct_check_shape(infer, i, what, &scalar, "a 0-d tensor");
 }
 
+/* The last operand of a conditional update. */
+static bool check_condition(tct_infer *infer) {
+  const tct_update_attrs *attrs = infer->attrs;
+  return !attrs->conditional || check_scalar(infer, infer->n_in - 1, "the condition", TCT_BOOL);
+}
+
 static bool infer_update(tct_infer *infer) {
   const tct_update_attrs *attrs = infer->attrs;
   const tct_desc *w = &infer->in[0];
   const bool counts = infer->op == TCT_OP_adam_update;
   if (!check_slots(infer) || !check_numbers(infer)) return false;
-  const int32_t n_in = attrs->n_state + 2 + (counts ? 1 : 0) + (attrs->has_scale ? 1 : 0);
+  const int32_t n_in =
+      attrs->n_state + 2 + (counts ? 1 : 0) + (attrs->has_scale ? 1 : 0) + (attrs->conditional ? 1 : 0);
   if (infer->n_in != n_in) return tct_refuse(infer, "%" PRId32 " operands, needs %" PRId32, infer->n_in, n_in);
   if (!tct_check_dtype(infer, 0, "the variable", TCT_WIDE_FLOATS)) return false;
   for (int32_t i = 1; i <= attrs->n_state; i++) {
@@ -69,13 +80,16 @@ static bool infer_update(tct_infer *infer) {
   int32_t i = attrs->n_state + 1;
   if (!check_scalar(infer, i++, "the learning rate", w->dtype)) return false;
   if (counts && !check_scalar(infer, i++, "the step", TCT_I64)) return false;
-  return !attrs->has_scale || check_scalar(infer, i, "the gradient's factor", w->dtype);
+  if (attrs->has_scale && !check_scalar(infer, i, "the gradient's factor", w->dtype)) return false;
+  return check_condition(infer);
 }
 
 static bool infer_assign(tct_infer *infer) {
   const tct_update_attrs *attrs = infer->attrs;
   if (attrs->n_state != 1) return tct_refuse(infer, "n_state is %" PRId32 ", needs 1", attrs->n_state);
-  return tct_check_same_dtype(infer, 0, "the variable", 1, "the value") &&
+  const int32_t n_in = attrs->conditional ? 3 : 2;
+  if (infer->n_in != n_in) return tct_refuse(infer, "%" PRId32 " operands, needs %" PRId32, infer->n_in, n_in);
+  return check_condition(infer) && tct_check_same_dtype(infer, 0, "the variable", 1, "the value") &&
          tct_check_shape(infer, 1, "the value", &infer->in[0].shape, "the variable's shape");
 }
 
@@ -175,6 +189,7 @@ void tct_update(tct_op op, tct_tensor variable, const tct_tensor *slots, int32_t
   tct_update_attrs attrs = options != NULL ? *options : defaults_of(op);
   attrs.n_state = n_slots + 1;
   attrs.has_scale = tct_is_set(grad_scale);
+  attrs.conditional = false;
   tct_tensor in[MOST_SLOTS + 5] = {variable};
   int32_t n_in = 1;
   for (int32_t i = 0; i < n_slots; i++) in[n_in++] = slots[i];

@@ -9,6 +9,7 @@
 typedef struct tct_pass_context {
   tct_device *device;
   bool fallback_host; /* ops that the device refuses run on the reference kernels */
+  tct_dtype precision; /* bf16, f16: what f32 values are stored in where that does; NONE, f32: in f32 */
 } tct_pass_context;
 
 #define PASS(name, optional)                                                                                           \

@@ -105,6 +105,44 @@ static tct_tensor add_penalties(step_graph *s, tct_tensor loss) {
   return total;
 }
 
+/* Keras' LossScaleOptimizer: halved when a gradient is not finite, doubled after GOOD_STEPS steps without. The bounds keep
+ * the scale a finite, normal number whatever happens. */
+#define GOOD_STEPS 2000
+#define LEAST_LOSS_SCALE 0x1p-24
+
+static void add_scale_update(step_graph *s, tct_tensor scale, tct_tensor finite) {
+  tct_graph *graph = s->graph;
+  const tct_tensor good = tct_variable(graph, "optimizer/good_steps", TCT_I64, tct_shape_of(0, NULL), (tct_init){0});
+  const tct_tensor none = tct_scalar(graph, TCT_I64, 0);
+  const tct_tensor more = tct_select(finite, tct_add(good, tct_scalar(graph, TCT_I64, 1)), none);
+  const tct_tensor grows = tct_equal(more, tct_scalar(graph, TCT_I64, GOOD_STEPS));
+  const tct_tensor up = tct_minimum(tct_scale(scale, 2, 0), tct_scalar(graph, TCT_F32, TCT_MOST_LOSS_SCALE));
+  const tct_tensor down = tct_maximum(tct_scale(scale, 0.5, 0), tct_scalar(graph, TCT_F32, LEAST_LOSS_SCALE));
+  tct_assign(scale, tct_select(finite, tct_select(grows, up, scale), down));
+  tct_assign(good, tct_select(grows, none, more));
+}
+
+/* The gradients of the loss for the variables, and what follows: nothing is written by a step whose loss is not finite, or,
+ * in f16, one of whose gradients is not. */
+static void differentiate_and_update(step_graph *s, tct_tensor loss, const tct_tensor *variables, const char *const *names,
+                                     tct_tensor *grads, int32_t n) {
+  const bool scaled = s->session->precision == TCT_F16;
+  tct_tensor scale = {NULL, -1}, unscale = {NULL, -1}, finite = tct_is_finite(loss);
+  if (scaled) {
+    scale = tct_variable(s->graph, "optimizer/loss_scale", TCT_F32, tct_shape_of(0, NULL),
+                         (tct_init){.kind = TCT_INIT_CONSTANT, .value = s->session->loss_scale});
+    unscale = tct_reciprocal(scale);
+  }
+  tct_gradients(scaled ? tct_mul(loss, scale) : loss, variables, n, grads);
+  if (scaled && n > 0) finite = tct_logical_and(finite, tct_is_finite(tct_global_norm(grads, n)));
+  tct_update_when(finite);
+  tct_optimizer_apply(&s->session->optimizer, variables, names, grads, n, s->lr, s->step, unscale);
+  s->graph->phase = TCT_PHASE_UPDATE;
+  if (scaled) add_scale_update(s, scale, finite);
+  tct_assign(s->step, tct_add(s->step, tct_scalar(s->graph, TCT_I64, 1)));
+  s->graph->phase = TCT_PHASE_FORWARD;
+}
+
 static tct_status add_updates(step_graph *s, tct_tensor loss) {
   const int32_t most = s->model->n_parameters;
   tct_arena scratch = {0};
@@ -122,11 +160,7 @@ static tct_status add_updates(step_graph *s, tct_tensor loss) {
     names[n] = p->name;
     if (p->trainable && tct_tensor_ok(variables[n])) n++;
   }
-  tct_gradients(loss, variables, n, grads);
-  tct_optimizer_apply(&s->session->optimizer, variables, names, grads, n, s->lr, s->step);
-  s->graph->phase = TCT_PHASE_UPDATE;
-  tct_assign(s->step, tct_add(s->step, tct_scalar(s->graph, TCT_I64, 1)));
-  s->graph->phase = TCT_PHASE_FORWARD;
+  differentiate_and_update(s, loss, variables, names, grads, n);
   tct_arena_free(&scratch);
   return tct_graph_status(s->graph);
 }

@@ -245,6 +245,8 @@ static tct_training training_of(const tct_job *job) {
       .device = job->spec.device,
       .n_threads = (int32_t)job->spec.threads,
       .seed = (uint64_t)job->spec.seed,
+      .precision = job->train.precision,
+      .loss_scale = job->train.loss_scale,
       .fallback_host = job->spec.fallback && strcmp(job->spec.fallback, "host") == 0};
 }
 

@@ -6,6 +6,7 @@
 #include <string.h>
 #include "base/alloc.h"
 #include "base/status.h"
+#include "base/text.h"
 #include "graph/graph.h"
 #include "train/graphs.h"
 
@@ -35,6 +36,36 @@ static tct_status check_activation(const tct_model *model, const tct_loss_type *
                   loss->name, loss->activation, output->name, squash);
 }
 
+static tct_status resolve_precision(tct_session *s, const tct_model *model, const tct_training *t) {
+  static const struct {
+    const char *name;
+    tct_dtype dtype;
+  } known[] = {{"float32", TCT_F32},        {"bfloat16", TCT_BF16}, {"mixed_bfloat16", TCT_BF16},
+               {"float16", TCT_F16}, {"mixed_float16", TCT_F16}};
+  const char *names[TCT_COUNT_OF(known)];
+  const char *given = t->precision != NULL ? t->precision : "float32";
+  s->precision = TCT_DTYPE_NONE;
+  for (size_t i = 0; i < TCT_COUNT_OF(known); i++) {
+    names[i] = known[i].name;
+    if (strcmp(given, known[i].name) == 0) s->precision = known[i].dtype;
+  }
+  if (s->precision == TCT_DTYPE_NONE) {
+    const char *near = tct_nearest(given, names, TCT_COUNT_OF(known));
+    return tct_fail(TCT_E_UNKNOWN_WORD, "unknown precision '%s'; there are float32, bfloat16, float16%s%s%s", given,
+                    TCT_DID_YOU_MEAN(near));
+  }
+  if (s->precision != TCT_F32 && model->dtype != TCT_F32) {
+    return tct_fail(TCT_E_TRAINING_OPTION, "precision %s is for models in f32; '%s' is in %s", given, model->name,
+                    tct_dtype_name(model->dtype));
+  }
+  s->loss_scale = t->loss_scale == 0 ? 32768 : t->loss_scale;
+  if (!(s->loss_scale > 0 && s->loss_scale <= TCT_MOST_LOSS_SCALE)) {
+    return tct_fail(TCT_E_TRAINING_OPTION, "loss_scale is %g, needs 0 < loss_scale <= %g", s->loss_scale,
+                    TCT_MOST_LOSS_SCALE);
+  }
+  return TCT_OK;
+}
+
 static tct_status resolve(tct_session *s, const tct_model *model, const tct_training *t) {
   s->loss = tct_loss_find(t->loss);
   if (s->loss == NULL) return TCT_INVALID;
@@ -47,6 +78,7 @@ static tct_status resolve(tct_session *s, const tct_model *model, const tct_trai
   s->loss_settings = (tct_loss_settings){t->label_smoothing, t->huber_delta};
   s->seed = t->seed;
   s->fallback_host = t->fallback_host;
+  TCT_TRY(resolve_precision(s, model, t));
   TCT_TRY(tct_optimizer_resolve(&t->optimizer, &s->optimizer));
   TCT_TRY(tct_schedule_resolve(&t->schedule, &s->schedule));
   TCT_TRY(tct_metrics_parse(t->metrics, s->loss, &s->metrics));
@@ -213,6 +245,7 @@ tct_status tct_session_program(tct_model *model, tct_mode mode, int64_t batch, b
   tct_graph *graph = NULL;
   TCT_TRY(tct_build_step(model, session, mode, batch, weighted, &graph));
   const tct_compile_options options = {.variables = session->variables, .fallback_host = session->fallback_host,
+                                       .precision = session->precision,
                                        .share_arena = largest_program(session)};
   tct_program *program = NULL;
   const tct_status status = tct_compile(graph, session->device, &options, &program);

@@ -12,6 +12,7 @@
 typedef enum tct_mode { TCT_MODE_TRAIN, TCT_MODE_EVALUATE, TCT_MODE_PREDICT } tct_mode;
 
 #define TCT_MAX_PROGRAMS 16
+#define TCT_MOST_LOSS_SCALE 0x1p24
 
 typedef struct tct_cached_program {
   tct_program *program;
@@ -34,6 +35,8 @@ typedef struct tct_session {
   int32_t n_threads;
   uint64_t seed;
   bool fallback_host;
+  tct_dtype precision; /* F32, BF16, F16 */
+  double loss_scale;   /* the first; f16 only */
   const tct_loss_type *loss;
   tct_loss_settings loss_settings;
   tct_optimizer_plan optimizer;

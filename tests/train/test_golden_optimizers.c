@@ -64,7 +64,7 @@ static tct_graph *network(const tct_optimizer_plan *plan, const double rows[6]) 
   tct_tensor d[4];
   tct_gradients(sum_of(y), v, 4, d);
   tct_optimizer_apply(plan, v, names, d, 4, tct_input(graph, "lr", TCT_F64, (tct_shape){0}),
-                      tct_input(graph, "step", TCT_I64, (tct_shape){0}));
+                      tct_input(graph, "step", TCT_I64, (tct_shape){0}), (tct_tensor){NULL, -1});
   return graph;
 }
 
@@ -156,7 +156,7 @@ static void stepper_open(stepper *s, const tct_optimizer *optimizer, const doubl
   *s = (stepper){device_make("ref"), graph_make(), NULL, plan.learning_rate, 0, n * sizeof(double)};
   const tct_tensor w = VARIABLE(s->graph, name, (int64_t)n), g = INPUT(s->graph, "g", (int64_t)n);
   tct_optimizer_apply(&plan, &w, &name, &g, 1, tct_input(s->graph, "lr", TCT_F64, (tct_shape){0}),
-                      tct_input(s->graph, "step", TCT_I64, (tct_shape){0}));
+                      tct_input(s->graph, "step", TCT_I64, (tct_shape){0}), (tct_tensor){NULL, -1});
   OK(tct_compile(s->graph, s->device, NULL, &s->program));
   OK(tct_variables_write(tct_program_variables(s->program), name, first, s->bytes));
 }
