@@ -46,6 +46,7 @@ typedef enum tct_init_kind {
   TCT_INIT_LECUN_UNIFORM,
   TCT_INIT_LECUN_NORMAL,
   TCT_INIT_ORTHOGONAL, /* gain value (0: 1) */
+  TCT_INIT_UNIT_FORGET, /* 1 in the second quarter, else 0: the forget gate's part of an LSTM's bias (Jozefowicz et al. 2015) */
   TCT_N_INITS
 } tct_init_kind;
 typedef struct tct_init {

@@ -68,6 +68,7 @@ TCT_API tct_layer tct_layer_input(tct_model *model, const char *name, tct_dtype 
 #define TCT_LAYER_BUILDER_1(name) TCT_API tct_layer tct_layer_##name(tct_layer x, const tct_##name##_layer *options);
 #define TCT_LAYER_BUILDER_2(name)                                                                  \
   TCT_API tct_layer tct_layer_##name(const tct_layer *x, int32_t n, const tct_##name##_layer *options);
+#define TCT_LAYER_BUILDER_01(name) TCT_LAYER_BUILDER_2(name)
 #include <tercet/layers.def>
 
 /* The output added last: a sequential model is a chain of layers on it. */

@@ -118,6 +118,7 @@ tct_status tct_initialize(const char *name, const tct_desc *desc, tct_init init,
   if (init.kind == TCT_INIT_ORTHOGONAL) return orthogonal(desc, &d, init.value == 0 ? 1 : init.value, data);
   for (int64_t e = 0; e < size; e++) {
     double value = p;
+    if (init.kind == TCT_INIT_UNIT_FORGET) value = 4 * e >= size && 2 * e < size ? 1 : 0;
     if (kind == UNIFORM) value = (2 * uniform(&d, e, 0) - 1) * p;
     if (kind == NORMAL) value = normal(&d, e, 0) * p;
     if (kind == TRUNCATED) value = truncated_normal(&d, e) * p;

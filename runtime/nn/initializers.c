@@ -21,6 +21,7 @@ static const struct {
     {"lecun_uniform", TCT_INIT_LECUN_UNIFORM},
     {"lecun_normal", TCT_INIT_LECUN_NORMAL},
     {"orthogonal", TCT_INIT_ORTHOGONAL},
+    {"unit_forget", TCT_INIT_UNIT_FORGET},
 };
 
 bool tct_initializer_parse(const char *name, tct_init *out) {

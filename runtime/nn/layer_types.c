@@ -32,4 +32,5 @@ const tct_layer_type *tct_layer_type_find(const char *type) {
   tct_layer tct_layer_##layer(const tct_layer *x, int32_t n, const tct_##layer##_layer *options) {                     \
     return tct_layer_create(n > 0 ? x[0].model : NULL, &tct_layer_types[TCT_LAYER_##layer], options, x, n);            \
   }
+#define BUILDER_01(layer) BUILDER_2(layer)
 #include <tercet/layers.def>

@@ -14,8 +14,10 @@
 #include "ops/defs.h"
 #include "ops/shape.h"
 
-/* Below every score: e^x is 0 there, in f32 too. */
-#define HIDDEN (-1e30)
+/* Far below every score, and a finite number of the dtype: sums of these are told from sums of scores. */
+static double hidden(tct_dtype dtype) {
+  return dtype == TCT_F16 ? -6e4 : -1e30;
+}
 
 /* ---- shape rules ---- */
 
@@ -152,8 +154,9 @@ static void decompose_attention(tct_graph *graph, const void *attrs, const tct_t
                                 tct_tensor *out) {
   static const int32_t last = -1;
   const scores of = scores_of(graph, attrs, in, n_in == 4 ? in[3] : tct_poison(graph));
-  const tct_tensor seen = where_seen(&of, of.s, HIDDEN), l = tct_logsumexp(seen, &last, 1, true);
-  const tct_tensor p = where_seen(&of, tct_exp(tct_sub(seen, l)), 0), none = tct_scalar(graph, tct_tensor_dtype(l), HIDDEN / 2);
+  const double lowest = hidden(tct_tensor_dtype(in[0]));
+  const tct_tensor seen = where_seen(&of, of.s, lowest), l = tct_logsumexp(seen, &last, 1, true);
+  const tct_tensor p = where_seen(&of, tct_exp(tct_sub(seen, l)), 0), none = tct_scalar(graph, tct_tensor_dtype(l), lowest / 2);
   const tct_tensor infinity = tct_scalar(graph, tct_tensor_dtype(l), INFINITY);
   out[0] = heads_first(tct_matmul(p, of.v));
   const tct_shape lengths = tct_tensor_shape(l);
