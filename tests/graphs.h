@@ -20,6 +20,9 @@ int32_t count_op(const tct_graph *graph, tct_op op);
 const tct_node *node_of(const tct_graph *graph, tct_op op);
 const tct_node *node_named(const tct_graph *graph, const char *name);
 
+/* How the tests of every device open one of a kind: a TPU in six passes, which compute in f32 as the others do. */
+const char *spec_of(const tct_device_kind *kind);
+
 /* What one pass (or, NULL, all of them) makes of the graph for the device; fails the test when it fails. */
 typedef tct_status (*pass_fn)(const tct_graph *in, const tct_pass_context *context, tct_graph **out);
 tct_graph *passed(const tct_graph *graph, tct_device *device, pass_fn pass);

@@ -31,6 +31,46 @@ int tool_fail(void) {
   return tool_exit_code(tct_error_status());
 }
 
+enum { MOST_COUNTERS = 32 };
+
+/* 0 for a device whose time is measured. */
+static int32_t modelled_counters(tct_device *device, tct_counter *out) {
+  tct_device_info info;
+  if (!device) return 0;
+  tct_device_describe(device, &info);
+  return info.time_is_modelled ? tct_device_counters(device, out, MOST_COUNTERS) : 0;
+}
+
+json_t *tool_modelled_json(tct_device *device) {
+  tct_counter counters[MOST_COUNTERS];
+  const int32_t n = modelled_counters(device, counters);
+  if (n == 0) return NULL;
+  json_t *const object = json_object();
+  for (int32_t i = 0; i < n; i++) {
+    char key[96];
+    snprintf(key, sizeof key, "%s [%s]", counters[i].name, counters[i].unit);
+    json_object_set_new(object, key, tool_number(counters[i].value));
+  }
+  return object;
+}
+
+void tool_print_modelled(tct_device *device) {
+  tct_counter counters[MOST_COUNTERS];
+  const int32_t n = modelled_counters(device, counters);
+  if (n == 0) return;
+  double total = 0;
+  for (int32_t i = 0; i < n; i++)
+    if (strcmp(counters[i].name, "total") == 0) total = counters[i].value;
+  printf("modelled on %s, training and evaluation (not measured):\n", tct_device_spec(device));
+  for (int32_t i = 0; i < n; i++) {
+    const tct_counter *const c = &counters[i];
+    if (strcmp(c->unit, "cycles") == 0 && total > 0 && strcmp(c->name, "total") != 0)
+      printf("  %-22s %5.1f %%\n", c->name, 100 * c->value / total);
+    else
+      printf("  %-22s %.4g %s\n", c->name, c->value, c->unit);
+  }
+}
+
 int tool_finish(void) {
   if (fflush(stdout) == 0 && !ferror(stdout)) return TOOL_OK;
   fputs("tercet: cannot write to standard output\n", stderr);

@@ -91,6 +91,10 @@ json_t *tool_evaluation_json(const tct_evaluation *evaluation);
 /* "loss 0.3121  accuracy 0.9213", and the confusion matrix. */
 void tool_print_evaluation(const char *what, const tct_job *job, const tct_evaluation *evaluation);
 json_t *tool_kind_json(const tct_device_kind *kind); /* a line of `tercet devices` */
+/* What a device with a modelled clock counted: its time, where the cycles went, energy and cost, always marked as modelled; NULL
+ * (and nothing printed) for a device whose time is measured. */
+json_t *tool_modelled_json(tct_device *device);
+void tool_print_modelled(tct_device *device);
 /* Flushes stdout: a full disk or a closed pipe is an error, not a success. */
 int tool_finish(void);
 

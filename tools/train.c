@@ -131,6 +131,7 @@ static void print_result(const run *r, const tct_evaluation *test) {
   if (!r->options->json) {
     if (test) tool_print_evaluation("test", r->job, test);
     if (r->save) printf("model saved to %s\n", r->save);
+    tool_print_modelled(tct_model_device(r->model));
     return;
   }
   json_t *const result = json_object();
@@ -143,6 +144,8 @@ static void print_result(const run *r, const tct_evaluation *test) {
   json_object_set_new(result, "interrupted", json_boolean(r->interrupted));
   json_object_set_new(result, "history", history_json(r->model));
   json_object_set_new(result, "test", test ? tool_evaluation_json(test) : json_null());
+  json_t *const modelled = tool_modelled_json(tct_model_device(r->model));
+  if (modelled) json_object_set_new(result, "modelled", modelled);
   json_object_set_new(result, "saved", r->save ? json_string(r->save) : json_null());
   json_object_set_new(result, "checkpoint", r->info.checkpoint ? json_string(r->info.checkpoint) : json_null());
   tool_print_json(result);

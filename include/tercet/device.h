@@ -23,6 +23,9 @@ TCT_API const char *tct_device_spec(const tct_device *device); /* as opened */
 TCT_API void tct_device_describe(tct_device *device, tct_device_info *out);
 /* What the device found and chose: fn is called once per fact, during this call; never for a device that tells none. */
 TCT_API void tct_device_facts(tct_device *device, tct_fact_fn fn, void *user);
+/* What the device counted since it was opened, such as the classes of a modelled clock's cycles: at most `most`, how many is
+ * returned; 0 for a device that counts nothing. Names are static. */
+TCT_API int32_t tct_device_counters(tct_device *device, tct_counter *out, int32_t most);
 
 /* The i-th known kind of device, present or not; false at the end. `why` says why there is none (n_devices 0). */
 typedef struct tct_device_kind {

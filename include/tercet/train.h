@@ -74,6 +74,9 @@ TCT_API tct_status tct_model_compile(tct_model *model, const tct_training *train
 TCT_API double tct_learning_rate(const tct_model *model); /* NaN: not compiled */
 TCT_API tct_status tct_learning_rate_set(tct_model *model, double learning_rate) TCT_CHECKED;
 
+/* The device of a compiled model, owned by it; NULL before. */
+TCT_API tct_device *tct_model_device(const tct_model *model);
+
 /* ---- fit ---- */
 
 /* What a progress callback sees. Values are means over the epoch so far. */

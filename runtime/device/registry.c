@@ -126,6 +126,10 @@ void tct_device_facts(tct_device *device, tct_fact_fn fn, void *user) {
   if (device->backend->facts != NULL) device->backend->facts(device->impl, fn, user);
 }
 
+int32_t tct_device_counters(tct_device *device, tct_counter *out, int32_t most) {
+  return device->backend->counters != NULL ? device->backend->counters(device->impl, out, most) : 0;
+}
+
 tct_status tct_device_reference(tct_device *device, tct_device **out) {
   *out = device;
   if (strcmp(device->backend->name, "ref") == 0) return TCT_OK;

@@ -182,6 +182,10 @@ tct_status tct_session_keep(tct_session *session, const char *name, const tct_de
   return add_variables(session, graph);
 }
 
+tct_device *tct_model_device(const tct_model *model) {
+  return model != NULL && model->session != NULL ? model->session->device : NULL;
+}
+
 tct_status tct_session_of(tct_model *model, tct_session **out) {
   *out = NULL;
   TCT_TRY(tct_model_status(model));

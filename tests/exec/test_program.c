@@ -16,7 +16,7 @@ static tct_program *compiled(const tct_graph *graph, tct_device *device, const t
 static void on_each_device(void (*check)(const char *spec)) {
   tct_device_kind kind;
   for (int32_t i = 0; tct_device_list(i, &kind); i++) {
-    if (kind.n_devices > 0) check(kind.name);
+    if (kind.n_devices > 0) check(spec_of(&kind));
   }
   check("check:cpu");
 }

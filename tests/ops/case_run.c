@@ -112,18 +112,20 @@ double case_roundings(const tct_graph *graph) {
 
 /* ---- programs ---- */
 
-/* Whether the device takes every node as it stands or opened up; f64 may be refused. */
-static bool refused_in_f64(const tct_graph *graph, tct_device *device) {
+static bool is_wide(tct_dtype dtype) { return dtype == TCT_F64 || dtype == TCT_I64; }
+
+/* Whether the device takes every node as it stands or opened up; f64 and i64 may be refused. */
+static bool refused_wide(const tct_graph *graph, tct_device *device) {
   for (int32_t n = 0; n < graph->n_nodes; n++) {
     const tct_node *node = &graph->nodes[n];
     if (tct_op_is_source(node->op) || tct_op_is_view(node->op)) continue;
     tct_arena arena = {0};
     char why[512];
     const tct_node_view *view = tct_node_view_of(graph, node, &arena);
-    bool f64 = false;
-    for (int32_t i = 0; i < view->n_in; i++) f64 = f64 || view->in[i].dtype == TCT_F64;
-    for (int32_t o = 0; o < view->n_out; o++) f64 = f64 || view->out[o].dtype == TCT_F64;
-    const bool refused = f64 && !tct_device_supports(device, view, why, sizeof why);
+    bool wide = false;
+    for (int32_t i = 0; i < view->n_in; i++) wide = wide || is_wide(view->in[i].dtype);
+    for (int32_t o = 0; o < view->n_out; o++) wide = wide || is_wide(view->out[o].dtype);
+    const bool refused = wide && !tct_device_supports(device, view, why, sizeof why);
     tct_arena_free(&arena);
     if (refused) return true;
   }
@@ -133,7 +135,7 @@ static bool refused_in_f64(const tct_graph *graph, tct_device *device) {
 bool case_compile(const op_case *c, tct_dtype dtype, case_mode mode, tct_device *device, const char *skip,
                   case_run *out) {
   *out = (case_run){.graph = case_graph(c, dtype, mode)};
-  if (refused_in_f64(out->graph, device)) {
+  if (refused_wide(out->graph, device)) {
     case_run_free(out);
     return false;
   }

@@ -9,6 +9,7 @@
 #include "base/clock.h"
 #include "exec/exec.h"
 #include "graph/graph.h"
+#include "graphs.h"
 #include "test.h"
 
 #define ALL_OPTIONAL "constants,simplify,fuse_epilogue,fuse_chain"
@@ -27,7 +28,7 @@ static void on_each_device(void (*check)(tct_device *device, case_report *report
   tct_device_kind kind;
   for (int32_t i = 0; tct_device_list(i, &kind); i++) {
     if (kind.n_devices == 0) continue;
-    tct_device *device = open_device(kind.name);
+    tct_device *device = open_device(spec_of(&kind));
     check(device, &report);
     tct_device_close(device);
   }
@@ -326,7 +327,7 @@ TEST(op_support, matrix) {
   printf("%-36s", "op; -dtype: refused");
   for (int32_t i = 0; tct_device_list(i, &kind) && n_devices < MOST_DEVICES; i++) {
     if (kind.n_devices == 0) continue;
-    tct_device *device = open_device(kind.name);
+    tct_device *device = open_device(spec_of(&kind));
     printf(" | %-32s", kind.name);
     const bool total = strcmp(kind.name, "ref") == 0, but_f64 = strcmp(kind.name, "cpu") == 0;
     for (int32_t k = 0; k < n_op_cases; k++) {
@@ -377,7 +378,7 @@ TEST(op_timing, every_case) {
   tct_device_kind kind;
   for (int32_t i = 0; tct_device_list(i, &kind); i++) {
     if (kind.n_devices == 0) continue;
-    tct_device *device = open_device(kind.name);
+    tct_device *device = open_device(spec_of(&kind));
     for (int32_t k = 0; k < n_op_cases; k++) {
       if (!takes(&op_cases[k], TCT_F32)) continue;
       printf("%-6s %-40s %10.2f us\n", kind.name, op_cases[k].label, time_case(&op_cases[k], device));

@@ -38,7 +38,7 @@ static void check_identity(sides (*build)(tct_graph *graph), double roundings) {
   tct_device_kind kind;
   for (int32_t d = 0; tct_device_list(d, &kind); d++) {
     if (kind.n_devices == 0) continue;
-    tct_device *device = device_make(kind.name);
+    tct_device *device = device_make(spec_of(&kind));
     tct_graph *graph = graph_make();
     const sides both = build(graph);
     tct_output(graph, "left", both.left);
@@ -122,11 +122,11 @@ TEST(identities, equal_patches_give_equal_bits) {
   for (int32_t d = 0; tct_device_list(d, &kind); d++) {
     if (kind.n_devices == 0) continue;
     for (int64_t size = 7; size <= 28; size += 7) {
-      check_plain_image(kind.name, 1, 8, size);
-      check_plain_image(kind.name, 8, 16, size);
-      check_plain_image(kind.name, 3, 16, size);
-      check_plain_image(kind.name, 16, 17, size);
-      check_plain_image(kind.name, 16, 32, size);
+      check_plain_image(spec_of(&kind), 1, 8, size);
+      check_plain_image(spec_of(&kind), 8, 16, size);
+      check_plain_image(spec_of(&kind), 3, 16, size);
+      check_plain_image(spec_of(&kind), 16, 17, size);
+      check_plain_image(spec_of(&kind), 16, 32, size);
     }
   }
 }
@@ -470,7 +470,7 @@ TEST(identities, dropout_keeps_its_rate) {
   tct_device_kind kind;
   for (int32_t d = 0; tct_device_list(d, &kind); d++) {
     if (kind.n_devices == 0) continue;
-    tct_device *device = device_make(kind.name);
+    tct_device *device = device_make(spec_of(&kind));
     tct_graph *graph = graph_make();
     const tct_tensor one = tct_full(graph, TCT_F32, TCT_SHAPE(N), 1), first = tct_scalar(graph, TCT_I64, 0);
     tct_output(graph, "y", tct_dropout(one, first, 0.25, 3, "a"));

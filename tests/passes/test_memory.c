@@ -102,7 +102,7 @@ static void check_on_all(const tct_graph *graph) {
   tct_device_kind kind;
   for (int32_t i = 0; tct_device_list(i, &kind); i++) {
     if (kind.n_devices == 0) continue;
-    tct_device *device = device_make(kind.name);
+    tct_device *device = device_make(spec_of(&kind));
     for (int skip = 0; skip < 2; skip++) {
       tct_program *program = NULL;
       setenv("TERCET_SKIP", skip ? "simplify,fuse_epilogue,fuse_chain" : "", 1);

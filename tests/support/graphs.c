@@ -18,6 +18,10 @@ tct_device *device_make(const char *spec) {
   return device;
 }
 
+const char *spec_of(const tct_device_kind *kind) {
+  return strcmp(kind->name, "tpu") == 0 ? "tpu:v3,passes=6" : kind->name;
+}
+
 tct_tensor sum_of(tct_tensor x) {
   return tct_reduce_sum(x, NULL, 0, false);
 }

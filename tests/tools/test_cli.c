@@ -254,6 +254,23 @@ TEST(cli, results_as_json) {
 
 /* ---- the same again ------------------------------------------------------------------------------------- */
 
+TEST(cli, a_modelled_device_says_so) {
+  begin();
+  RUN("train", in_folder("job.yaml"), "--device", "tpu:small", "--json", "-q");
+  EXITS(0);
+  json_t *const trained = parse_json(result.out);
+  json_t *const modelled = json_object_get(trained, "modelled");
+  CHECK(modelled && json_number_value(json_object_get(modelled, "time [s]")) > 0, "%s", result.out);
+  json_decref(trained);
+  RUN("train", in_folder("job.yaml"), "--device", "tpu:small");
+  EXITS(0);
+  SHOWS(out, "modelled on tpu:small, training and evaluation (not measured):");
+  RUN("train", in_folder("job.yaml"), "--device", "tpu:v77");
+  EXITS(4);
+  SHOWS(err, "no TPU chip 'v77'");
+  scratch_remove(folder);
+}
+
 TEST(cli, a_table_of_systolic_arrays) {
   begin();
   write_text("tiles.csv", "note,mode,R,C,n_folds,T_per_fold,weight_ready_cycle_per_fold,cycles\n"

@@ -1,0 +1,152 @@
+/* The modelled chip: its files and overrides, the pipeline's recurrence, the accounts of products, and figures that Google
+ * published of the TPU v1. */
+#include <tercet/chip.h>
+#include <tercet/systolic.h>
+#include "test.h"
+
+static uint64_t next(uint64_t *state) {
+  *state ^= *state << 13;
+  *state ^= *state >> 7;
+  *state ^= *state << 17;
+  return *state;
+}
+static int64_t between(uint64_t *state, int64_t least, int64_t most) {
+  return least + (int64_t)(next(state) % (uint64_t)(most - least + 1));
+}
+
+TEST(chip, every_built_in_file_is_whole) {
+  int32_t n = 0;
+  for (const char *name; (name = tct_chip_name(n)) != NULL; n++) {
+    tct_chip chip;
+    OK(tct_chip_open(name, &chip));
+    CHECK(strcmp(chip.name, name) == 0, "%s calls itself %s", name, chip.name);
+  }
+  CHECK(n >= 8, "%d", (int)n);
+}
+
+/* Peak of bf16, published: 46, 123, 275, 197, 459, 918 teraflop/s. */
+TEST(chip, peaks_are_the_published_ones) {
+  const struct { const char *name; double tflops; } rows[] = {{"v2", 46}, {"v3", 123}, {"v4", 275},
+                                                              {"v5e", 197}, {"v5p", 459}, {"v6e", 918}};
+  for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+    tct_chip c;
+    OK(tct_chip_open(rows[i].name, &c));
+    const double peak = 2e-12 * (double)(c.cores * c.arrays * c.array_rows * c.array_cols) * c.clock;
+    CHECK(fabs(peak / rows[i].tflops - 1) < 0.005, "%s: %g", rows[i].name, peak);
+  }
+}
+
+TEST(chip, overrides_and_units) {
+  tct_chip c;
+  OK(tct_chip_open("v3,array=256x64,hbm=1.2TB/s,vmem=32MiB,clock=1e9,latency=250 ns", &c));
+  CHECK(c.array_rows == 256 && c.array_cols == 64 && c.hbm == 1.2e12 && c.vmem == 32 * 1048576. && c.clock == 1e9);
+  CHECK(fabs(c.latency - 250e-9) < 1e-18);
+  const struct { const char *spec, *part; tct_status status; } rows[] = {
+      {"v9", "there are small, v2, v3", TCT_NOT_FOUND},
+      {"v3,hbm=fast", "hbm is 'fast', needs a number of B/s from", TCT_INVALID},
+      {"v3,hbm=3GHz", "hbm is '3GHz'", TCT_INVALID},
+      {"v3,array=0x128", "needs ROWSxCOLUMNS, each from 1 to 4096", TCT_INVALID},
+      {"v3,arrays=2.5", "needs a whole number from 1 to 64", TCT_INVALID},
+      {"v3,clok=1GHz", "did you mean 'clock'?", TCT_INVALID},
+      {"v3,hbm", "needs KEY=VALUE", TCT_INVALID},
+      {"v3,passes=3", "passes is 3, needs 1 (bf16 products) or 6 (f32)", TCT_INVALID},
+      {"v3,clock=nan", "clock is 'nan'", TCT_INVALID},
+      {"not-there.yaml", "not-there.yaml", TCT_NOT_FOUND}};
+  for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) FAILS(tct_chip_open(rows[i].spec, &c), rows[i].status, rows[i].part);
+}
+
+/* Equal blocks on channels of their own: T = d + c + o + (n − 1)·max(d, c, o). One channel: c, or d + o, whichever is more,
+ * decides. */
+TEST(chip, the_pipeline_of_equal_blocks) {
+  static tct_block blocks[40];
+  uint64_t state = 88172645463325252u;
+  for (int i = 0; i < 20000; i++) {
+    const int64_t n = between(&state, 1, 40);
+    const tct_block b = {(double)between(&state, 0, 50), (double)between(&state, 0, 50), (double)between(&state, 0, 50)};
+    for (int64_t j = 0; j < n; j++) blocks[j] = b;
+    const double slowest = fmax(b.load, fmax(b.compute, b.store));
+    const double wanted = b.load + b.compute + b.store + (double)(n - 1) * slowest;
+    const double own = tct_chip_pipeline(blocks, n, false), shared = tct_chip_pipeline(blocks, n, true);
+    CHECK(own == wanted, "case %d: %g, wanted %g", i, own, wanted);
+    CHECK(shared >= own && shared >= (double)n * (b.load + b.store), "case %d: %g", i, shared);
+    CHECK(shared <= b.load + b.compute + b.store + (double)(n - 1) * (b.load + b.store + b.compute), "case %d", i);
+  }
+}
+
+/* A time is the sum of its classes, no class is negative, nothing is faster than the roofline, and no operand moves less
+ * than once. */
+TEST(chip, accounts_of_random_products) {
+  uint64_t state = 362436069;
+  const char *specs[] = {"v3", "v5e", "small", "v3,arrays=1,cores=1", "v6e,hbm=10GB/s", "v4,vmem=256KiB"};
+  for (int i = 0; i < 600; i++) {
+    tct_chip c;
+    OK(tct_chip_open(specs[i % 6], &c));
+    const int64_t most = i % 5 == 0 ? 5000 : 300;
+    tct_product p = {.m = between(&state, 1, most), .k = between(&state, 1, most), .n = between(&state, 1, most),
+                     .taps = between(&state, 0, 9)};
+    p.x_bytes = tct_chip_bytes(&c, &(tct_desc){TCT_F32, TCT_SHAPE(p.m, p.k)});
+    p.w_bytes = tct_chip_bytes(&c, &(tct_desc){TCT_F32, TCT_SHAPE(p.k, p.n)});
+    p.y_bytes = tct_chip_bytes(&c, &(tct_desc){TCT_F32, TCT_SHAPE(p.m, p.n)});
+    tct_chip_time t;
+    OK(tct_chip_product(&c, &p, &t));
+    const double sum = t.useful + t.padding + t.shift + t.vector + t.memory + t.skew;
+    CHECK(fabs(sum - t.total) <= 1e-9 * t.total, "case %d: classes sum to %g of %g", i, sum, t.total);
+    CHECK(t.useful > 0 && t.padding >= -1e-6 && t.shift >= 0 && t.memory >= -1e-6 && t.skew > 0, "case %d: %g %g %g %g %g", i,
+          t.useful, t.padding, t.shift, t.memory, t.skew);
+    const double bytes = p.x_bytes + p.w_bytes + p.y_bytes;
+    CHECK(t.hbm_bytes >= bytes * (1 - 1e-12) && t.total >= bytes * c.clock / c.hbm * (1 - 1e-9), "case %d: memory", i);
+    const double macs = (double)p.m * (double)p.k * (double)p.n * (double)(p.taps > 0 ? p.taps : 1);
+    CHECK(t.macs >= macs * (1 - 1e-12), "case %d: %g products issued of %g", i, t.macs, macs);
+    CHECK(tct_chip_energy(&c, &t) > t.macs * c.mac, "case %d: energy", i);
+  }
+}
+
+TEST(chip, large_products_reach_the_peak_and_small_ones_do_not) {
+  tct_chip c;
+  OK(tct_chip_open("v3", &c));
+  const struct { int64_t m, k, n; double least, most; } rows[] = {
+      {8192, 8192, 8192, 0.9, 1}, {8, 128, 128, 0, 0.05}, {1024, 16, 1024, 0, 0.15}};
+  for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+    const tct_product p = {.m = rows[i].m, .k = rows[i].k, .n = rows[i].n, .x_bytes = 4. * (double)(rows[i].m * rows[i].k),
+                           .w_bytes = 4. * (double)(rows[i].k * rows[i].n), .y_bytes = 4. * (double)(rows[i].m * rows[i].n)};
+    tct_chip_time t;
+    OK(tct_chip_product(&c, &p, &t));
+    const double share = t.useful / t.total;
+    CHECK(share >= rows[i].least && share <= rows[i].most, "row %zu: %g of the peak, blocks %lld %lld %lld", i, share,
+          (long long)t.block_m, (long long)t.block_k, (long long)t.block_n);
+  }
+}
+
+TEST(chip, tensors_are_padded_to_tiles) {
+  tct_chip c;
+  OK(tct_chip_open("v3", &c));
+  const struct { tct_desc desc; double bytes; } rows[] = {
+      {{TCT_F32, TCT_SHAPE(8, 128)}, 4096},       {{TCT_F32, TCT_SHAPE(9, 129)}, 4. * 16 * 256},
+      {{TCT_F32, TCT_SHAPE(128, 10)}, 4. * 128 * 16}, /* the 128 become lanes */
+      {{TCT_U8, TCT_SHAPE(1, 128)}, 32. * 128},   {{TCT_F32, TCT_SHAPE(1)}, 4096},
+      {{TCT_F32, TCT_SHAPE(32, 28, 28, 1)}, 4. * 28 * 32 * 128}, {{TCT_F32, TCT_SHAPE(0, 5)}, 0}};
+  for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+    CHECK(tct_chip_bytes(&c, &rows[i].desc) == rows[i].bytes, "row %zu: %g", i, tct_chip_bytes(&c, &rows[i].desc));
+  }
+}
+
+/* "In-Datacenter Performance Analysis of a Tensor Processing Unit" (ISCA 2017), table 3: a tile of 64 KiB of weights comes from
+ * memory at 34 GB/s every 1349.3 cycles of 700 MHz; what is not matrix work is taken from the paper. Weight shift within 1
+ * point, weight stall within 6 of the paper's. */
+TEST(chip, table_3_of_the_tpu_v1) {
+  const struct { const char *name; int64_t batch; double non_matrix, stall, shift; } rows[] = {
+      {"MLP0", 200, 17.5, 53.9, 15.9}, {"MLP1", 168, 31.9, 44.2, 13.4}, {"LSTM0", 64, 17.9, 58.1, 15.8}, {"LSTM1", 96, 10.3, 62.1, 17.1}};
+  static tct_array_tile tiles[400];
+  const double period = 65536 / 34e9 * 700e6;
+  for (size_t r = 0; r < sizeof rows / sizeof *rows; r++) {
+    for (int i = 0; i < 400; i++) tiles[i] = (tct_array_tile){rows[r].batch, (int64_t)ceil(period * (i + 1))};
+    tct_array_clock clock;
+    OK(tct_array_fast(TCT_WS_OVERLAP, 256, 256, tiles, 400, &clock));
+    const double matrix = (100 - rows[r].non_matrix) / (double)clock.cycles;
+    const double stall = matrix * (double)clock.stall, shift = matrix * (double)clock.shift;
+    CHECK(fabs(shift - rows[r].shift) < 1, "%s: weight shift %g %%, paper %g", rows[r].name, shift, rows[r].shift);
+    CHECK(fabs(stall - rows[r].stall) < 6, "%s: weight stall %g %%, paper %g", rows[r].name, stall, rows[r].stall);
+  }
+  /* A 600×600 gate is 9 tiles: 17.3 µs, in the paper 18. */
+  CHECK(fabs(9 * period / 700 - 17.35) < 0.1, "%g µs", 9 * period / 700);
+}
