@@ -1,60 +1,89 @@
 /* A training step under a stopwatch, driven over standard input, so that a script can alternate rounds with a peer's in
- * one run: step_server MODEL BATCH THREADS, then commands, one a line:
+ * one run: step_server MODEL BATCH THREADS [warm], then commands, one a line, each answered by one line of JSON:
+ *   describe        what one step takes by plan: products' flops, least bytes of traffic, bytes of memory (all that is
+ *                   allocated once the program is compiled, and the batch)
  *   export PREFIX   writes each parameter and the fixed batch as PREFIX-<name>.npy ('/' becomes '.')
- *   run N           N training steps; prints {"seconds": …, "loss": …} (loss of the last step, before its update)
- * Models: mlp (784-512-256-10, ReLU), lenet5, yardstick (the CNN that ggml publishes), all with Adam at 0.001. */
+ *   run N           N training steps: seconds and the loss of the last step, before its update
+ *   profile N       N steps under the program's own stopwatch; the lines before the answer are its steps
+ *   memory          the highest resident set since the session began, above the process before it (Linux)
+ * `warm` trains the same model for a step at batch 1 and forgets it before the session begins, so that the code that a
+ * step runs is resident and `memory` counts data alone. */
+#include <malloc.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
-#include <tercet/tercet.h>
-
-#define ADAM {.type = "adam", .learning_rate = 1e-3, .epsilon = 1e-30}
-
-static void mlp(tct_layer x) {
-  x = tct_layer_flatten(x, NULL);
-  x = tct_layer_dense(x, &(tct_dense_layer){.name = "fc1", .units = 512, .activation = "relu"});
-  x = tct_layer_dense(x, &(tct_dense_layer){.name = "fc2", .units = 256, .activation = "relu"});
-  tct_layer_dense(x, &(tct_dense_layer){.name = "fc3", .units = 10});
-}
-
-static void lenet5(tct_layer x) {
-  x = tct_layer_conv2d(x, &(tct_conv2d_layer){.name = "c1", .filters = 6, .kernel_size = {{5}}, .padding = "same",
-                                              .activation = "relu"});
-  x = tct_layer_max_pooling2d(x, NULL);
-  x = tct_layer_conv2d(x, &(tct_conv2d_layer){.name = "c2", .filters = 16, .kernel_size = {{5}}, .activation = "relu"});
-  x = tct_layer_max_pooling2d(x, NULL);
-  x = tct_layer_flatten(x, NULL);
-  x = tct_layer_dense(x, &(tct_dense_layer){.name = "fc1", .units = 120, .activation = "relu"});
-  x = tct_layer_dense(x, &(tct_dense_layer){.name = "fc2", .units = 84, .activation = "relu"});
-  tct_layer_dense(x, &(tct_dense_layer){.name = "fc3", .units = 10});
-}
-
-static void yardstick(tct_layer x) {
-  x = tct_layer_conv2d(x, &(tct_conv2d_layer){.name = "c1", .filters = 8, .kernel_size = {{3}}, .padding = "same",
-                                              .activation = "relu"});
-  x = tct_layer_max_pooling2d(x, NULL);
-  x = tct_layer_conv2d(x, &(tct_conv2d_layer){.name = "c2", .filters = 16, .kernel_size = {{3}}, .padding = "same",
-                                              .activation = "relu"});
-  x = tct_layer_max_pooling2d(x, NULL);
-  x = tct_layer_flatten(x, NULL);
-  tct_layer_dense(x, &(tct_dense_layer){.name = "fc", .units = 10});
-}
-
-static const struct {
-  const char *name;
-  void (*build)(tct_layer x);
-} models[] = {{"mlp", mlp}, {"lenet5", lenet5}, {"yardstick", yardstick}};
+#include "perf/support/machine.h"
+#include "perf/support/models.h"
 
 static int fail(const char *what) {
   fprintf(stderr, "step_server: %s: %s\n", what, tct_error_message());
   return 1;
 }
 
-static double now(void) {
-  struct timespec t;
-  clock_gettime(CLOCK_MONOTONIC, &t);
-  return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
+/* A size of /proc/self/status in bytes; 0 where there is none. */
+static double memory_of(const char *key) {
+  char line[256];
+  long long kilobytes = 0;
+  FILE *file = fopen("/proc/self/status", "r");
+  while (file != NULL && fgets(line, sizeof line, file) != NULL) {
+    if (strncmp(line, key, strlen(key)) == 0) kilobytes = strtoll(line + strlen(key) + 1, NULL, 10);
+  }
+  if (file != NULL) fclose(file);
+  return (double)kilobytes * 1024.0;
+}
+
+/* What the library holds: after compiling it is what a step takes, as steps allocate nothing. Large blocks are listed by the
+ * size asked for, as what the C library takes beside an alignment of 2 MiB is never touched. */
+static struct {
+  pthread_mutex_t lock;
+  int64_t bytes;
+  struct {
+    void *memory;
+    size_t bytes;
+  } large[64];
+} held = {.lock = PTHREAD_MUTEX_INITIALIZER};
+enum { LARGE = 1 << 17, N_LARGE = sizeof held.large / sizeof held.large[0] };
+
+/* The size that a block counts with; sets its entry to `now`, or forgets it when that is 0. */
+static int64_t counted(void *memory, size_t now) {
+  for (size_t i = 0; i < N_LARGE; i++) {
+    if (held.large[i].memory != (now > 0 ? NULL : memory)) continue;
+    const size_t bytes = now > 0 ? now : held.large[i].bytes;
+    held.large[i].memory = now > 0 ? memory : NULL;
+    held.large[i].bytes = bytes;
+    return (int64_t)bytes;
+  }
+  return (int64_t)malloc_usable_size(memory);
+}
+
+static void *acquire(void *user, size_t bytes, size_t align) {
+  (void)user;
+  void *memory = NULL;
+  if (posix_memalign(&memory, align < 16 ? 16 : align, bytes) != 0) return NULL;
+  pthread_mutex_lock(&held.lock);
+  held.bytes += bytes >= LARGE ? counted(memory, bytes) : (int64_t)malloc_usable_size(memory);
+  pthread_mutex_unlock(&held.lock);
+  return memory;
+}
+
+static void release(void *user, void *memory) {
+  (void)user;
+  pthread_mutex_lock(&held.lock);
+  held.bytes -= counted(memory, 0);
+  pthread_mutex_unlock(&held.lock);
+  free(memory);
+}
+
+/* From here VmHWM begins anew. */
+static double begin_peak(void) {
+  malloc_trim(0);
+  FILE *file = fopen("/proc/self/clear_refs", "w");
+  if (file != NULL) {
+    fputs("5", file);
+    fclose(file);
+  }
+  return memory_of("VmRSS");
 }
 
 /* NumPy's format, version 1. */
@@ -78,56 +107,82 @@ static int write_npy(const char *prefix, const char *name, const char *type, con
   return (fclose(file) != 0) | (written != sizeof start + (size_t)length + bytes);
 }
 
-static int export_all(tct_model *model, const char *prefix, int64_t batch, const float *x, const int32_t *y) {
-  for (int32_t i = 0; i < tct_model_n_parameters(model); i++) {
-    const tct_parameter *p = tct_model_parameter(model, i);
+static tct_shape batched(int64_t batch, const tct_shape *sample) {
+  tct_shape shape = {.rank = sample->rank + 1, .dim = {batch}};
+  for (int32_t i = 0; i < sample->rank; i++) shape.dim[i + 1] = sample->dim[i];
+  return shape;
+}
+
+static int export_all(const perf_session *s, const char *prefix) {
+  for (int32_t i = 0; i < tct_model_n_parameters(s->model); i++) {
+    const tct_parameter *p = tct_model_parameter(s->model, i);
     const size_t bytes = (size_t)tct_shape_size(&p->desc.shape) * sizeof(float);
     float *data = malloc(bytes);
-    const bool bad = data == NULL || tct_model_read(model, p->name, data, bytes) != TCT_OK ||
+    const bool bad = data == NULL || tct_model_read(s->model, p->name, data, bytes) != TCT_OK ||
                      write_npy(prefix, p->name, "<f4", &p->desc.shape, data, bytes) != 0;
     free(data);
     if (bad) return 1;
   }
-  const tct_shape images = TCT_SHAPE(batch, 28, 28, 1), labels = TCT_SHAPE(batch);
-  return write_npy(prefix, "x", "<f4", &images, x, (size_t)batch * 784 * sizeof(float)) |
-         write_npy(prefix, "y", "<i4", &labels, y, (size_t)batch * sizeof(int32_t));
+  const tct_shape x = batched(s->batch, &s->what->x), y = batched(s->batch, &s->what->y);
+  return write_npy(prefix, "x", s->what->n_tokens > 0 ? "<i4" : "<f4", &x, s->x, s->x_bytes) |
+         write_npy(prefix, "y", "<i4", &y, s->y, s->y_bytes);
 }
 
-static tct_status run_steps(tct_program *program, int64_t batch, const float *x, const int32_t *y, long n, float *sums) {
-  tct_status status = TCT_OK;
-  for (long i = 0; i < n && status == TCT_OK; i++) {
-    status = tct_program_set(program, "x", x, (size_t)batch * 784 * sizeof(float));
-    if (status == TCT_OK) status = tct_program_set(program, "y", y, (size_t)batch * sizeof(int32_t));
-    if (status == TCT_OK) status = tct_program_run(program);
-    if (status == TCT_OK) status = tct_program_get(program, "sums", sums, 2 * sizeof(float));
+static bool is_product(const char *op) {
+  static const char *const ops[] = {"matmul", "conv2d", "lstm", "gru", "attention"};
+  for (size_t i = 0; i < sizeof ops / sizeof ops[0]; i++)
+    if (strncmp(op, ops[i], strlen(ops[i])) == 0) return true;
+  return false;
+}
+
+/* least_bytes: each variable read once and, when the step updates it, written once, and the batch read. */
+static void describe(const perf_session *s) {
+  tct_program_info info;
+  tct_program_describe(s->program, &info);
+  double flops = 0;
+  tct_step_info step;
+  for (int32_t i = 0; tct_program_step(s->program, i, &step); i++) flops += is_product(step.op) ? step.flops : 0;
+  const double batch = (double)(s->x_bytes + s->y_bytes), variables = (double)info.variables_bytes;
+  const double planned = (double)held.bytes + batch;
+  printf("{\"product_flops\": %.17g, \"least_bytes\": %.17g, \"planned_bytes\": %.17g, \"arena_bytes\": %zu, "
+         "\"variables_bytes\": %zu, \"steps\": %d}\n",
+         flops, 2 * variables + batch, planned, info.arena_bytes,
+         info.variables_bytes, info.n_steps);
+}
+
+static bool profile(perf_session *s, int64_t n, double *loss) {
+  tct_program_profile(s->program, true);
+  if (!perf_session_run(s, n, loss)) return false;
+  tct_program_profile(s->program, false);
+  tct_step_info step;
+  for (int32_t i = 0; tct_program_step(s->program, i, &step); i++) {
+    printf("%8.1f us %8.2f GFLOP/s %8.2f GB/s  %-26s %s\n", step.seconds * 1e6, step.flops / step.seconds * 1e-9,
+           step.bytes / step.seconds * 1e-9, step.kernel, step.name);
   }
-  return status;
+  return true;
 }
 
-static int serve(tct_model *model, tct_program *program, int64_t batch, const float *x, const int32_t *y) {
+static int serve(perf_session *s, double idle) {
   char line[512];
+  double loss = 0;
   while (fgets(line, sizeof line, stdin) != NULL) {
-    float sums[2] = {0, 0};
     line[strcspn(line, "\n")] = '\0';
+    const double begin = perf_now();
     if (strncmp(line, "run ", 4) == 0) {
-      const double begin = now();
-      if (run_steps(program, batch, x, y, strtol(line + 4, NULL, 10), sums) != TCT_OK) return fail("run");
-      printf("{\"seconds\": %.9f, \"loss\": %.9g}\n", now() - begin, (double)sums[1]);
+      if (!perf_session_run(s, strtoll(line + 4, NULL, 10), &loss)) return fail("run");
+      printf("{\"seconds\": %.9f, \"loss\": %.9g}\n", perf_now() - begin, loss);
     } else if (strncmp(line, "profile ", 8) == 0) {
-      tct_program_profile(program, true);
-      if (run_steps(program, batch, x, y, strtol(line + 8, NULL, 10), sums) != TCT_OK) return fail("profile");
-      tct_program_profile(program, false);
-      tct_step_info step;
-      for (int32_t i = 0; tct_program_step(program, i, &step); i++) {
-        printf("%8.1f us %8.2f GFLOP/s %8.2f GB/s  %-26s %s\n", step.seconds * 1e6, step.flops / step.seconds * 1e-9,
-               step.bytes / step.seconds * 1e-9, step.kernel, step.name);
-      }
+      if (!profile(s, strtoll(line + 8, NULL, 10), &loss)) return fail("profile");
       printf("{}\n");
     } else if (strncmp(line, "export ", 7) == 0) {
-      if (export_all(model, line + 7, batch, x, y) != 0) return fail("export");
+      if (export_all(s, line + 7) != 0) return fail("export");
       printf("{}\n");
+    } else if (strcmp(line, "describe") == 0) {
+      describe(s);
+    } else if (strcmp(line, "memory") == 0) {
+      printf("{\"peak_bytes\": %.17g}\n", memory_of("VmHWM") - idle);
     } else {
-      fprintf(stderr, "step_server: unknown command '%s'; there are run N, profile N, export PREFIX\n", line);
+      fprintf(stderr, "step_server: unknown command '%s'; see the head of perf/step_server.c\n", line);
       return 2;
     }
     fflush(stdout);
@@ -136,39 +191,23 @@ static int serve(tct_model *model, tct_program *program, int64_t batch, const fl
 }
 
 int main(int argc, char **argv) {
-  const int64_t batch = argc > 2 ? strtol(argv[2], NULL, 10) : 0;
-  const size_t n_models = sizeof models / sizeof models[0];
-  size_t m = 0;
-  while (m < n_models && (argc < 4 || strcmp(models[m].name, argv[1]) != 0)) m++;
-  if (m == n_models || batch < 1 || batch > 65536) {
-    fprintf(stderr, "usage: step_server mlp|lenet5|yardstick BATCH THREADS\n");
+  const perf_model *what = argc > 3 ? perf_model_find(argv[1]) : NULL;
+  const int64_t batch = what != NULL ? strtoll(argv[2], NULL, 10) : 0;
+  if (batch < 1 || batch > 65536) {
+    fprintf(stderr, "usage: step_server %s BATCH THREADS [warm]\n", perf_model_names());
     return 2;
   }
-  tct_model *model = tct_model_create(models[m].name, TCT_F32);
-  models[m].build(tct_layer_input(model, "x", TCT_F32, TCT_SHAPE(28, 28, 1)));
-  const tct_training training = {.loss = "sparse_categorical_crossentropy", .optimizer = ADAM, .seed = 1,
-                                 .n_threads = (int32_t)strtol(argv[3], NULL, 10)};
-  tct_program *program = NULL;
-  const float rate = 1e-3f;
-  if (tct_model_compile(model, &training) != TCT_OK || tct_model_program(model, batch, true, &program) != TCT_OK ||
-      tct_variables_write(tct_program_variables(program), "optimizer/learning_rate", &rate, sizeof rate) != TCT_OK) {
-    return fail("compile");
+  const int32_t n_threads = (int32_t)strtol(argv[3], NULL, 10);
+  tct_set_allocator(&(tct_allocator){acquire, release, NULL});
+  perf_session session;
+  double loss;
+  if (argc > 4 && strcmp(argv[4], "warm") == 0) {
+    const bool ran = perf_session_open(what, 1, n_threads, &session) && perf_session_run(&session, 1, &loss);
+    perf_session_close(&session);
+    if (!ran) return fail("warm-up");
   }
-  float *x = malloc((size_t)batch * 784 * sizeof *x);
-  int32_t *y = malloc((size_t)batch * sizeof *y);
-  tct_dataset *data = NULL;
-  int64_t *index = malloc((size_t)batch * sizeof *index);
-  for (int64_t i = 0; index != NULL && i < batch; i++) index[i] = i;
-  if (x == NULL || y == NULL || index == NULL ||
-      tct_dataset_glyphs(&(tct_glyphs_options){.n_samples = batch, .seed = 1}, &data) != TCT_OK ||
-      tct_dataset_read(data, index, batch, (void *[]){x, y}) != TCT_OK) {
-    return fail("data");
-  }
-  const int code = serve(model, program, batch, x, y);
-  tct_dataset_free(data);
-  tct_model_free(model);
-  free(index);
-  free(y);
-  free(x);
+  const double idle = begin_peak();
+  const int code = perf_session_open(what, batch, n_threads, &session) ? serve(&session, idle) : fail("set-up");
+  perf_session_close(&session);
   return code;
 }

@@ -74,8 +74,14 @@ bool tct_cpu_conv_matmul_supports(const tct_node_view *node, char *why, size_t w
   const bool plain = attrs->w_shape[0] == 1 && attrs->w_shape[1] == 1 && attrs->stride[0] == 1 &&
                      attrs->stride[1] == 1 && attrs->groups == 1 && attrs->pad[0] == 0 && attrs->pad[1] == 0 &&
                      attrs->pad[2] == 0 && attrs->pad[3] == 0;
-  return plain ||
-         tct_cpu_refuse(why, why_bytes, "only 1 × 1 windows of stride 1 without padding or groups are a product");
+  if (!plain) {
+    return tct_cpu_refuse(why, why_bytes, "only 1 × 1 windows of stride 1 without padding or groups are a product");
+  }
+  /* The direct tiles took 0.55 of the product's time at 25088 pixels of 64 × 64 channels. */
+  const int64_t pixels = attrs->x_shape[0] * attrs->x_shape[1] * attrs->x_shape[2];
+  const bool is_long = pixels >= 4096 && attrs->w_shape[2] * attrs->w_shape[3] < 256 * 256;
+  return node->op != TCT_OP_conv2d_grad_filter || !is_long ||
+         tct_cpu_refuse(why, why_bytes, "a sum over many pixels into a small filter is direct");
 }
 
 tct_status tct_cpu_conv_matmul_prepare(tct_device_impl *device, const tct_node_view *node, tct_prepared *out) {

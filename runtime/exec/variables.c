@@ -126,6 +126,11 @@ static tct_status check_same(const tct_variable_entry *entry, const tct_desc *de
 
 static tct_status initialize_entry(tct_variables *variables, const tct_variable_entry *entry, tct_init init) {
   tct_device *device = variables->device;
+  /* In place where the host can: a copy of the largest weight would stay in the process' memory. */
+  if (device->info.host_memory) {
+    TCT_TRY(device->backend->sync(device->impl));
+    return tct_initialize(entry->name, &entry->desc, init, variables->seed, entry->data);
+  }
   void *data = tct_alloc(entry->bytes + 16);
   if (data == NULL) return TCT_OUT_OF_MEMORY;
   tct_status status = tct_initialize(entry->name, &entry->desc, init, variables->seed, data);

@@ -38,7 +38,7 @@ static const room rooms[] = {
     {"runtime/nn", "<tercet/> base/ graph/ nn/", false},
     {"runtime/train", "<tercet/> base/ data/ graph/ io/ nn/ train/ <jansson.h> <strings.h>", false},
     {"tools", "<tercet/> tools/ neighbours <jansson.h> " OPERATING_SYSTEM "<sys/ioctl.h> <sys/utsname.h> <getopt.h>", false},
-    {"perf", "<tercet/> perf/ neighbours <cblas.h> " OPERATING_SYSTEM, false},
+    {"perf", "<tercet/> perf/ neighbours <cblas.h> <immintrin.h> <malloc.h> " OPERATING_SYSTEM, false},
     {"examples", "<tercet/>", false},
 };
 

@@ -1,0 +1,173 @@
+"""The networks of perf/support/models.c in PyTorch, with weights copied from Tercet's layouts, and the ways to train them.
+
+A Net's forward gives logits; a Peer is a net with a fixed batch and an optimizer, in one of the variants that PyTorch's own
+documentation recommends for speed: eager or torch.compile, foreach or fused optimizer, NCHW or channels_last.
+"""
+import ctypes, gc, time
+
+import numpy as np
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+
+class Net(nn.Module):
+    def __init__(self, load):
+        super().__init__()
+        self.load = load
+
+    def conv(self, name, pad=0, stride=1):
+        kernel = self.load(name + ".kernel")  # [r,s,c,k]
+        bias = self.load(name + ".bias")
+        layer = nn.Conv2d(kernel.shape[2], kernel.shape[3], kernel.shape[0], stride, pad, bias=bias is not None)
+        layer.weight.data = torch.from_numpy(kernel.transpose(3, 2, 0, 1).copy())
+        if bias is not None:
+            layer.bias.data = torch.from_numpy(bias.copy())
+        return layer
+
+    def dense(self, name, image=None):
+        """image: (channels, side) of the flattened [side,side,channels], which is [channels,side,side] here."""
+        kernel = self.load(name + ".kernel")
+        layer = nn.Linear(*kernel.shape)
+        weight = kernel.T
+        if image:
+            channels, side = image
+            weight = weight.reshape(-1, side, side, channels).transpose(0, 3, 1, 2).reshape(weight.shape)
+        layer.weight.data = torch.from_numpy(np.ascontiguousarray(weight))
+        layer.bias.data = torch.from_numpy(self.load(name + ".bias").copy())
+        return layer
+
+    def norm(self, name, channels):
+        layer = nn.BatchNorm2d(channels, eps=1e-3, momentum=0.01)
+        layer.weight.data = torch.from_numpy(self.load(name + ".gamma").copy())
+        layer.bias.data = torch.from_numpy(self.load(name + ".beta").copy())
+        return layer
+
+
+class MLP(Net):
+    def __init__(self, load):
+        super().__init__(load)
+        self.fc1, self.fc2, self.fc3 = self.dense("fc1"), self.dense("fc2"), self.dense("fc3")
+
+    def forward(self, x):
+        return self.fc3(torch.relu(self.fc2(torch.relu(self.fc1(x.flatten(1))))))
+
+
+class LeNet5(Net):
+    def __init__(self, load):
+        super().__init__(load)
+        self.c1, self.c2 = self.conv("c1", 2), self.conv("c2")
+        self.fc1, self.fc2, self.fc3 = self.dense("fc1", (16, 5)), self.dense("fc2"), self.dense("fc3")
+
+    def forward(self, x):
+        x = F.max_pool2d(torch.relu(self.c1(x)), 2)
+        x = F.max_pool2d(torch.relu(self.c2(x)), 2)
+        return self.fc3(torch.relu(self.fc2(torch.relu(self.fc1(x.flatten(1))))))
+
+
+class Yardstick(Net):
+    def __init__(self, load):
+        super().__init__(load)
+        self.c1, self.c2, self.fc = self.conv("c1", 1), self.conv("c2", 1), self.dense("fc", (16, 7))
+
+    def forward(self, x):
+        x = F.max_pool2d(torch.relu(self.c1(x)), 2)
+        x = F.max_pool2d(torch.relu(self.c2(x)), 2)
+        return self.fc(x.flatten(1))
+
+
+class ResNet20(Net):
+    def __init__(self, load):
+        super().__init__(load)
+
+        def conv_norm(name, filters, stride):
+            pad = 1 if not name.endswith("skip") else 0
+            return nn.Sequential(self.conv(name, pad, stride), self.norm(name + "-bn", filters))
+
+        self.stem, self.blocks = conv_norm("stem", 16, 1), nn.ModuleList()
+        for stage in range(3):
+            for block in range(3):
+                name, filters, stride = f"s{stage}-b{block}-", 16 << stage, 2 if stage > 0 and block == 0 else 1
+                parts = {"c1": conv_norm(name + "c1", filters, stride), "c2": conv_norm(name + "c2", filters, 1)}
+                if stride > 1:
+                    parts["skip"] = conv_norm(name + "skip", filters, stride)
+                self.blocks.append(nn.ModuleDict(parts))
+        self.fc = self.dense("fc")
+
+    def forward(self, x):
+        x = torch.relu(self.stem(x))
+        for block in self.blocks:
+            y = block["c2"](torch.relu(block["c1"](x)))
+            x = torch.relu(y + (block["skip"](x) if "skip" in block else x))
+        return self.fc(x.mean((2, 3)))
+
+
+NETS = {"mlp": MLP, "lenet5": LeNet5, "yardstick": Yardstick, "resnet20": ResNet20}
+IMAGES = {"lenet5", "yardstick", "resnet20"}
+
+
+def optimizer_of(name, parameters, how):
+    if name == "resnet20":
+        return torch.optim.SGD(parameters, 0.01, momentum=0.9, **how)
+    return torch.optim.Adam(parameters, 1e-3, eps=1e-30, **how)
+
+
+def variants(name):
+    """Names of the ways to run it; 'eager' ones first."""
+    layouts = ["", " channels_last"] if name in IMAGES else [""]
+    eager = [f"eager {how}{layout}" for layout in layouts for how in ("foreach", "fused")]
+    return eager + [f"compile fused{layout}" for layout in layouts]
+
+
+class Peer:
+    def __init__(self, name, load, variant, batch=None):
+        self.net = NETS[name](load)
+        x, y = load("x")[:batch], load("y")[:batch]
+        if x.ndim == 4:
+            x = x.transpose(0, 3, 1, 2).copy()
+        self.x = torch.from_numpy(x if x.dtype != np.int32 else x.astype(np.int64))
+        self.y = torch.from_numpy(y.astype(np.int64)).flatten()
+        if variant.endswith("channels_last"):
+            self.net = self.net.to(memory_format=torch.channels_last)
+            self.x = self.x.to(memory_format=torch.channels_last)
+        self.optimizer = optimizer_of(name, self.net.parameters(), {variant.split()[1]: True})
+
+        def loss_of(x, y):
+            logits = self.net(x)
+            return F.cross_entropy(logits.reshape(-1, logits.shape[-1]), y)
+
+        self.loss_of = torch.compile(loss_of) if variant.startswith("compile") else loss_of
+
+    def run(self, n):
+        begin = time.perf_counter()
+        for _ in range(n):
+            self.optimizer.zero_grad()
+            loss = self.loss_of(self.x, self.y)
+            loss.backward()
+            self.optimizer.step()
+            value = loss.detach().item()  # both sides read every step's loss
+        return time.perf_counter() - begin, value
+
+
+def prepare(threads):
+    torch.set_num_threads(threads)
+    torch.set_flush_denormal(True)  # Tercet's CPU device does it always; decayed moments cost both dearly
+
+
+def status_bytes(key):
+    for line in open("/proc/self/status"):
+        if line.startswith(key + ":"):
+            return int(line.split()[1]) * 1024
+    return 0
+
+
+def peak_bytes(name, load, variant):
+    """The highest resident set of 5 steps above the process that has loaded the code: as step_server's `memory`."""
+    Peer(name, load, variant, batch=2).run(1)
+    gc.collect()
+    ctypes.CDLL(None).malloc_trim(0)
+    open("/proc/self/clear_refs", "w").write("5")
+    idle = status_bytes("VmRSS")
+    peer = Peer(name, load, variant)
+    peer.run(5)
+    return status_bytes("VmHWM") - idle

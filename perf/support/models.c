@@ -1,0 +1,155 @@
+/* The networks themselves, and a session that trains one of them on a fixed batch of noise. */
+#include "perf/support/models.h"
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Keras' and PyTorch's Adam differ in where epsilon stands: so small it makes no difference. */
+#define ADAM     {.type = "adam", .learning_rate = 1e-3, .epsilon = 1e-30}
+#define MOMENTUM {.type = "sgd", .learning_rate = 0.01, .momentum = 0.9}
+
+static tct_layer conv(tct_layer x, const char *name, int64_t filters, int64_t size, const char *padding) {
+  return tct_layer_conv2d(x, &(tct_conv2d_layer){.name = name, .filters = filters, .kernel_size = {{size}},
+                                                 .padding = padding, .activation = "relu"});
+}
+
+static tct_layer dense(tct_layer x, const char *name, int64_t units, const char *activation) {
+  return tct_layer_dense(x, &(tct_dense_layer){.name = name, .units = units, .activation = activation});
+}
+
+static void mlp(tct_layer x) {
+  x = tct_layer_flatten(x, NULL);
+  x = dense(x, "fc1", 512, "relu");
+  x = dense(x, "fc2", 256, "relu");
+  dense(x, "fc3", 10, NULL);
+}
+
+static void lenet5(tct_layer x) {
+  x = tct_layer_max_pooling2d(conv(x, "c1", 6, 5, "same"), NULL);
+  x = tct_layer_max_pooling2d(conv(x, "c2", 16, 5, "valid"), NULL);
+  x = tct_layer_flatten(x, NULL);
+  x = dense(x, "fc1", 120, "relu");
+  x = dense(x, "fc2", 84, "relu");
+  dense(x, "fc3", 10, NULL);
+}
+
+/* The CNN that ggml publishes. */
+static void yardstick(tct_layer x) {
+  x = tct_layer_max_pooling2d(conv(x, "c1", 8, 3, "same"), NULL);
+  x = tct_layer_max_pooling2d(conv(x, "c2", 16, 3, "same"), NULL);
+  dense(tct_layer_flatten(x, NULL), "fc", 10, NULL);
+}
+
+/* Convolution without bias, batch norm: "NAME", "NAME-bn". Stride 2 pads both sides by 1, as PyTorch does. */
+static tct_layer conv_norm(tct_layer x, const char *name, int64_t filters, int64_t size, int64_t stride) {
+  char norm[48];
+  snprintf(norm, sizeof norm, "%s-bn", name);
+  const bool pads = size > 1 && stride > 1;
+  if (pads) x = tct_layer_zero_padding2d(x, NULL);
+  x = tct_layer_conv2d(x, &(tct_conv2d_layer){.name = name, .filters = filters, .kernel_size = {{size}},
+                                              .strides = {{stride}}, .padding = pads ? "valid" : "same",
+                                              .use_bias = TCT_OFF});
+  return tct_layer_batch_normalization(x, &(tct_batch_normalization_layer){.name = norm});
+}
+
+static tct_layer relu(tct_layer x) {
+  return tct_layer_activation(x, &(tct_activation_layer){.activation = "relu"});
+}
+
+/* He et al., 2015, with projections where the shape changes. */
+static void resnet20(tct_layer x) {
+  x = relu(conv_norm(x, "stem", 16, 3, 1));
+  for (int stage = 0; stage < 3; stage++)
+    for (int block = 0; block < 3; block++) {
+      char name[3][32];
+      for (int i = 0; i < 3; i++) snprintf(name[i], sizeof name[i], "s%d-b%d-%s", stage, block, i == 2 ? "skip" : i == 1 ? "c2" : "c1");
+      const int64_t filters = 16 << stage, stride = stage > 0 && block == 0 ? 2 : 1;
+      tct_layer y = relu(conv_norm(x, name[0], filters, 3, stride));
+      y = conv_norm(y, name[1], filters, 3, 1);
+      if (stride > 1) x = conv_norm(x, name[2], filters, 1, stride);
+      x = relu(tct_layer_add((tct_layer[]){y, x}, 2, NULL));
+    }
+  dense(tct_layer_global_average_pooling2d(x, NULL), "fc", 10, NULL);
+}
+
+static const perf_model models[] = {
+    {.name = "mlp", .x = {3, {28, 28, 1}}, .n_classes = 10, .optimizer = ADAM, .build = mlp},
+    {.name = "lenet5", .x = {3, {28, 28, 1}}, .n_classes = 10, .optimizer = ADAM, .build = lenet5},
+    {.name = "yardstick", .x = {3, {28, 28, 1}}, .n_classes = 10, .optimizer = ADAM, .build = yardstick},
+    {.name = "resnet20", .x = {3, {32, 32, 3}}, .n_classes = 10, .optimizer = MOMENTUM, .build = resnet20},
+};
+enum { N_MODELS = sizeof models / sizeof models[0] };
+
+const perf_model *perf_model_find(const char *name) {
+  for (size_t i = 0; i < N_MODELS; i++)
+    if (strcmp(models[i].name, name) == 0) return &models[i];
+  return NULL;
+}
+
+const char *perf_model_names(void) {
+  static char names[128];
+  names[0] = '\0';
+  for (size_t i = 0; i < N_MODELS; i++) {
+    snprintf(names + strlen(names), sizeof names - strlen(names), "%s%s", i > 0 ? "|" : "", models[i].name);
+  }
+  return names;
+}
+
+/* Knuth's generator of 64 bits; the upper half is noise enough. */
+static uint32_t draw(uint64_t *state) {
+  *state = *state * 6364136223846793005u + 1442695040888963407u;
+  return (uint32_t)(*state >> 32);
+}
+
+static bool make_batch(perf_session *s) {
+  const perf_model *what = s->what;
+  const int64_t n_x = s->batch * tct_shape_size(&what->x), n_y = s->batch * tct_shape_size(&what->y);
+  s->x_bytes = (size_t)n_x * 4;
+  s->y_bytes = (size_t)n_y * sizeof *s->y;
+  s->x = malloc(s->x_bytes);
+  s->y = malloc(s->y_bytes);
+  if (s->x == NULL || s->y == NULL) return false;
+  uint64_t state = 1;
+  for (int64_t i = 0; i < n_x; i++) {
+    const uint32_t bits = draw(&state);
+    if (what->n_tokens > 0) {
+      ((int32_t *)s->x)[i] = (int32_t)(bits % (uint32_t)what->n_tokens);
+    } else {
+      ((float *)s->x)[i] = (float)(bits >> 8) * 0x1p-24f;
+    }
+  }
+  for (int64_t i = 0; i < n_y; i++) s->y[i] = (int32_t)(draw(&state) % (uint32_t)what->n_classes);
+  return true;
+}
+
+bool perf_session_open(const perf_model *what, int64_t batch, int32_t n_threads, perf_session *out) {
+  *out = (perf_session){.what = what, .batch = batch, .model = tct_model_create(what->name, TCT_F32)};
+  if (out->model == NULL || !make_batch(out)) return false;
+  what->build(tct_layer_input(out->model, "x", what->n_tokens > 0 ? TCT_I32 : TCT_F32, what->x));
+  const tct_training training = {.loss = "sparse_categorical_crossentropy", .optimizer = what->optimizer, .seed = 1,
+                                 .n_threads = n_threads};
+  const float rate = (float)what->optimizer.learning_rate;
+  return tct_model_compile(out->model, &training) == TCT_OK &&
+         tct_model_program(out->model, batch, true, &out->program) == TCT_OK &&
+         tct_variables_write(tct_program_variables(out->program), "optimizer/learning_rate", &rate, sizeof rate) == TCT_OK;
+}
+
+void perf_session_close(perf_session *session) {
+  tct_model_free(session->model);
+  free(session->x);
+  free(session->y);
+}
+
+bool perf_session_run(perf_session *session, int64_t n, double *out_loss) {
+  float sums[2] = {0, 0};
+  tct_program *program = session->program;
+  for (int64_t i = 0; i < n; i++) {
+    if (tct_program_set(program, "x", session->x, session->x_bytes) != TCT_OK ||
+        tct_program_set(program, "y", session->y, session->y_bytes) != TCT_OK || tct_program_run(program) != TCT_OK ||
+        tct_program_get(program, "sums", sums, sizeof sums) != TCT_OK) {
+      return false;
+    }
+  }
+  *out_loss = (double)sums[1];
+  return true;
+}
