@@ -23,7 +23,7 @@ import torch
 
 import peer_pytorch
 
-DEFAULT_ROWS = "mlp:32,mlp:128,mlp:512,lenet5:32,lenet5:128,yardstick:500,resnet20:32"
+DEFAULT_ROWS = "mlp:32,mlp:128,mlp:512,lenet5:32,lenet5:128,yardstick:500,resnet20:32,lstm:32,gpt:8"
 AGREEING_STEPS, AGREEMENT = 5, 2e-3  # f32 sums in different orders drift apart, faster with batch norm
 
 
@@ -131,7 +131,7 @@ def measure(args, name, batch, threads):
         peers, seen = try_variants(name, load, 0.1 if args.quick else 0.4)
         eager = min((v for v in seen if v.startswith("eager") and not isinstance(seen[v], str)), key=lambda v: seen[v])
         memory_peer = peer_memory(name, threads, prefix, eager)
-    k = max(1, round(args.round_seconds * 10 / server.run(10)[0]))
+    k = max(1, round(args.round_seconds * 3 / server.run(3)[0]))
     rounds = []
     for r in range(args.rounds):
         order = ["tercet"] + list(peers)

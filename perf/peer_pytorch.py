@@ -44,6 +44,13 @@ class Net(nn.Module):
         return layer
 
 
+    def layer_norm(self, name):
+        layer = nn.LayerNorm(256, eps=1e-5)
+        layer.weight.data = torch.from_numpy(self.load(name + ".gamma").copy())
+        layer.bias.data = torch.from_numpy(self.load(name + ".beta").copy())
+        return layer
+
+
 class MLP(Net):
     def __init__(self, load):
         super().__init__(load)
@@ -102,7 +109,63 @@ class ResNet20(Net):
         return self.fc(x.mean((2, 3)))
 
 
-NETS = {"mlp": MLP, "lenet5": LeNet5, "yardstick": Yardstick, "resnet20": ResNet20}
+class LSTM(Net):
+    def __init__(self, load):
+        super().__init__(load)
+        self.lstm, self.fc = nn.LSTM(256, 256, 2, batch_first=True), self.dense("fc")
+        for i in range(2):
+            values = {"weight_ih": load(f"lstm{i + 1}.kernel").T, "weight_hh": load(f"lstm{i + 1}.recurrent_kernel").T,
+                      "bias_ih": load(f"lstm{i + 1}.bias")}
+            for name, value in values.items():
+                getattr(self.lstm, f"{name}_l{i}").data = torch.from_numpy(np.ascontiguousarray(value))
+            second = getattr(self.lstm, f"bias_hh_l{i}")  # Keras has one bias
+            second.data.zero_()
+            second.requires_grad = False
+
+    def forward(self, x):
+        return self.fc(self.lstm(x)[0][:, -1])
+
+
+class Block(Net):
+    def __init__(self, load, i):
+        super().__init__(load)
+        self.norm1, self.norm2 = self.layer_norm(f"b{i}-norm1"), self.layer_norm(f"b{i}-norm2")
+        at = f"b{i}-attention."
+        self.qkv, self.out = nn.Linear(256, 768), nn.Linear(256, 256)  # one product for the three, as is usual
+        parts = [(load(at + p + ".kernel").reshape(256, 256), load(at + p + ".bias").reshape(256))
+                 for p in ("query", "key", "value")]
+        self.qkv.weight.data = torch.from_numpy(np.ascontiguousarray(np.concatenate([p[0] for p in parts], 1).T))
+        self.qkv.bias.data = torch.from_numpy(np.concatenate([p[1] for p in parts]))
+        self.out.weight.data = torch.from_numpy(
+            np.ascontiguousarray(load(at + "attention_output.kernel").reshape(256, 256).T))
+        self.out.bias.data = torch.from_numpy(load(at + "attention_output.bias").copy())
+        self.up, self.down = self.dense(f"b{i}-up"), self.dense(f"b{i}-down")
+
+    def forward(self, x):
+        n, t, _ = x.shape
+        q, k, v = (p.view(n, t, 4, 64).transpose(1, 2) for p in self.qkv(self.norm1(x)).split(256, 2))
+        y = F.scaled_dot_product_attention(q, k, v, is_causal=True)
+        x = x + self.out(y.transpose(1, 2).reshape(n, t, 256))
+        return x + self.down(F.gelu(self.up(self.norm2(x)), approximate="none"))
+
+
+class GPT(Net):
+    def __init__(self, load):
+        super().__init__(load)
+        self.tokens, self.positions = nn.Embedding(256, 256), nn.Embedding(128, 256)
+        self.tokens.weight.data = torch.from_numpy(load("tokens.embeddings").copy())
+        self.positions.weight.data = torch.from_numpy(load("positions.embeddings").copy())
+        self.blocks = nn.ModuleList(Block(load, i) for i in range(4))
+        self.norm, self.head = self.layer_norm("b4-norm"), self.dense("head")
+
+    def forward(self, x):
+        x = self.tokens(x) + self.positions.weight
+        for block in self.blocks:
+            x = block(x)
+        return self.head(self.norm(x))
+
+
+NETS = {"mlp": MLP, "lenet5": LeNet5, "yardstick": Yardstick, "resnet20": ResNet20, "lstm": LSTM, "gpt": GPT}
 IMAGES = {"lenet5", "yardstick", "resnet20"}
 
 

@@ -72,11 +72,44 @@ static void resnet20(tct_layer x) {
   dense(tct_layer_global_average_pooling2d(x, NULL), "fc", 10, NULL);
 }
 
+static void lstm(tct_layer x) {
+  x = tct_layer_lstm(x, &(tct_lstm_layer){.name = "lstm1", .units = 256, .return_sequences = TCT_ON});
+  x = tct_layer_lstm(x, &(tct_lstm_layer){.name = "lstm2", .units = 256});
+  dense(x, "fc", 10, NULL);
+}
+
+static tct_layer norm(tct_layer x, int block, const char *name) {
+  char full[32];
+  snprintf(full, sizeof full, "b%d-%s", block, name);
+  return tct_layer_layer_normalization(x, &(tct_layer_normalization_layer){.name = full, .epsilon = 1e-5});
+}
+
+/* Four blocks of GPT-2's kind: norms before, four heads of 64, GELU. */
+static void gpt(tct_layer x) {
+  x = tct_layer_embedding(x, &(tct_embedding_layer){.name = "tokens", .input_dim = 256, .output_dim = 256});
+  const tct_layer at = tct_layer_position_embedding(
+      x, &(tct_position_embedding_layer){.name = "positions", .sequence_length = 128});
+  x = tct_layer_add((tct_layer[]){x, at}, 2, NULL);
+  for (int block = 0; block < 4; block++) {
+    char name[3][32];
+    for (int i = 0; i < 3; i++) snprintf(name[i], sizeof name[i], "b%d-%s", block, i == 0 ? "attention" : i == 1 ? "up" : "down");
+    const tct_layer in = norm(x, block, "norm1");
+    const tct_layer y = tct_layer_multi_head_attention(
+        &in, 1, &(tct_multi_head_attention_layer){.name = name[0], .num_heads = 4, .key_dim = 64, .causal = TCT_ON});
+    x = tct_layer_add((tct_layer[]){x, y}, 2, NULL);
+    const tct_layer up = dense(norm(x, block, "norm2"), name[1], 1024, "gelu");
+    x = tct_layer_add((tct_layer[]){x, dense(up, name[2], 256, NULL)}, 2, NULL);
+  }
+  dense(norm(x, 4, "norm"), "head", 256, NULL);
+}
+
 static const perf_model models[] = {
     {.name = "mlp", .x = {3, {28, 28, 1}}, .n_classes = 10, .optimizer = ADAM, .build = mlp},
     {.name = "lenet5", .x = {3, {28, 28, 1}}, .n_classes = 10, .optimizer = ADAM, .build = lenet5},
     {.name = "yardstick", .x = {3, {28, 28, 1}}, .n_classes = 10, .optimizer = ADAM, .build = yardstick},
     {.name = "resnet20", .x = {3, {32, 32, 3}}, .n_classes = 10, .optimizer = MOMENTUM, .build = resnet20},
+    {.name = "lstm", .x = {2, {64, 256}}, .n_classes = 10, .optimizer = ADAM, .build = lstm},
+    {.name = "gpt", .x = {1, {128}}, .y = {1, {128}}, .n_tokens = 256, .n_classes = 256, .optimizer = ADAM, .build = gpt},
 };
 enum { N_MODELS = sizeof models / sizeof models[0] };
 
