@@ -108,6 +108,16 @@ def try_variants(name, load, seconds):
     return {v: peers[v] for v in fastest}, seen
 
 
+def tercet_memory(args, name, batch, threads):
+    """Peak and planned bytes of 5 steps, in a process that does nothing else."""
+    server = Server(args.build, name, batch, threads, "warm")
+    planned = server.ask("describe")["planned_bytes"]
+    server.run(5)
+    peak = server.ask("memory")["peak_bytes"]
+    server.close()
+    return peak, planned
+
+
 def peer_memory(name, threads, prefix, variant):
     """In a process of its own, as its peak would hold the other variants' too."""
     done = subprocess.run([sys.executable, os.path.abspath(__file__), "--peer-memory", name, str(threads), prefix, variant],
@@ -122,11 +132,11 @@ def measure(args, name, batch, threads):
     torch._dynamo.reset()
     with tempfile.TemporaryDirectory() as folder:
         prefix = os.path.join(folder, "w")
-        server = Server(args.build, name, batch, threads, "warm")
+        server = Server(args.build, name, batch, threads)
         load, plan = loader(prefix), server.ask("describe")
         server.ask("export " + prefix)
         ours = [server.run(1)[1] for _ in range(AGREEING_STEPS)]
-        memory = server.ask("memory")["peak_bytes"]
+        memory, planned = tercet_memory(args, name, batch, threads)
         worst = check_losses(name, load, ours)
         peers, seen = try_variants(name, load, 0.1 if args.quick else 0.4)
         eager = min((v for v in seen if v.startswith("eager") and not isinstance(seen[v], str)), key=lambda v: seen[v])
@@ -151,11 +161,11 @@ def measure(args, name, batch, threads):
            "tercet_ms": medians["tercet"] * 1e3, "peer": best, "peer_ms": medians[best] * 1e3,
            "all_peers_best_ms": seen, "ratio_median": ratio, "ratio_low": low, "ratio_high": high,
            "floor_ms": floor * 1e3, "share_of_floor": floor / medians["tercet"], "loss_difference": worst,
-           "planned_bytes": plan["planned_bytes"], "tercet_peak_bytes": memory, "peak_over_plan": memory / plan["planned_bytes"],
+           "planned_bytes": planned, "tercet_peak_bytes": memory, "peak_over_plan": memory / planned,
            "peer_peak_bytes": memory_peer, "peer_memory_of": eager, "memory_ratio": memory / memory_peer}
     print(f"{name:9} batch {batch:4} threads {threads}: tercet {row['tercet_ms']:.3f} ms, PyTorch {row['peer_ms']:.3f} ms "
           f"({best}), ratio {ratio:.2f} [{low:.2f}, {high:.2f}], floor {row['floor_ms']:.3f} ms = "
-          f"{100 * row['share_of_floor']:.0f} %; memory {memory / 1e6:.1f} MB (plan {plan['planned_bytes'] / 1e6:.1f}), "
+          f"{100 * row['share_of_floor']:.0f} %; memory {memory / 1e6:.1f} MB (plan {planned / 1e6:.1f}), "
           f"PyTorch {memory_peer / 1e6:.1f}: {row['memory_ratio']:.2f}", flush=True)
     return row
 
