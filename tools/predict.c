@@ -149,8 +149,7 @@ static int write_out(const tool_options *options, const format *f, const predict
     return tool_usage("predict: .npy is not for a terminal; give -o FILE.npy");
   FILE *const to = to_file ? fopen(options->output, "wb") : stdout;
   if (!to) {
-    fprintf(stderr, "tercet: cannot write '%s': %s\n", options->output, strerror(errno));
-    return errno == ENOENT || errno == ENOTDIR ? TOOL_NOT_FOUND : TOOL_IO;
+    return tool_file_fail("write", options->output);
   }
   f->write(p, to);
   if (!to_file) return tool_finish();
@@ -159,9 +158,9 @@ static int write_out(const tool_options *options, const format *f, const predict
     if (!options->quiet) fprintf(stderr, "%lld predictions written to %s\n", (long long)p->n, options->output);
     return TOOL_OK;
   }
-  fprintf(stderr, "tercet: cannot write '%s': %s\n", options->output, strerror(errno));
+  const int code = tool_file_fail("write", options->output);
   (void)remove(options->output); /* half a file is worse than none */
-  return TOOL_IO;
+  return code;
 }
 
 static tct_status find_data(const tool_options *options, tct_job *job, tct_job_part part, tct_dataset **out) {

@@ -1,6 +1,7 @@
 /* Errors, exit codes, results in text and JSON, and opening the job that every subcommand begins with. */
 #include "tool.h"
 
+#include <errno.h>
 #include <math.h>
 #include <string.h>
 
@@ -71,10 +72,16 @@ void tool_print_modelled(tct_device *device) {
   }
 }
 
+int tool_file_fail(const char *doing, const char *path) {
+  const tct_error_kind *const kind = tct_error_kind_of_errno(errno);
+  fprintf(stderr, "tercet: cannot %s '%s': %s [%s]\n", doing, path, strerror(errno), kind->code);
+  return tool_exit_code(kind->status);
+}
+
 int tool_finish(void) {
+  errno = EIO;
   if (fflush(stdout) == 0 && !ferror(stdout)) return TOOL_OK;
-  fputs("tercet: cannot write to standard output\n", stderr);
-  return TOOL_IO;
+  return tool_file_fail("write to", "standard output");
 }
 
 /* ---- the job ------------------------------------------------------------------------------------------ */

@@ -79,8 +79,7 @@ static int check_save(const char *path) {
   const char *const slash = strrchr(path, '/');
   snprintf(folder, sizeof folder, "%.*s", slash ? (int)(slash - path) + 1 : 1, slash ? path : ".");
   if (access(folder, W_OK | X_OK) == 0) return TOOL_OK;
-  fprintf(stderr, "tercet: cannot save to '%s': folder '%s': %s\n", path, folder, strerror(errno));
-  return errno == ENOENT || errno == ENOTDIR ? TOOL_NOT_FOUND : TOOL_IO;
+  return tool_file_fail("save the model to the folder", folder);
 }
 
 static int open_steps(run *r) {
@@ -88,18 +87,17 @@ static int open_steps(run *r) {
   if (!path) return TOOL_OK;
   r->steps = strcmp(path, "-") == 0 ? stdout : fopen(path, r->options->resume ? "a" : "w");
   if (r->steps) return TOOL_OK;
-  fprintf(stderr, "tercet: cannot open '%s': %s\n", path, strerror(errno));
-  return errno == ENOENT || errno == ENOTDIR ? TOOL_NOT_FOUND : TOOL_IO;
+  return tool_file_fail("open", path);
 }
 
 static int close_steps(run *r) {
   if (!r->steps) return TOOL_OK;
   bool failed = r->steps_failed || ferror(r->steps);
+  if (!failed) errno = EIO;
   failed = (r->steps == stdout ? fflush(stdout) : fclose(r->steps)) != 0 || failed;
   r->steps = NULL;
   if (!failed) return TOOL_OK;
-  fprintf(stderr, "tercet: cannot write '%s'\n", r->options->log_steps);
-  return TOOL_IO;
+  return tool_file_fail("write", r->options->log_steps);
 }
 
 static tct_status announce(const run *r) {

@@ -35,5 +35,8 @@ TCT_API const tct_error_kind *tct_error_kind_at(int32_t i);
 /* By "E102", "e102" or "102"; NULL: there is no such kind. */
 TCT_API const tct_error_kind *tct_error_kind_find(const char *code);
 
+/* The kind of a failed file call's errno: E701, E702, E703, E704 or E006. */
+TCT_API const tct_error_kind *tct_error_kind_of_errno(int error);
+
 TCT_END_DECLS
 #endif

@@ -1,4 +1,5 @@
 /* The kinds of errors as a table, made from errors.def, and the search in it. */
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -41,4 +42,33 @@ const tct_error_kind *tct_error_kind_find(const char *code) {
   if (!tct_parse_i64(code, strlen(code), &number) || number < 1 || number > INT32_MAX) return NULL;
   const tct_error_kind *const kind = tct_error_kind_of((uint32_t)number);
   return kind->number == number ? kind : NULL;
+}
+
+static uint32_t number_of_errno(int error) {
+  switch (error) {
+  case ENOENT:
+  case ENOTDIR:
+    return TCT_E_NO_FILE;
+  case ENOMEM:
+    return TCT_E_OUT_OF_MEMORY;
+  case ENOSPC:
+  case EDQUOT:
+    return TCT_E_DISK_FULL;
+  /* Trying again cannot help: the path or its permissions must change. */
+  case EACCES:
+  case EPERM:
+  case EROFS:
+  case EISDIR:
+  case EEXIST:
+  case ENAMETOOLONG:
+  case ELOOP:
+  case EINVAL:
+    return TCT_E_NO_ACCESS;
+  default:
+    return TCT_E_FILE_IO;
+  }
+}
+
+const tct_error_kind *tct_error_kind_of_errno(int error) {
+  return tct_error_kind_of(number_of_errno(error));
 }

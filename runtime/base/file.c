@@ -77,36 +77,11 @@ const tct_file_calls *tct_file_calls_in_force(void) {
 
 /* ---- errno --------------------------------------------------------------------------------------- */
 
-static uint32_t kind_of_errno(int code) {
-  switch (code) {
-  case ENOENT:
-  case ENOTDIR:
-    return TCT_E_NO_FILE;
-  case ENOMEM:
-    return TCT_E_OUT_OF_MEMORY;
-  case ENOSPC:
-  case EDQUOT:
-    return TCT_E_DISK_FULL;
-  /* Trying again cannot help: the path or its permissions must change. */
-  case EACCES:
-  case EPERM:
-  case EROFS:
-  case EISDIR:
-  case EEXIST:
-  case ENAMETOOLONG:
-  case ELOOP:
-  case EINVAL:
-    return TCT_E_NO_ACCESS;
-  default:
-    return TCT_E_FILE_IO;
-  }
-}
-
 tct_status tct_file_fail(const char *doing, const char *path) {
   const int code = errno;
   char reason[128] = "unknown error";
   (void)strerror_r(code, reason, sizeof reason);
-  return tct_fail(kind_of_errno(code), "cannot %s '%s': %s", doing, path, reason);
+  return tct_fail((uint32_t)tct_error_kind_of_errno(code)->number, "cannot %s '%s': %s", doing, path, reason);
 }
 
 static int open_retrying(const tct_file_calls *calls, const char *path, int flags, unsigned mode) {

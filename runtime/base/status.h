@@ -9,8 +9,8 @@
 
 /* Records the kind of error and its message (replacing any earlier record); returns the kind's status. `code` is a row
  * of errors.def (TCT_E_RANK), or a status alone (TCT_INVALID) where no row says more. The message says where, what was
- * there, what is needed and the fix; its code is added behind it, unless the text carries it already: a list of
- * problems has one behind each. */
+ * there, what is needed and the fix; its code is added behind its first line, unless the text carries it already: a
+ * list of problems has one behind each. */
 tct_status tct_fail(uint32_t code, const char *format, ...) TCT_PRINTF(2, 3);
 tct_status tct_fail_v(uint32_t code, const char *format, va_list args);
 /* The row of errors.def; of a number that has none, the row of internal errors. */

@@ -12,6 +12,7 @@
 #include "data/csv_scan.h"
 #include "data/dataset.h"
 #include "io/gzip.h"
+#include "io/web_page.h"
 
 #define MOST_BYTES   ((size_t)16 << 30)
 #define MOST_CLASSES 65536
@@ -418,7 +419,8 @@ tct_status tct_dataset_csv(const char *path, const tct_csv_options *options, tct
   size_t bytes = 0;
   TCT_TRY(tct_gzip_read(path, MOST_BYTES, &file, &bytes));
   tct_csv_begin(&r.scan, path, file, bytes, delimiter);
-  const tct_status status = read_file(&r, out);
+  tct_status status = tct_refuse_web_page(path, file, bytes, "a CSV table");
+  if (status == TCT_OK) status = read_file(&r, out);
   tct_csv_end(&r.scan);
   tct_arena_free(&r.arena);
   tct_text_free(&r.target_text);

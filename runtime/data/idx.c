@@ -1,6 +1,7 @@
 /* IDX, the format of the MNIST family: a big-endian header (two zero bytes, element type, rank, extents) and the data.
  * The bytes stay as they are in memory and become floats when a sample is read. */
 #include <inttypes.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "base/alloc.h"
@@ -8,6 +9,7 @@
 #include "base/status.h"
 #include "data/dataset.h"
 #include "io/gzip.h"
+#include "io/web_page.h"
 
 #define MOST_BYTES ((size_t)4 << 30)
 #define TYPE_U8    0x08
@@ -27,11 +29,9 @@ typedef struct idx {
 } idx;
 
 static tct_status check_magic(const char *path, const unsigned char *bytes, size_t n, const char *what) {
-  if (n >= 1 && bytes[0] == '<')
-    return tct_fail(TCT_E_WEB_PAGE,
-                    "%s: starts with '<', looks like a web page, needs an IDX file of %s; download the file "
-                    "itself",
-                    path, what);
+  char needs[64];
+  (void)snprintf(needs, sizeof needs, "an IDX file of %s", what);
+  TCT_TRY(tct_refuse_web_page(path, bytes, n, needs));
   if (n < 4)
     return tct_fail(TCT_E_IDX, "%s: has %zu bytes, an IDX file begins with 4 of magic; download it again", path, n);
   if (bytes[0] != 0 || bytes[1] != 0)
@@ -57,9 +57,9 @@ static tct_status read_idx(const char *path, int32_t rank, const char *what, idx
   out->rank = out->bytes[3];
   if (out->rank != rank)
     return tct_fail(TCT_E_IDX,
-                    "%s: has %" PRId32 " dimensions%s, %s need %" PRId32 "; are the image and label paths "
+                    "%s: has %" PRId32 " dimension%s%s, %s need %" PRId32 "; are the image and label paths "
                     "swapped?",
-                    path, out->rank,
+                    path, out->rank, out->rank == 1 ? "" : "s",
                     out->rank == 1   ? " (a labels file)"
                     : out->rank == 3 ? " (an images file)"
                                      : "",

@@ -148,10 +148,11 @@ static void start_thread(tct_loader *self) {
 
 static tct_status check_options(const tct_dataset *data, const tct_loader_options *o) {
   if (!o) return tct_fail(TCT_E_DATASET, "loader: options is NULL; options->batch_size is required");
-  if (data->n_samples == 0) return tct_fail(TCT_E_NO_SAMPLES, "loader: the dataset has no samples");
+  if (data->n_samples == 0) return tct_fail(TCT_E_NO_SAMPLES, "the dataset has no samples; needs at least 1");
   if (o->batch_size < 1 || o->batch_size > data->n_samples)
     return tct_fail(TCT_E_BATCH,
-                    "loader: batch size %" PRId64 ", the dataset has %" PRId64 " samples; needs 1 to %" PRId64,
+                    "batch size %" PRId64 ", the dataset has %" PRId64
+                    " samples; choose a batch size from 1 to %" PRId64,
                     o->batch_size, data->n_samples, data->n_samples);
   if (o->prefetch < -1 || o->prefetch > MOST_PREFETCH)
     return tct_fail(TCT_E_DATASET, "loader: prefetch is %" PRId32 ", needs -1 (no thread) to %d batches", o->prefetch,

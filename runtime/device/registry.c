@@ -73,7 +73,8 @@ static tct_status open_backend(const tct_backend *backend, const char *spec, con
   const int32_t n_devices = backend->probe(why, sizeof why);
   if (n_devices <= 0) return tct_fail(TCT_E_NO_DEVICE, "device '%s' is not available: %s", spec, why);
   if (ordinal < 0 || ordinal >= n_devices) {
-    return tct_fail(TCT_E_NO_DEVICE, "device '%s': there are %d of the kind, numbered from 0", spec, n_devices);
+    return tct_fail(TCT_E_NO_DEVICE, "device '%s' is not here: there %s %d of the kind, numbered from 0", spec,
+                    n_devices == 1 ? "is" : "are", n_devices);
   }
   const tct_open_options open_options = {.ordinal = (int32_t)ordinal,
                                          .n_threads = options != NULL ? options->n_threads : 0,

@@ -187,13 +187,26 @@ void tct_graph_print(const tct_graph *graph, tct_write_fn write, void *user) {
   }
 }
 
+/* Text inside a quoted Graphviz label. */
+static void print_label(const printer *p, const char *text) {
+  for (; *text != '\0'; text++) {
+    if (*text == '"' || *text == '\\') print(p, "\\");
+    if (*text == '\n')
+      print(p, "\\n");
+    else
+      print(p, "%c", *text);
+  }
+}
+
 void tct_graph_print_dot(const tct_graph *graph, tct_write_fn write, void *user) {
   static const char *const colours[] = {"white", "lightgrey", "lightblue"};
   const printer p = {write, user};
   print(&p, "digraph tercet {\n  rankdir=TB; node [shape=box, style=filled, fontname=Helvetica];\n");
   for (int32_t n = 0; n < graph->n_nodes; n++) {
     const tct_node *node = &graph->nodes[n];
-    print(&p, "  n%d [label=\"%s\\n%s", n, node->name, tct_op_name(node->op));
+    print(&p, "  n%d [label=\"", n);
+    print_label(&p, node->name);
+    print(&p, "\\n%s", tct_op_name(node->op));
     if (node->n_out > 0) {
       print(&p, "\\n");
       print_desc(&p, &graph->values[node->out].desc);
@@ -202,8 +215,9 @@ void tct_graph_print_dot(const tct_graph *graph, tct_write_fn write, void *user)
     for (int32_t i = 0; i < node->n_in; i++) print(&p, "  n%d -> n%d;\n", graph->values[node->in[i]].node, n);
   }
   for (int32_t i = 0; i < graph->n_outputs; i++) {
-    print(&p, "  o%d [label=\"%s\", shape=ellipse];\n  n%d -> o%d;\n", i, graph->outputs[i].name,
-          graph->values[graph->outputs[i].value].node, i);
+    print(&p, "  o%d [label=\"", i);
+    print_label(&p, graph->outputs[i].name);
+    print(&p, "\", shape=ellipse];\n  n%d -> o%d;\n", graph->values[graph->outputs[i].value].node, i);
   }
   print(&p, "}\n");
 }

@@ -10,6 +10,7 @@
 #include "base/checked.h"
 #include "base/file.h"
 #include "base/status.h"
+#include "io/web_page.h"
 
 _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "files are little-endian and copied as they are");
 
@@ -174,6 +175,7 @@ static tct_status check_bools(const char *path, const unsigned char *data, size_
 /* `file` becomes the array: the data moves to its beginning. */
 static tct_status parse_file(const char *path, unsigned char *file, size_t n, tct_desc *out_desc) {
   size_t at = 0, header_bytes = 0;
+  TCT_TRY(tct_refuse_web_page(path, file, n, "a .npy file"));
   if (!find_header(file, n, &at, &header_bytes))
     return tct_fail(TCT_E_NPY,
                     "%s: is not a .npy file of version 1 to 3, or is cut short; save it again with numpy.save", path);

@@ -12,6 +12,7 @@
 #include "base/checked.h"
 #include "base/file.h"
 #include "base/status.h"
+#include "io/web_page.h"
 #include "base/text.h"
 
 _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "files are little-endian and copied as they are");
@@ -209,6 +210,7 @@ static tct_status parse_entries(tct_safetensors *self, const char *path, json_t 
 /* Checks the length field and parses the header that it frames. */
 static tct_status parse_header(const char *path, const unsigned char *file, size_t n, size_t *out_bytes, json_t **out) {
   uint64_t length = 0;
+  TCT_TRY(tct_refuse_web_page(path, file, n, "a safetensors file"));
   for (size_t i = 0; i < LENGTH_BYTES && i < n; i++) length |= (uint64_t)file[i] << (8 * i);
   if (n < LENGTH_BYTES || length > n - LENGTH_BYTES)
     return tct_fail(TCT_E_SAFETENSORS,

@@ -10,6 +10,8 @@
 typedef struct builder {
   tct_arena *arena;
   const char *origin;
+  const char *text; /* [length] */
+  size_t length;
   int32_t source;
   int32_t n_nodes, depth;
   tct_yaml *stack[TCT_YAML_MOST_DEPTH];
@@ -185,20 +187,32 @@ static tct_status take_event(builder *b, const yaml_event_t *event) {
   }
 }
 
+/* Whether the line, counted from 0, has a tab among the blanks that it begins with. */
+static bool tab_indents(const builder *b, size_t line) {
+  const char *at = b->text, *const end = b->text + b->length;
+  for (; line > 0 && at != NULL; line--) {
+    at = memchr(at, '\n', (size_t)(end - at));
+    if (at != NULL) at++;
+  }
+  while (at != NULL && at < end && *at == ' ') at++;
+  return at != NULL && at < end && *at == '\t';
+}
+
 static tct_status parser_error(const builder *b, const yaml_parser_t *parser) {
   if (parser->error == YAML_MEMORY_ERROR) return tct_fail(TCT_OUT_OF_MEMORY, "%s: out of memory", b->origin);
   if (parser->error == YAML_READER_ERROR)
     return tct_fail(TCT_E_YAML, "%s: byte %zu: %s; a job file is UTF-8 text", b->origin, parser->problem_offset,
                     parser->problem);
-  return tct_fail(TCT_E_YAML, "%s:%" PRId32 ":%" PRId32 ": %s%s%s", b->origin, from_one(parser->problem_mark.line),
+  const bool tab = tab_indents(b, parser->problem_mark.line);
+  return tct_fail(TCT_E_YAML, "%s:%" PRId32 ":%" PRId32 ": %s%s%s%s", b->origin, from_one(parser->problem_mark.line),
                   from_one(parser->problem_mark.column), parser->problem, parser->context ? ", " : "",
-                  parser->context ? parser->context : "");
+                  parser->context ? parser->context : "", tab ? "; indent with blanks, not with tabs" : "");
 }
 
 tct_status tct_yaml_parse(tct_arena *arena, const char *text, size_t length, const char *origin, int32_t source,
                           tct_yaml **out) {
   *out = NULL;
-  builder b = {.arena = arena, .origin = origin, .source = source};
+  builder b = {.arena = arena, .origin = origin, .text = text, .length = length, .source = source};
   if (length > TCT_YAML_MOST_BYTES)
     return tct_fail(TCT_E_YAML, "%s: %zu bytes; a job file has at most 64 MiB", origin, length);
   yaml_parser_t parser;

@@ -4,6 +4,7 @@
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
+#include "base/error_list.h"
 #include "base/status.h"
 #include "base/text.h"
 #include "graph/graph.h"
@@ -58,10 +59,40 @@ static void choose_slots(tct_optimizer_plan *plan, const tct_optimizer *o) {
   }
 }
 
-static tct_status check(const char *type, const char *key, double value, double low, double high) {
+/* `given` is the caller's number: below 0 only -1 means something, namely 0 (or_default). */
+static tct_status check(const char *type, const char *key, double given, double value, double low, double high) {
+  if (given < 0 && given != -1)
+    return tct_fail(TCT_E_TRAINING_OPTION, "optimizer %s: %s is %g, needs at least 0 (0 is given as -1)", type, key,
+                    given);
   if (value >= low && value < high) return TCT_OK;
   return tct_fail(TCT_E_TRAINING_OPTION, "optimizer %s: %s is %g, needs %g <= %s < %g", type, key, value, low, key,
                   high);
+}
+
+static tct_status check_ranges(const tct_optimizer *o, const tct_optimizer_plan *plan, bool rmsprop) {
+  const tct_update_attrs *const a = &plan->attrs;
+  const double accumulator = or_default(o->initial_accumulator_value, 0.1);
+  const struct {
+    const char *key;
+    double given, value, below;
+  } ranges[] = {
+      {"learning_rate", o->learning_rate, plan->learning_rate, INFINITY},
+      {"beta_1", o->beta_1, a->beta1, 1},
+      {rmsprop ? "rho" : "beta_2", rmsprop ? o->rho : o->beta_2, a->beta2, 1},
+      {"epsilon", o->epsilon, a->epsilon, INFINITY},
+      {"momentum", o->momentum, a->momentum, 1},
+      {"weight_decay", o->weight_decay, a->weight_decay, INFINITY},
+      {"l1", o->l1, a->l1, INFINITY},
+      {"l2", o->l2, a->l2, INFINITY},
+      {"clipvalue", o->clipvalue, a->clip_value, INFINITY},
+      {"global_clipnorm", o->global_clipnorm, plan->global_clipnorm, INFINITY},
+      {"clipnorm", o->clipnorm, plan->clipnorm, INFINITY},
+      {"initial_accumulator_value", o->initial_accumulator_value, accumulator, INFINITY},
+  };
+  tct_error_list errors = {0};
+  for (size_t i = 0; i < TCT_COUNT_OF(ranges); i++)
+    tct_error_list_add(&errors, check(plan->type, ranges[i].key, ranges[i].given, ranges[i].value, 0, ranges[i].below));
+  return tct_error_list_end(&errors, "the optimizer");
 }
 
 tct_status tct_optimizer_resolve(const tct_optimizer *optimizer, tct_optimizer_plan *out) {
@@ -88,18 +119,7 @@ tct_status tct_optimizer_resolve(const tct_optimizer *optimizer, tct_optimizer_p
       .weight_decay = or_default(o->weight_decay, row->weight_decay),
       .clip_value = or_default(o->clipvalue, 0),
   };
-  TCT_TRY(check(out->type, "learning_rate", out->learning_rate, 0, INFINITY));
-  TCT_TRY(check(out->type, "beta_1", out->attrs.beta1, 0, 1));
-  TCT_TRY(check(out->type, rmsprop ? "rho" : "beta_2", out->attrs.beta2, 0, 1));
-  TCT_TRY(check(out->type, "epsilon", out->attrs.epsilon, 0, INFINITY));
-  TCT_TRY(check(out->type, "momentum", out->attrs.momentum, 0, 1));
-  TCT_TRY(check(out->type, "weight_decay", out->attrs.weight_decay, 0, INFINITY));
-  TCT_TRY(check(out->type, "l1", out->attrs.l1, 0, INFINITY));
-  TCT_TRY(check(out->type, "l2", out->attrs.l2, 0, INFINITY));
-  TCT_TRY(check(out->type, "clipvalue", out->attrs.clip_value, 0, INFINITY));
-  TCT_TRY(check(out->type, "global_clipnorm", out->global_clipnorm, 0, INFINITY));
-  TCT_TRY(check(out->type, "clipnorm", out->clipnorm, 0, INFINITY));
-  TCT_TRY(check(out->type, "initial_accumulator_value", or_default(o->initial_accumulator_value, 0.1), 0, INFINITY));
+  TCT_TRY(check_ranges(o, out, rmsprop));
   if (out->clipnorm != 0 && out->global_clipnorm != 0) {
     return tct_fail(TCT_E_TRAINING_OPTION,
                     "optimizer %s: clipnorm %g and global_clipnorm %g exclude each other; give one", out->type,

@@ -1,6 +1,7 @@
 /* Every node gets a device: the program's, or, when the user permits it, the host's reference kernels. Refusals are
  * reported together. */
 #include <stdio.h>
+#include "base/error_list.h"
 #include "base/log.h"
 #include "base/status.h"
 #include "base/text.h"
@@ -9,7 +10,7 @@
 
 static void note_refusal(tct_text *text, int32_t *n_refused, const tct_node_view *view, const char *why) {
   ++*n_refused;
-  if (*n_refused > 8) return;
+  if (*n_refused > TCT_MOST_LISTED_ERRORS) return;
   tct_text_printf(text, "%s%s '%s'", *n_refused > 1 ? "\n" : "", view->op_name, view->name);
   for (int32_t i = 0; i < view->n_in; i++) {
     char shape[160];
@@ -54,9 +55,10 @@ tct_status tct_pass_place(const tct_graph *in, const tct_pass_context *context, 
   int32_t n_refused = 0;
   tct_status status = place_all(&rewrite, context, &refusals, &n_refused);
   if (status == TCT_OK && n_refused > 0) {
-    status = tct_fail(
-        TCT_E_NO_KERNEL, "device '%s' refuses %d op%s; nothing runs elsewhere unless fallback=host permits it\n%s",
-        context->device->spec, n_refused, n_refused == 1 ? "" : "s", refusals.data != NULL ? refusals.data : "");
+    status = tct_fail(TCT_E_NO_KERNEL,
+                      "device '%s' refuses %d op%s; nothing runs elsewhere unless fallback=host permits it [%s]\n%s",
+                      context->device->spec, n_refused, n_refused == 1 ? "" : "s",
+                      tct_error_kind_of(TCT_E_NO_KERNEL)->code, refusals.data != NULL ? refusals.data : "");
   }
   tct_text_free(&refusals);
   return tct_rewrite_end(&rewrite, status, out);

@@ -2,6 +2,7 @@
 #include <stdio.h>
 #include <string.h>
 #include "base/alloc.h"
+#include "base/error_list.h"
 #include "base/number.h"
 #include "base/status.h"
 #include "graph/graph.h"
@@ -77,7 +78,8 @@ static tct_status find_field(const tct_dataset *data, const char *name, const ch
   *out = tct_dataset_find(data, name);
   if (*out < 0 && other != NULL) *out = tct_dataset_find(data, other);
   if (*out >= 0) return TCT_OK;
-  return tct_fail(TCT_E_FIELD, "the data has no field '%s', which %s needs", name, what);
+  return tct_fail(TCT_E_FIELD, "the data has no field '%s', which %s needs%s", name, what,
+                  strcmp(name, "y") == 0 ? "; give the data its labels or targets" : "");
 }
 
 static tct_status add_input(tct_feed *feed, const tct_dataset *data, const char *name, const char *other,
@@ -107,23 +109,32 @@ static tct_status add_target(const tct_model *model, const tct_dataset *data, tc
   return TCT_OK;
 }
 
-static tct_status match(tct_model *model, tct_dataset *data, tct_mode mode, tct_feed *feed, tct_field *fields, int32_t *from) {
+static tct_status match_input(const tct_model *model, const tct_dataset *data, int32_t i, tct_feed *feed,
+                              tct_field *fields, int32_t *from) {
+  tct_desc desc;
+  char what[96];
+  TCT_TRY(tct_model_input_desc(model, i, &desc));
+  const char *const name = tct_model_input_name(model, i);
+  snprintf(what, sizeof what, "input '%s'", name);
+  return add_input(feed, data, name, tct_model_n_inputs(model) == 1 ? "x" : NULL, what, &desc, fields, from);
+}
+
+/* Every field that does not fit is reported. */
+static tct_status match(const tct_model *model, const tct_dataset *data, tct_mode mode, tct_feed *feed,
+                        tct_field *fields, int32_t *from) {
   const int32_t n_inputs = tct_model_n_inputs(model);
+  tct_error_list errors = {0};
   if (n_inputs > 16) return tct_fail(TCT_E_MODEL_INPUT, "model '%s' has %d inputs, at most 16", model->name, n_inputs);
-  for (int32_t i = 0; i < n_inputs; i++) {
-    tct_desc desc;
-    char what[96];
-    TCT_TRY(tct_model_input_desc(model, i, &desc));
-    const char *name = tct_model_input_name(model, i);
-    snprintf(what, sizeof what, "input '%s'", name);
-    TCT_TRY(add_input(feed, data, name, n_inputs == 1 ? "x" : NULL, what, &desc, fields, from));
-  }
+  for (int32_t i = 0; i < n_inputs; i++) tct_error_list_add(&errors, match_input(model, data, i, feed, fields, from));
   feed->target_field = -1;
-  if (mode == TCT_MODE_PREDICT) return TCT_OK;
-  TCT_TRY(add_target(model, data, feed, fields, from));
-  if (tct_dataset_find(data, "weight") < 0) return TCT_OK;
-  feed->weighted = true;
-  return add_input(feed, data, "weight", NULL, "the loss", &(tct_desc){model->dtype, {0}}, fields, from);
+  if (mode != TCT_MODE_PREDICT) {
+    tct_error_list_add(&errors, add_target(model, data, feed, fields, from));
+    feed->weighted = tct_dataset_find(data, "weight") >= 0;
+    const tct_desc weight = {model->dtype, {0}};
+    if (feed->weighted)
+      tct_error_list_add(&errors, add_input(feed, data, "weight", NULL, "the loss", &weight, fields, from));
+  }
+  return tct_error_list_end(&errors, "the data does not fit the model");
 }
 
 tct_status tct_feed_create(tct_model *model, tct_dataset *data, tct_mode mode, tct_feed *out) {
@@ -146,12 +157,23 @@ static tct_status check_labels(const tct_model *model, const tct_feed *feed, con
   const int64_t classes = shape.dim[shape.rank - 1];
   const int64_t each = (int64_t)(feed->port[feed->target_field].bytes / sizeof(int32_t));
   const int32_t *labels = batch->field[feed->port[feed->target_field].field];
+  tct_text wrong = {0};
+  int64_t n = 0;
   for (int64_t i = 0; i < batch->n * each; i++) {
     if (labels[i] >= 0 && labels[i] < classes) continue;
-    return tct_fail(TCT_E_LABEL, "sample %lld has the label %d, the output has %lld classes (0 to %lld)",
-                    (long long)batch->index[i / each], labels[i], (long long)classes, (long long)classes - 1);
+    if (++n <= TCT_MOST_LISTED_ERRORS)
+      tct_text_printf(&wrong, "%ssample %lld has %d", n > 1 ? ", " : "", (long long)batch->index[i / each], labels[i]);
   }
-  return TCT_OK;
+  if (n > TCT_MOST_LISTED_ERRORS) tct_text_append(&wrong, ", …");
+  const tct_status status =
+      n == 0 ? TCT_OK
+             : tct_fail(TCT_E_LABEL,
+                        "%lld label%s of a batch %s out of range: %s; the output has %lld classes, so labels are from "
+                        "0 to %lld",
+                        (long long)n, n == 1 ? "" : "s", n == 1 ? "is" : "are", wrong.data != NULL ? wrong.data : "…",
+                        (long long)classes, (long long)classes - 1);
+  tct_text_free(&wrong);
+  return status;
 }
 
 tct_status tct_feed_batch(const tct_model *model, const tct_feed *feed, tct_program *program, const tct_batch *batch) {

@@ -118,6 +118,12 @@ static tct_field wanted_field(const tct_job *job, const tct_spec_data *spec, con
   for (int32_t i = 0; i < job->n_inputs && !target; i++)
     if (strcmp(job->inputs[i].name, field->name) == 0 && job->inputs[i].dtype != TCT_DTYPE_NONE)
       want.dtype = job->inputs[i].dtype == TCT_I32 ? TCT_I32 : job->dtype;
+  /* What cannot be the loss's target stays as it is, and the feed says what it is: one-hot rows, or class numbers. */
+  const bool floats = field->dtype == TCT_F32 || field->dtype == TCT_F64;
+  const bool rows =
+      job->loss_type && !classes && job->loss_type->activation && strcmp(job->loss_type->activation, "softmax") == 0;
+  if (target && ((classes && floats && from_file) || (rows && !floats && tct_shape_size(&field->shape) == 1)))
+    return *field;
   if (target && classes) {
     want.dtype = TCT_I32;
     if (from_file && want.shape.rank == 1 && want.shape.dim[0] == 1) want.shape = (tct_shape){0};

@@ -1,9 +1,11 @@
 /* The model file: parameters as safetensors, under the names and in the layouts that the summary shows. */
 #include <stdio.h>
+#include <stdarg.h>
 #include <string.h>
 #include "base/alloc.h"
 #include "base/number.h"
 #include "base/arena.h"
+#include "base/error_list.h"
 #include "base/status.h"
 #include "base/text.h"
 #include "io/safetensors.h"
@@ -40,6 +42,23 @@ tct_status tct_model_save(tct_model *model, const char *path, const char *metada
 
 /* ---- load ---- */
 
+/* Appends a line; of more than TCT_MOST_LISTED_ERRORS only the number is told. */
+static void note(tct_text *text, int *n, const char *format, ...) TCT_PRINTF(3, 4);
+static void note(tct_text *text, int *n, const char *format, ...) {
+  if (++*n > TCT_MOST_LISTED_ERRORS) return;
+  va_list args;
+  va_start(args, format);
+  tct_text_append(text, "\n");
+  tct_text_vprintf(text, format, args);
+  va_end(args);
+}
+
+static bool model_has(const tct_model *model, const char *name) {
+  for (int32_t p = 0; p < model->n_parameters; p++)
+    if (strcmp(model->parameters[p].name, name) == 0) return true;
+  return false;
+}
+
 /* All differences between file and model, one a line. */
 static tct_status compare(const tct_model *model, const tct_safetensors *file, const char *path) {
   tct_text text = {0};
@@ -48,29 +67,23 @@ static tct_status compare(const tct_model *model, const tct_safetensors *file, c
   for (int32_t i = 0; i < model->n_parameters; i++) {
     const tct_parameter *p = &model->parameters[i];
     const tct_named_array *array = tct_safetensors_find(file, p->name);
-    if (array == NULL) {
-      tct_text_printf(&text, "\n'%s' is not in the file", p->name);
-    } else if (!tct_shape_equal(&array->desc.shape, &p->desc.shape) || !tct_dtype_is_float(array->desc.dtype)) {
-      tct_text_printf(&text, "\n'%s' is %s%s in the file, the model's is %s%s", p->name, tct_dtype_name(array->desc.dtype),
-                      tct_shape_print(&array->desc.shape, has, sizeof has), tct_dtype_name(p->desc.dtype),
-                      tct_shape_print(&p->desc.shape, wants, sizeof wants));
-    } else {
-      continue;
-    }
-    n++;
+    if (array == NULL)
+      note(&text, &n, "'%s' is not in the file", p->name);
+    else if (!tct_shape_equal(&array->desc.shape, &p->desc.shape) || !tct_dtype_is_float(array->desc.dtype))
+      note(&text, &n, "'%s' is %s%s in the file, the model's is %s%s", p->name, tct_dtype_name(array->desc.dtype),
+           tct_shape_print(&array->desc.shape, has, sizeof has), tct_dtype_name(p->desc.dtype),
+           tct_shape_print(&p->desc.shape, wants, sizeof wants));
   }
   for (size_t i = 0; i < tct_safetensors_count(file); i++) {
-    const tct_named_array *array = tct_safetensors_at(file, i);
-    bool known = false;
-    for (int32_t p = 0; p < model->n_parameters; p++) known = known || strcmp(model->parameters[p].name, array->name) == 0;
-    if (known) continue;
-    tct_text_printf(&text, "\n'%s' of the file is not in the model", array->name);
-    n++;
+    const char *const name = tct_safetensors_at(file, i)->name;
+    if (!model_has(model, name)) note(&text, &n, "'%s' of the file is not in the model", name);
   }
+  if (n > TCT_MOST_LISTED_ERRORS) tct_text_printf(&text, "\nand %d more", n - TCT_MOST_LISTED_ERRORS);
   tct_status status = TCT_OK;
   if (n > 0) {
-    status = tct_fail(TCT_E_OTHER_MODEL, "'%s' holds the weights of another model than '%s': %d difference%s%s", path,
-                      model->name, n, n == 1 ? "" : "s", text.data != NULL ? text.data : "");
+    status = tct_fail(TCT_E_OTHER_MODEL, "'%s' holds the weights of another model than '%s': %d difference%s [%s]%s",
+                      path, model->name, n, n == 1 ? "" : "s", tct_error_kind_of(TCT_E_OTHER_MODEL)->code,
+                      text.data != NULL ? text.data : "");
   }
   tct_text_free(&text);
   return status;

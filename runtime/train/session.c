@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 #include "base/alloc.h"
+#include "base/error_list.h"
 #include "base/status.h"
 #include "base/text.h"
 #include "graph/graph.h"
@@ -26,14 +27,33 @@ void tct_session_free(struct tct_session *session) {
   tct_release(session);
 }
 
-/* A loss that begins at the logits would silently replace an activation that is not its own. */
+/* The layer whose softmax or sigmoid the output's numbers come from, through layers that have no weights: the output
+ * itself, or one that a Flatten, Dropout or pooling stands behind. NULL: none. */
+static const tct_layer_node *squashing_layer(const tct_model *model, const tct_layer_node *layer) {
+  while (layer->squash == NULL && layer->n_in == 1 && layer->n_parameters == 0) layer = &model->layers[layer->in[0]];
+  return layer->squash != NULL ? layer : NULL;
+}
+
+/* A loss that begins at the logits would silently replace an activation that is not its own, or take for logits what
+ * went through one. */
 static tct_status check_activation(const tct_model *model, const tct_loss_type *loss) {
   const tct_layer_node *output = &model->layers[tct_output_layer(model)];
-  const char *squash = output->squash;
-  if (squash == NULL || loss->activation == NULL || strcmp(squash, loss->activation) == 0) return TCT_OK;
+  const tct_layer_node *squashing = squashing_layer(model, output);
+  if (squashing == NULL || loss->activation == NULL) return TCT_OK;
+  const char *squash = squashing->squash;
+  if (squashing != output) {
+    return tct_fail(
+        TCT_E_LOSS_OUTPUT,
+        "loss %s needs its %s at the very end, but behind '%s', which ends in %s, comes '%s'; move the %s behind "
+        "'%s', or remove it",
+        loss->name, loss->activation, squashing->name, squash, output->name, squash, output->name);
+  }
+  if (strcmp(squash, loss->activation) == 0) return TCT_OK;
   if (strcmp(squash, "log_softmax") == 0 && strcmp(loss->activation, "softmax") == 0) return TCT_OK;
-  return tct_fail(TCT_E_LOSS_OUTPUT, "loss %s belongs to %s, but the output '%s' ends in %s; change one of them",
-                  loss->name, loss->activation, output->name, squash);
+  return tct_fail(
+      TCT_E_LOSS_OUTPUT,
+      "loss %s needs an output that ends in %s (or in no activation), but '%s' ends in %s; change one of them",
+      loss->name, loss->activation, output->name, squash);
 }
 
 static tct_status resolve_precision(tct_session *s, const tct_model *model, const tct_training *t) {
@@ -66,22 +86,28 @@ static tct_status resolve_precision(tct_session *s, const tct_model *model, cons
   return TCT_OK;
 }
 
-static tct_status resolve(tct_session *s, const tct_model *model, const tct_training *t) {
-  s->loss = tct_loss_find(t->loss);
-  if (s->loss == NULL) return TCT_INVALID;
-  TCT_TRY(check_activation(model, s->loss));
+static tct_status check_settings(const tct_training *t) {
   if (!(t->label_smoothing >= 0 && t->label_smoothing < 1)) {
     return tct_fail(TCT_E_TRAINING_OPTION, "label_smoothing is %g, needs 0 <= label_smoothing < 1", t->label_smoothing);
   }
   if (!(t->huber_delta >= 0))
-    return tct_fail(TCT_E_TRAINING_OPTION, "huber_delta is %g, needs to be positive", t->huber_delta);
+    return tct_fail(TCT_E_TRAINING_OPTION, "huber_delta is %g, needs at least 0 (0: 1)", t->huber_delta);
+  return TCT_OK;
+}
+
+static tct_status resolve(tct_session *s, const tct_model *model, const tct_training *t) {
+  tct_error_list errors = {0};
+  s->loss = tct_loss_find(t->loss);
+  tct_error_list_add(&errors, s->loss == NULL ? tct_error_status() : check_activation(model, s->loss));
+  tct_error_list_add(&errors, check_settings(t));
   s->loss_settings = (tct_loss_settings){t->label_smoothing, t->huber_delta};
   s->seed = t->seed;
   s->fallback_host = t->fallback_host;
-  TCT_TRY(resolve_precision(s, model, t));
-  TCT_TRY(tct_optimizer_resolve(&t->optimizer, &s->optimizer));
-  TCT_TRY(tct_schedule_resolve(&t->schedule, &s->schedule));
-  TCT_TRY(tct_metrics_parse(t->metrics, s->loss, &s->metrics));
+  tct_error_list_add(&errors, resolve_precision(s, model, t));
+  tct_error_list_add(&errors, tct_optimizer_resolve(&t->optimizer, &s->optimizer));
+  tct_error_list_add(&errors, tct_schedule_resolve(&t->schedule, &s->schedule));
+  if (s->loss != NULL) tct_error_list_add(&errors, tct_metrics_parse(t->metrics, s->loss, &s->metrics));
+  TCT_TRY(tct_error_list_end(&errors, "the training"));
   s->n_sums = 2;
   for (int32_t m = 0; m < s->metrics.n; m++) s->n_sums += s->metrics.metric[m].type->n_sums;
   s->learning_rate = -1;

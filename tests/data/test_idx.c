@@ -75,12 +75,12 @@ TEST(idx, hostile_files_are_refused_with_the_fix) {
     size_t n;
     const char *message;
   } rows[] = {
-      {"<!DOCTYPE html>", 15, "starts with '<', looks like a web page"},
+      {"<!DOCTYPE html>", 15, "which is a web page, needs an IDX file of images"},
       {"", 0, "has 0 bytes"},
       {"\0\0\b", 3, "has 3 bytes"},
       {"PK\3\4", 4, "begins with bytes 50 4b 03 04"},
       {"\0\0\r\3", 4, "element type is 0x0d"},
-      {labels, sizeof labels, "1 dimensions (a labels file), images need 3"},
+      {labels, sizeof labels, "1 dimension (a labels file), images need 3"},
       {images, 10, "ends inside its header (10 of 16 bytes)"},
       {images, sizeof images - 1, "promises [2,2,3] bytes of images, the file has 11; it is cut short"},
       {"\0\0\b\3\377\377\377\377\377\377\377\377\377\377\377\377", 16, "cut short"},

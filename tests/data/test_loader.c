@@ -103,7 +103,7 @@ TEST(loader, bad_options_are_refused) {
   tct_loader *loader = NULL;
   const tct_loader_options six = {.batch_size = 6}, zero = {.batch_size = 0}, far = {.batch_size = 1, .prefetch = -2};
   FAILS(tct_loader_create(data, &six, &loader), TCT_INVALID, "batch size 6, the dataset has 5 samples");
-  FAILS(tct_loader_create(data, &zero, &loader), TCT_INVALID, "needs 1 to 5");
+  FAILS(tct_loader_create(data, &zero, &loader), TCT_INVALID, "choose a batch size from 1 to 5");
   FAILS(tct_loader_create(data, &far, &loader), TCT_INVALID, "prefetch is -2");
   FAILS(tct_loader_create(none, &six, &loader), TCT_INVALID, "no samples");
   loader = make_loader(data, 2, false, false, 0);

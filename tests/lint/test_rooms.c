@@ -32,7 +32,7 @@ static const room rooms[] = {
     {"runtime/device", "<tercet/> base/ device/ <dlfcn.h> <pthread.h>", false},
     {"runtime/passes", "<tercet/> base/ graph/ device/ passes/", false},
     {"runtime/exec", "<tercet/> base/ graph/ device/ passes/ exec/ kernels/common/philox.h", false},
-    {"runtime/io", "<tercet/types.h> <tercet/system.h> base/ io/ <zlib.h> <jansson.h> <yaml.h>", false},
+    {"runtime/io", "<tercet/types.h> <tercet/system.h> base/ io/ <zlib.h> <jansson.h> <yaml.h> <strings.h>", false},
     {"runtime/data", "<tercet/types.h> <tercet/data.h> base/ io/ data/ kernels/common/philox.h <pthread.h>", false},
     {"runtime/systolic", "<tercet/types.h> <tercet/systolic.h> <tercet/chip.h> base/ io/ data/ systolic/", false},
     {"runtime/nn", "<tercet/> base/ graph/ nn/", false},

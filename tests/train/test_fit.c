@@ -143,7 +143,7 @@ TEST(fit, refusals) {
   OK(tct_dataset_arrays(2, 2, (const tct_field[]){{"x", TCT_F32, TCT_SHAPE(2)}, {"y", TCT_I32, {0}}},
                         (const void *[]){x, labels}, false, &bad));
   FAILS(tct_fit(m, bad, &(tct_fit_options){.batch_size = 2, .no_shuffle = true}), TCT_BAD_DATA,
-        "sample 1 has the label 7, the output has 2 classes");
+        "sample 1 has 7; the output has 2 classes");
   tct_dataset_free(bad);
   OK(tct_dataset_arrays(2, 2, (const tct_field[]){{"x", TCT_F32, TCT_SHAPE(2)}, {"y", TCT_F32, TCT_SHAPE(2)}},
                         (const void *[]){x, x}, false, &bad));

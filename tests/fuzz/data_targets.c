@@ -1,0 +1,72 @@
+/* Data files: whatever is in them, a dataset comes out that can be read to its last sample, or an error. */
+#include "fuzz/targets.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Reads the first and the last sample; floats are finite where `finite`. */
+static void read_ends(tct_dataset *data, bool finite) {
+  const int64_t n = tct_dataset_samples(data), index[2] = {0, n - 1};
+  const int32_t n_fields = tct_dataset_n_fields(data);
+  void *out[4] = {NULL};
+  fuzz_expect(n_fields >= 1 && n_fields <= 4, "one to four fields");
+  if (n == 0) return;
+  for (int32_t f = 0; f < n_fields; f++) {
+    const tct_field *const field = tct_dataset_field(data, f);
+    out[f] = malloc(2 * (size_t)tct_shape_size(&field->shape) * tct_dtype_bytes(field->dtype) + 1);
+    fuzz_expect(out[f] != NULL, "memory for two samples");
+  }
+  fuzz_expect(fuzz_passed(tct_dataset_read(data, index, 2, out)), "samples of a dataset that was opened can be read");
+  for (int32_t f = 0; f < n_fields; f++) {
+    const tct_field *const field = tct_dataset_field(data, f);
+    for (int64_t i = 0; finite && field->dtype == TCT_F32 && i < 2 * tct_shape_size(&field->shape); i++)
+      fuzz_expect(isfinite(((const float *)out[f])[i]), "finite numbers");
+    free(out[f]);
+  }
+}
+
+static void use(tct_status status, tct_dataset *data, bool finite) {
+  if (fuzz_passed(status)) read_ends(data, finite);
+  fuzz_expect((status == TCT_OK) == (data != NULL), "a dataset or an error");
+  tct_dataset_free(data);
+}
+
+void fuzz_idx(const uint8_t *data, size_t bytes) {
+  if (bytes < 2) return;
+  size_t labels = (size_t)data[0] | (size_t)data[1] << 8;
+  data += 2;
+  bytes -= 2;
+  if (labels > bytes) labels = bytes;
+  const char *const labels_path = labels > 0 ? fuzz_file(0, data, labels) : NULL;
+  tct_dataset *set = NULL;
+  const tct_status status = tct_dataset_idx(fuzz_file(1, data + labels, bytes - labels), labels_path, NULL, &set);
+  use(status, set, true);
+}
+
+void fuzz_npy(const uint8_t *data, size_t bytes) {
+  tct_dataset *set = NULL;
+  const tct_status status = tct_dataset_npy(fuzz_file(0, data, bytes), NULL, &set);
+  use(status, set, false);
+}
+
+void fuzz_csv(const uint8_t *data, size_t bytes) {
+  static const char *const targets[] = {NULL, "0", "-1", "y"};
+  if (bytes < 1) return;
+  const tct_csv_options options = {.header = (tct_toggle)(data[0] % 3),
+                                   .target = targets[data[0] >> 2 & 3],
+                                   .no_target = (data[0] >> 4 & 1) != 0,
+                                   .classes = (tct_toggle)((data[0] >> 5 & 3) % 3),
+                                   .delimiter = (data[0] & 0x80) != 0 ? ';' : '\0'};
+  tct_dataset *set = NULL;
+  const tct_status status = tct_dataset_csv(fuzz_file(0, data + 1, bytes - 1), &options, &set);
+  use(status, set, true);
+}
+
+void fuzz_characters(const uint8_t *data, size_t bytes) {
+  if (bytes < 1) return;
+  const tct_text_options options = {.window = 1 + data[0] % 64, .last_only = (data[0] & 0x80) != 0};
+  tct_dataset *set = NULL;
+  const tct_status status = tct_dataset_text(fuzz_file(0, data + 1, bytes - 1), &options, &set);
+  use(status, set, false);
+}
