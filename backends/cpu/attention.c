@@ -66,7 +66,7 @@ static void pack(const job *j, int64_t k, int64_t n, const float *b, int64_t row
 static void multiply(const job *j, int64_t m, int64_t n, int64_t k, const float *a, int64_t a_row, int64_t a_col,
                      const float *packed, float *c, int64_t ldc, bool add) {
   const int64_t panel = j->plan->panel;
-  j->device->k->gemm(m, n, k, a, a_row, a_col, packed, panel * k, panel, c, ldc, add);
+  j->device->k->gemm(m, n, k, a, a_row, a_row, a_col, packed, panel * k, panel, c, ldc, add);
 }
 
 /* Offset of (b, position, h, 0) in a tensor [B, positions, H, width]. */
@@ -124,7 +124,7 @@ static void meet_keys(const job *j, int64_t head, int64_t first, int64_t end, in
     multiply(j, m, seen, p->d, j->q + at(p, p->t, p->d, head, i0), ld_q, 1, keys, s, KEYS, false);
     j->device->k->attention_scores(&sight, s, KEYS, m, seen, p->scale, most + i0 - first, sum + i0 - first, y, ld_v, p->v);
     /* the panels of `values` are n rows apart, also where fewer keys are seen */
-    j->device->k->gemm(m, p->v, seen, s, KEYS, 1, values, p->panel * n, p->panel, y, ld_v, true);
+    j->device->k->gemm(m, p->v, seen, s, KEYS, KEYS, 1, values, p->panel * n, p->panel, y, ld_v, true);
   }
 }
 
@@ -213,7 +213,7 @@ static void gradients_of_keys(const job *j, int64_t head, int64_t j0, float *dq,
     k->attention_grad(&sight, s, ds, KEYS, m, seen, p->scale, j->lse + head * p->t + i0, delta);
     multiply(j, seen, p->v, m, s, 1, KEYS, dy_rows, dv, ld_v, true);
     multiply(j, seen, p->d, m, ds, 1, KEYS, query_rows, dk, ld_d, true);
-    k->gemm(m, p->d, seen, ds, KEYS, 1, key_rows, p->panel * n, p->panel, dq + at(p, p->t, p->d, head, i0), ld_d, true);
+    k->gemm(m, p->d, seen, ds, KEYS, KEYS, 1, key_rows, p->panel * n, p->panel, dq + at(p, p->t, p->d, head, i0), ld_d, true);
   }
 }
 

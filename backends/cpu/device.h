@@ -74,6 +74,7 @@ typedef struct tct_cpu_gemm {
   bool transpose_a, transpose_b;
   bool tiled;  /* by our register tiles; else OpenBLAS' blocks */
   bool packed; /* tiled: all panels of b are packed first; else b is read in place but for a narrow last panel */
+  bool packed_a; /* tiled: a, transposed, is packed first */
   int64_t tile_m, tile_n, parts, part_k;
   tct_cpu_row activation; /* NULL: none */
   double p[2];

@@ -1,12 +1,16 @@
 /* LSTM and GRU over all steps. The products with x are one product over all steps, written where the gates will stand.
  * Then each step is one run of the pool: a task takes a block of samples and a panel of units, multiplies the state by u's
- * columns of that panel, all gates, and goes on to the new state while the sums are in cache. u is packed once for all
- * steps. The states that are multiplied are dense copies: rows of y lie T·H floats apart, at which distance a register
+ * columns of that panel, all gates, and goes on to the new state while the sums are in cache. Backward the products and the
+ * cells are runs of their own, since the cells read what the forward left long ago. u is packed once for all steps. The states that are multiplied are dense copies: rows of y lie T·H floats apart, at which distance a register
  * tile's rows fall into one set of the first cache. */
 #include <string.h>
 #include "backends/cpu/device.h"
 
-enum { TILES_OF_TASK = 8, GATES = 4 /* blocks of units in `gates`, of both */ };
+enum {
+  TILES_OF_TASK = 8,
+  GATES = 4,    /* blocks of units in `gates`, of both */
+  CELL_ROWS = 4 /* backward: samples of a task beside the products */
+};
 
 typedef struct plan {
   int64_t b, t, h;
@@ -78,6 +82,12 @@ static block block_of(const plan *p, int64_t task) {
   return (block){row, tct_cpu_least(p->block_rows, p->b - row), unit, tct_cpu_least(p->panel, p->h - unit)};
 }
 
+/* Asks for rows × n floats, `row` apart, before they are read: at a distance of T rows the processor does not by itself. */
+static void fetch(const float *x, int64_t row, int64_t rows, int64_t n) {
+  for (int64_t i = 0; i < rows; i++)
+    for (int64_t c = 0; c < n; c += 16) __builtin_prefetch(x + i * row + c, 0, 2);
+}
+
 /* ---- forward ---- */
 
 bool tct_cpu_recurrent_supports(const tct_node_view *node, char *why, size_t why_bytes) {
@@ -122,9 +132,10 @@ static void forward_task(void *user, int64_t task, int32_t worker) {
   float *const *out = (float *const *)j->launch->out;
   float *gates = out[p->is_gru ? 1 : 2] + (at.row * p->t + t) * GATES * p->h + at.unit;
   const float *state = j->dense[j->k & 1] + at.row * p->dense_row;
+  for (int64_t gate = 0; gate < p->gates; gate++) fetch(gates + gate * p->h, GATES * step, at.m, at.n);
   for (int64_t gate = 0; gate < p->gates; gate++) {
     const bool alone = p->is_gru && gate == 2; /* h's product for the candidate stands by itself, in the fourth place */
-    j->device->k->gemm(at.m, at.n, p->h, state, p->dense_row, 1,
+    j->device->k->gemm(at.m, at.n, p->h, state, p->dense_row, p->dense_row, 1,
                        j->packed + (task % p->n_panels * p->gates + gate) * p->panel * p->h, 0, p->panel,
                        gates + (alone ? 3 : gate) * p->h, GATES * step, !alone);
   }
@@ -201,34 +212,41 @@ static void pack_backward(void *user, int64_t task, int32_t worker) {
   j->device->k->gemm_pack(width, at.n, j->u + at.unit * width, 1, width, j->packed + task * p->panel * width);
 }
 
-/* What step k sends back: the gradients of its gates, from what step k + 1 sent. k = -1: only what goes to the first state. */
-static void backward_task(void *user, int64_t task, int32_t worker) {
+/* dh of step k, from what step k + 1 sends back. */
+static void carry_task(void *user, int64_t task, int32_t worker) {
   (void)worker;
   const job *j = user;
   const plan *p = j->plan;
   const block at = block_of(p, task);
+  const int64_t width = p->gates * p->h;
+  float *dh = (float *)j->launch->out[p->is_gru ? 2 : 1] + at.row * p->h + at.unit;
+  j->device->k->gemm(at.m, at.n, width, j->dense[j->k & 1] + at.row * p->dense_row, p->dense_row, p->dense_row, 1,
+                     j->packed + task % p->n_panels * p->panel * width, 0, p->panel, dh, p->h, p->is_gru);
+}
+
+/* The gradients of step k's gates, for whole rows of a few samples: what is read lies T rows apart from sample to sample,
+ * and only runs are fetched ahead. */
+static void backward_task(void *user, int64_t task, int32_t worker) {
+  (void)worker;
+  const job *j = user;
+  const plan *p = j->plan;
   const tct_launch *l = j->launch;
-  const int64_t width = p->gates * p->h, step = p->t * p->h;
-  float *const *out = (float *const *)l->out, *dh = out[p->is_gru ? 2 : 1] + at.row * p->h + at.unit;
-  if (j->k < p->t - 1) {
-    j->device->k->gemm(at.m, at.n, width, j->dense[j->k & 1] + at.row * p->dense_row, p->dense_row, 1,
-                       j->packed + task % p->n_panels * p->panel * width, 0, p->panel, dh, p->h, p->is_gru);
-  }
-  if (j->k < 0) return;
-  const int64_t t = time_of(p, j->k), place = at.row * step + t * p->h + at.unit;
-  tct_cpu_cell_grad cell = {.m = at.m, .n = at.n, .units = p->h,
-                            .gates = (const float *)l->in[2] + (at.row * p->t + t) * GATES * p->h + at.unit,
-                            .gates_row = GATES * step, .dy = (const float *)l->in[3] + place, .y_row = step, .dh = dh,
-                            .da = out[0] + (at.row * p->t + t) * width + at.unit, .da_row = p->t * width,
-                            .dense = j->dense[~j->k & 1] + at.row * p->dense_row + at.unit, .dense_row = p->dense_row};
-  cell.before = before(j, l->in[1], j->k, &cell.before_row) + at.row * cell.before_row + at.unit;
+  const int64_t row = task * CELL_ROWS, t = time_of(p, j->k), width = p->gates * p->h, step = p->t * p->h;
+  const int64_t place = row * step + t * p->h;
+  float *const *out = (float *const *)l->out;
+  tct_cpu_cell_grad cell = {.m = tct_cpu_least(CELL_ROWS, p->b - row), .n = p->h, .units = p->h,
+                            .gates = (const float *)l->in[2] + (row * p->t + t) * GATES * p->h, .gates_row = GATES * step,
+                            .dy = (const float *)l->in[3] + place, .y_row = step, .dh = out[p->is_gru ? 2 : 1] + row * p->h,
+                            .da = out[0] + (row * p->t + t) * width, .da_row = p->t * width,
+                            .dense = j->dense[~j->k & 1] + row * p->dense_row, .dense_row = p->dense_row};
+  cell.before = before(j, l->in[1], j->k, &cell.before_row) + row * cell.before_row;
   if (p->is_gru) {
-    cell.dq = out[1] + (at.row * p->t + t) * width + at.unit;
+    cell.dq = out[1] + (row * p->t + t) * width;
     j->device->k->gru_cell_grad(&cell);
   } else {
     cell.c = (const float *)l->in[1] + place;
     cell.dc_in = l->node->n_in > 4 ? (const float *)l->in[4] + place : NULL;
-    cell.dc = out[2] + at.row * p->h + at.unit;
+    cell.dc = out[2] + row * p->h;
     j->device->k->lstm_cell_grad(&cell);
   }
 }
@@ -246,6 +264,11 @@ tct_status tct_cpu_recurrent_grad_launch(tct_device_impl *device, const tct_laun
   j.first = node->n_in > state ? launch->in[state] : (float *)(rest + 2 * p->dense);
   for (int32_t o = p->is_gru ? 2 : 1; o < node->n_out; o++) memset(launch->out[o], 0, state_bytes);
   tct_cpu_run(device, p->n_panels, 1.0 * (double)(p->h * p->h * p->gates), pack_backward, &j);
-  for (j.k = p->t - 1; j.k >= -1; j.k--) tct_cpu_run(device, tasks_of(p), ns_of_step(p), backward_task, &j);
+  const double ns = 5.0 * (double)(p->b * p->h);
+  for (j.k = p->t - 1; j.k >= 0; j.k--) {
+    if (j.k < p->t - 1) tct_cpu_run(device, tasks_of(p), ns_of_step(p), carry_task, &j);
+    tct_cpu_run(device, tct_cpu_divide_up(p->b, CELL_ROWS), ns, backward_task, &j);
+  }
+  tct_cpu_run(device, tasks_of(p), ns_of_step(p), carry_task, &j); /* k = -1: to the first state */
   return TCT_OK;
 }

@@ -29,6 +29,41 @@ int64_t TCT_CPU(gemm_rows)(void) {
   return ROWS;
 }
 
+/* out[p][j] = b[j][p] for 8 × 8; rows of out are PANEL floats apart. Pairs of rows are interleaved by ones, twos and
+ * fours. */
+TCT_INLINE void transpose_8(const float *b, int64_t b_col, float *out) {
+  tct_f8 x[8], y[8];
+  TCT_UNROLLED (j, 8) x[j] = tct_f8_load(b + j * b_col);
+  TCT_UNROLLED (j, 4) {
+    y[2 * j] = __builtin_shufflevector(x[2 * j], x[2 * j + 1], 0, 8, 1, 9, 4, 12, 5, 13);
+    y[2 * j + 1] = __builtin_shufflevector(x[2 * j], x[2 * j + 1], 2, 10, 3, 11, 6, 14, 7, 15);
+  }
+  TCT_UNROLLED (j, 4) { /* 0 1 4 5: the pairs that meet */
+    const int from = j % 2 + j / 2 * 4;
+    x[2 * j] = __builtin_shufflevector(y[from], y[from + 2], 0, 1, 8, 9, 4, 5, 12, 13);
+    x[2 * j + 1] = __builtin_shufflevector(y[from], y[from + 2], 2, 3, 10, 11, 6, 7, 14, 15);
+  }
+  TCT_UNROLLED (j, 4) {
+    tct_f8_store(out + j * PANEL, __builtin_shufflevector(x[j], x[j + 4], 0, 1, 2, 3, 8, 9, 10, 11));
+    tct_f8_store(out + (j + 4) * PANEL, __builtin_shufflevector(x[j], x[j + 4], 4, 5, 6, 7, 12, 13, 14, 15));
+  }
+}
+
+/* Columns [0, n) of b, which are contiguous, as rows of a panel. Eight columns are eight streams, which the processor
+ * fetches ahead; a panel's DEPTH rows stay in the first cache. */
+static void pack_columns(int64_t k, int64_t n, const float *b, int64_t b_col, float *panel) {
+  for (int64_t p0 = 0; p0 < k; p0 += DEPTH) {
+    const int64_t end = p0 + DEPTH < k ? p0 + DEPTH : k;
+    for (int64_t j0 = 0; j0 < n; j0 += 8) {
+      const int64_t columns = n - j0 < 8 ? n - j0 : 8;
+      int64_t p = p0;
+      for (; columns == 8 && p + 8 <= end; p += 8) transpose_8(b + j0 * b_col + p, b_col, panel + p * PANEL + j0);
+      for (; p < end; p++)
+        for (int64_t j = j0; j < j0 + columns; j++) panel[p * PANEL + j] = b[j * b_col + p];
+    }
+  }
+}
+
 /* Columns [0, n) of b, k × n with two strides, as a panel [k][PANEL]; columns past n are zero. */
 void TCT_CPU(gemm_pack)(int64_t k, int64_t n, const float *b, int64_t b_row, int64_t b_col, float *panel) {
   if (n == PANEL && b_col == 1) {
@@ -36,16 +71,19 @@ void TCT_CPU(gemm_pack)(int64_t k, int64_t n, const float *b, int64_t b_row, int
     return;
   }
   if (n < PANEL) memset(panel, 0, (size_t)(k * PANEL) * sizeof *panel);
-  if (b_row == 1) { /* columns are contiguous: blocks keep the writes in few lines */
-    for (int64_t p0 = 0; p0 < k; p0 += LANES) {
-      const int64_t end = p0 + LANES < k ? p0 + LANES : k;
-      for (int64_t j = 0; j < n; j++)
-        for (int64_t p = p0; p < end; p++) panel[p * PANEL + j] = b[j * b_col + p];
-    }
+  if (b_row == 1) {
+    pack_columns(k, n, b, b_col, panel);
     return;
   }
   for (int64_t p = 0; p < k; p++)
     for (int64_t j = 0; j < n; j++) panel[p * PANEL + j] = b[p * b_row + j * b_col];
+}
+
+/* Rows [0, m) of a, k × m as it lies, by register tiles: [m/ROWS][k][ROWS]. */
+void TCT_CPU(gemm_pack_rows)(int64_t m, int64_t k, const float *a, int64_t a_col, float *packed) {
+  for (int64_t p = 0; p < k; p++, a += a_col)
+    for (int64_t i = 0; i < m; i += ROWS)
+      memcpy(packed + i * k + p * ROWS, a + i, (size_t)(m - i < ROWS ? m - i : ROWS) * sizeof *a);
 }
 
 /* c [rows, vectors·LANES] (+)= a [rows, k] · b [k, vectors·LANES]. `rows` and `vectors` are constants at every call. */
@@ -109,18 +147,19 @@ static void narrow_tile(int64_t rows, int64_t columns, int64_t k, const float *a
   for (int64_t i = 0; i < rows; i++) memcpy(c + i * ldc, whole + i * width, (size_t)columns * sizeof *c);
 }
 
-/* c [m, n] = a [m, k] · b [k, n], or with `add` c + that: panels of b start `b_panel` floats apart and have rows b_row apart. Depth by depth, a
- * panel's slice stays in the first cache while all rows pass it. The last panel, when n leaves it narrow, has PANEL
- * columns in memory all the same. */
-void TCT_CPU(gemm)(int64_t m, int64_t n, int64_t k, const float *a, int64_t a_row, int64_t a_col, const float *b,
-                   int64_t b_panel, int64_t b_row, float *c, int64_t ldc, bool add) {
+/* c [m, n] = a [m, k] · b [k, n], or with `add` c + that. The register tile that begins with row i of a lies i·a_tile floats
+ * behind a, its rows a_row apart. Panels of b start `b_panel` floats apart and have rows b_row apart. Depth by depth, a
+ * panel's slice stays in the first cache while all rows pass it. The last panel, when n leaves it narrow, has PANEL columns
+ * in memory all the same. */
+void TCT_CPU(gemm)(int64_t m, int64_t n, int64_t k, const float *a, int64_t a_tile, int64_t a_row, int64_t a_col,
+                   const float *b, int64_t b_panel, int64_t b_row, float *c, int64_t ldc, bool add) {
   for (int64_t p0 = 0; p0 < k || p0 == 0; p0 += DEPTH) {
     const int64_t depth = k - p0 < DEPTH ? k - p0 : DEPTH;
     for (int64_t j = 0; j < n; j += PANEL) {
       const float *slice = b + j / PANEL * b_panel + p0 * b_row;
       for (int64_t i = 0; i < m; i += ROWS) {
         const int64_t rows = m - i < ROWS ? m - i : ROWS;
-        const float *from = a + i * a_row + p0 * a_col;
+        const float *from = a + i * a_tile + p0 * a_col;
         if (n - j < PANEL) {
           narrow_tile(rows, n - j, depth, from, a_row, a_col, slice, b_row, c + i * ldc + j, ldc, add || p0 > 0);
         } else {
