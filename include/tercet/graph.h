@@ -125,6 +125,7 @@ typedef struct tct_compile_options {
   /* TCT_BF16 or TCT_F16: mixed precision. Products and what lies between them are stored so, arithmetic, sums, losses,
    * variables, inputs and outputs stay f32. NONE, TCT_F32: everything as it was built. */
   tct_dtype precision;
+  bool no_fusion; /* every node a step of its own, under the name that it was built with: for finding out */
   uint64_t reserved[3];
 } tct_compile_options;
 
@@ -137,6 +138,11 @@ TCT_API void tct_program_free(tct_program *program); /* NULL is fine */
 TCT_API tct_status tct_program_set(tct_program *program, const char *input, const void *data, size_t bytes) TCT_CHECKED;
 /* Enqueues one run of every step. */
 TCT_API tct_status tct_program_run(tct_program *program) TCT_CHECKED;
+/* Runs every step once more, as tct_program_run, and looks at every float value on the way: *out_found, and in `text` a
+ * sentence about the first input or variable with NaN or Inf, or else the first step in the order of execution that makes
+ * one, with the ranges of what it read. Slow; for finding out why a result is not finite. 600 bytes of text suffice. */
+TCT_API tct_status tct_program_find_nonfinite(tct_program *program, char *text, size_t text_bytes, bool *out_found)
+    TCT_CHECKED;
 /* Reads an output of the last run; waits for it. */
 TCT_API tct_status tct_program_get(tct_program *program, const char *output, void *data, size_t bytes) TCT_CHECKED;
 TCT_API tct_variables *tct_program_variables(tct_program *program);

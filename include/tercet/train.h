@@ -169,7 +169,8 @@ typedef struct tct_fit_options {
 
 /* Trains. The dataset's fields feed the inputs of the same names; field "y" is the target, "weight" (optional, float []) a
  * factor per sample: the loss is Σ wᵢ·lossᵢ / batch. Errors: TCT_CANCELLED after a callback asked for it (weights are those
- * of the last whole step); TCT_NUMERIC when the loss is not finite, naming the step. */
+ * of the last whole step); TCT_NUMERIC when a step's loss is not finite: the message names the sample and field of the data
+ * that holds NaN or Inf, or else the first op that made one, and what it read. Such a step updates nothing. */
 TCT_API tct_status tct_fit(tct_model *model, tct_dataset *data, const tct_fit_options *options) TCT_CHECKED;
 /* Ends the model's fit with TCT_OK after the step that runs, whose epoch then counts as ended (Keras' stop_training). From a
  * callback, or any other thread. Does nothing when no fit is under way. */

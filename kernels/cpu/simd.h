@@ -56,10 +56,10 @@ TCT_INLINE tct_v4 tct_v4_fma(tct_v4 a, tct_v4 b, tct_v4 c) {
   return a * b + c;
 #endif
 }
-/* max(x, 0), 0 for NaN: what the row `relu` gives. */
+/* max(x, 0), NaN for NaN: what the row `relu` gives. The instruction gives its second operand where one is NaN. */
 TCT_INLINE tct_v4 tct_v4_relu(tct_v4 v) {
   typedef int32_t mask __attribute__((vector_size(16)));
-  return (tct_v4)((mask)v & (v > (tct_v4){0}));
+  return (tct_v4)((mask)v & ~(v < (tct_v4){0}));
 }
 
 /* Eight floats and their truths at any level: the compiler splits them where its vectors are shorter. */
@@ -86,7 +86,7 @@ TCT_INLINE tct_v8 tct_v8_fma(tct_v8 a, tct_v8 b, tct_v8 c) {
   return (tct_v8)_mm256_fmadd_ps((__m256)a, (__m256)b, (__m256)c);
 }
 TCT_INLINE tct_v8 tct_v8_relu(tct_v8 v) {
-  return (tct_v8)_mm256_max_ps((__m256)v, _mm256_setzero_ps());
+  return (tct_v8)_mm256_max_ps(_mm256_setzero_ps(), (__m256)v);
 }
 #endif
 
@@ -105,7 +105,7 @@ TCT_INLINE tct_v16 tct_v16_fma(tct_v16 a, tct_v16 b, tct_v16 c) {
   return (tct_v16)_mm512_fmadd_ps((__m512)a, (__m512)b, (__m512)c);
 }
 TCT_INLINE tct_v16 tct_v16_relu(tct_v16 v) {
-  return (tct_v16)_mm512_max_ps((__m512)v, _mm512_setzero_ps());
+  return (tct_v16)_mm512_max_ps(_mm512_setzero_ps(), (__m512)v);
 }
 #endif
 

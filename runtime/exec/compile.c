@@ -138,7 +138,7 @@ static tct_status bind_ports(tct_program *program, void *const *base) {
 /* ---- the stages ---- */
 
 static tct_status compile(tct_program *program, const tct_graph *graph, const tct_compile_options *options) {
-  const tct_pass_context context = {program->device, options->fallback_host, options->precision};
+  const tct_pass_context context = {program->device, options->fallback_host, options->precision, options->no_fusion};
   if (options->fallback_host && !program->device->info.host_memory) {
     return tct_fail(TCT_E_NO_KERNEL, "device '%s': fallback=host needs memory that the host can address",
                     program->device->spec);

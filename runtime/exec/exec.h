@@ -43,6 +43,9 @@ typedef struct tct_step {
   double seconds; /* profiled, summed */
 } tct_step;
 
+/* Enqueues it; an error names the step. */
+tct_status tct_step_launch(const tct_step *step) TCT_CHECKED;
+
 typedef struct tct_port {
   const char *name;
   void *data; /* device memory */

@@ -38,7 +38,7 @@ tct_status tct_program_set(tct_program *program, const char *input, const void *
   return device->info.host_memory ? TCT_OK : device->backend->sync(device->impl);
 }
 
-static tct_status launch(const tct_step *step) {
+tct_status tct_step_launch(const tct_step *step) {
   if (step->kernel->launch(step->device->impl, &step->launch) == TCT_OK) return TCT_OK;
   return tct_context("in step '%s' (%s)", step->launch.node->name, step->kernel->name);
 }
@@ -47,7 +47,7 @@ static tct_status launch_timed(tct_step *step) {
   tct_ticket begin, end;
   tct_device *device = step->device;
   TCT_TRY(device->backend->mark(device->impl, TCT_QUEUE_COMPUTE, &begin));
-  TCT_TRY(launch(step));
+  TCT_TRY(tct_step_launch(step));
   TCT_TRY(device->backend->mark(device->impl, TCT_QUEUE_COMPUTE, &end));
   TCT_TRY(device->backend->sync(device->impl));
   step->seconds += device->backend->elapsed(device->impl, begin, end);
@@ -62,7 +62,7 @@ tct_status tct_program_run(tct_program *program) {
     program->profiled_runs++;
     return TCT_OK;
   }
-  for (int32_t s = 0; s < n_steps; s++) TCT_TRY(launch(&steps[s]));
+  for (int32_t s = 0; s < n_steps; s++) TCT_TRY(tct_step_launch(&steps[s]));
   return TCT_OK;
 }
 

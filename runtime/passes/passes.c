@@ -44,7 +44,10 @@ tct_status tct_run_passes(const tct_graph *in, const tct_pass_context *context, 
   tct_graph *graph = NULL;
   TCT_TRY(tct_graph_copy(in, &graph));
   for (size_t p = 0; p < TCT_COUNT_OF(rows); p++) {
-    if (rows[p].optional && tct_list_has(tct_env(TCT_ENV_SKIP), rows[p].name)) continue;
+    if (rows[p].optional && (tct_list_has(tct_env(TCT_ENV_SKIP), rows[p].name) ||
+                             (context->no_fusion && strncmp(rows[p].name, "fuse_", 5) == 0))) {
+      continue;
+    }
     tct_graph *next = NULL;
     tct_status status = rows[p].run(graph, context, &next);
     tct_graph_free(graph);

@@ -10,6 +10,7 @@ typedef struct tct_pass_context {
   tct_device *device;
   bool fallback_host; /* ops that the device refuses run on the reference kernels */
   tct_dtype precision; /* bf16, f16: what f32 values are stored in where that does; NONE, f32: in f32 */
+  bool no_fusion;     /* without the passes fuse_… */
 } tct_pass_context;
 
 #define PASS(name, optional)                                                                                           \

@@ -60,7 +60,7 @@ static tct_status clear_confusion(tct_model *model, tct_session *session, tct_ev
 
 static tct_status evaluate(pass *p, tct_evaluation *out) {
   tct_totals totals = {0};
-  double loss = 0;
+  double loss = 0, total = 0;
   TCT_TRY(clear_confusion(p->model, p->session, out));
   for (;;) {
     tct_batch batch;
@@ -71,7 +71,7 @@ static tct_status evaluate(pass *p, tct_evaluation *out) {
     TCT_TRY(tct_session_program(p->model, TCT_MODE_EVALUATE, batch.n, p->feed.weighted, &program));
     TCT_TRY(tct_feed_batch(p->model, &p->feed, program, &batch));
     TCT_TRY(tct_program_run(program));
-    TCT_TRY(tct_totals_add(p->session, program, p->model, batch.n, &totals, &loss));
+    TCT_TRY(tct_totals_add(p->session, program, p->model, batch.n, &totals, &loss, &total));
     if (out->n_classes > 0) TCT_TRY(add_confusion(p->session, program, p->model->dtype, out->n_classes));
   }
   const tct_metric_list *metrics = &p->session->metrics;

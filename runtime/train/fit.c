@@ -27,7 +27,7 @@ typedef struct fit {
   const char *names[2 * TCT_MAX_METRICS];
   double values[2 * TCT_MAX_METRICS];
   int32_t n_train_values, n_values;
-  double step_loss;
+  double step_loss, step_total; /* data loss; with penalties */
   tct_progress last; /* what callbacks saw last */
   int32_t n_begun; /* callbacks whose train_begin was called */
   bool resumed;
@@ -203,7 +203,7 @@ static tct_status train_step(fit *f, const tct_batch *batch) {
   TCT_TRY(set_learning_rate(f));
   TCT_TRY(tct_feed_batch(f->model, &f->feed, program, batch));
   TCT_TRY(tct_program_run(program));
-  TCT_TRY(tct_totals_add(f->session, program, f->model, batch->n, &f->at.totals, &f->step_loss));
+  TCT_TRY(tct_totals_add(f->session, program, f->model, batch->n, &f->at.totals, &f->step_loss, &f->step_total));
   f->at.step++;
   f->at.epoch_step++;
   return f->options->on_step != NULL ? answer(f, f->options->on_step(f->options->user, step, f->step_loss)) : TCT_OK;
@@ -214,11 +214,14 @@ static tct_status check_cancel(const fit *f) {
   return tct_fail(TCT_CANCELLED, "fit: cancelled after step %lld", (long long)f->at.step);
 }
 
-/* After the callbacks, one of which may have ended the fit for it (TerminateOnNaN). */
-static tct_status check_loss(const fit *f) {
-  if (isfinite(f->step_loss) || f->model->stop) return TCT_OK;
-  return tct_fail(TCT_E_LOSS_NAN, "fit: the loss is %g at step %lld; lower the learning rate (now %g), clip the gradients, "
-                  "or look for unscaled inputs", f->step_loss, (long long)f->at.step - 1, f->session->learning_rate);
+static bool loss_is_finite(const fit *f) { return isfinite(f->step_loss) && isfinite(f->step_total); }
+
+/* After the callbacks, one of which may have ended the fit for it (TerminateOnNaN). The step wrote nothing: its updates are
+ * guarded by the loss that they minimise. */
+static tct_status check_loss(const fit *f, const tct_batch *batch) {
+  if (loss_is_finite(f) || f->model->stop) return TCT_OK;
+  const double loss = isfinite(f->step_loss) ? f->step_total : f->step_loss;
+  return tct_explain_loss(f->model, &f->feed, batch, f->at.step - 1, loss);
 }
 
 /* The epoch's row of the history, with validation. */
@@ -240,7 +243,7 @@ static tct_status end_epoch(fit *f) {
 /* Weights behind a loss that is not finite are not worth keeping, and after the end of an epoch that ended early the last
  * checkpoint is the one from before that end. */
 static bool can_save(const fit *f) {
-  return isfinite(f->step_loss) && f->at.step == f->at.epoch * f->steps_per_epoch + f->at.epoch_step;
+  return loss_is_finite(f) && f->at.step == f->at.epoch * f->steps_per_epoch + f->at.epoch_step;
 }
 
 static tct_status save(fit *f) { return can_save(f) ? tct_saver_save(&f->saver, &f->at) : TCT_OK; }
@@ -256,7 +259,7 @@ static tct_status run_epoch(fit *f) {
     if (batch.n == 0) break;
     TCT_TRY(train_step(f, &batch));
     TCT_TRY(report_step(f));
-    TCT_TRY(check_loss(f));
+    TCT_TRY(check_loss(f, &batch));
     if (can_save(f)) tct_saver_tick(&f->saver, &f->at, false);
   }
   /* An epoch that ends early is saved before its end, so that a longer run can go on in its middle. */

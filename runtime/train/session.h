@@ -81,15 +81,19 @@ tct_status tct_feed_batch(const tct_model *model, const tct_feed *feed, tct_prog
 /* tct_evaluate, given up with TCT_CANCELLED between two batches when *cancel (may be NULL) is not 0. */
 tct_status tct_evaluate_unless(tct_model *model, tct_dataset *data, int64_t batch_size, const volatile int *cancel,
                                tct_evaluation *out) TCT_CHECKED;
+/* The error for a training step whose loss is not finite: looks through the batch, which names a sample, else runs the step
+ * again and names the op. */
+tct_status tct_explain_loss(tct_model *model, const tct_feed *feed, const tct_batch *batch, int64_t step, double loss)
+    TCT_CHECKED;
 
 /* Running sums of an epoch, in double. */
 typedef struct tct_totals {
   double sums[2 + TCT_MAX_METRICS * TCT_MAX_SUMS];
   double samples;
 } tct_totals;
-/* Reads the program's "sums" and adds them; *out_data_loss is the batch's data loss. */
+/* Reads the program's "sums" and adds them; the batch's losses are without penalties, and with them. */
 tct_status tct_totals_add(const tct_session *session, tct_program *program, const tct_model *model, int64_t n,
-                          tct_totals *totals, double *out_data_loss) TCT_CHECKED;
+                          tct_totals *totals, double *out_data_loss, double *out_total_loss) TCT_CHECKED;
 /* loss and metrics, in the order of their names: values[1 + metrics.n]. */
 void tct_totals_finish(const tct_session *session, const tct_model *model, const tct_totals *totals, double *values);
 

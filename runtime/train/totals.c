@@ -15,7 +15,7 @@ static double count_per_sample(const tct_session *session, const tct_metric *met
 }
 
 tct_status tct_totals_add(const tct_session *session, tct_program *program, const tct_model *model, int64_t n,
-                          tct_totals *totals, double *out_data_loss) {
+                          tct_totals *totals, double *out_data_loss, double *out_total_loss) {
   double values[2 + TCT_MAX_METRICS * TCT_MAX_SUMS];
   float narrow[2 + TCT_MAX_METRICS * TCT_MAX_SUMS];
   const size_t n_sums = (size_t)session->n_sums;
@@ -29,6 +29,7 @@ tct_status tct_totals_add(const tct_session *session, tct_program *program, cons
   totals->sums[1] += values[1] * (double)n;
   for (size_t i = 2; i < n_sums; i++) totals->sums[i] += values[i];
   totals->samples += (double)n;
+  *out_total_loss = values[0];
   *out_data_loss = values[1];
   return TCT_OK;
 }
