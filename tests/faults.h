@@ -8,12 +8,17 @@
 /* The n-th allocation from here on (1: the next) fails, and only it; 0 ends the injection. Returns whether the fault of
  * the previous call has struck. */
 bool fault_alloc(int64_t nth);
+/* The same, and so do all that follow. */
+bool fault_alloc_from(int64_t nth);
 
 /* The n-th call of the file seam from here on fails with `error` (an errno), and only it; FAULT_SHORT makes a read or write
  * move one byte instead. nth 0 ends the injection. Returns whether the fault of the previous call has struck. */
 enum { FAULT_SHORT = -1 };
 bool fault_file(int64_t nth, int error);
 const char *fault_file_call(void); /* the name of the call that the fault struck: "open", "fsync" …; "" before */
+
+/* Files without waiting for the disk: its syncs do nothing, until the next fault_file or tct_set_file_calls. */
+void spare_disk(void);
 
 /* A fresh folder under the build folder, and its removal with the plain files in it. */
 enum { SCRATCH_BYTES = 512 };

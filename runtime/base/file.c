@@ -262,14 +262,14 @@ tct_status tct_file_write_atomic(const char *path, const tct_file_part *parts, s
 
 /* ---- folders ------------------------------------------------------------------------------------- */
 
-/* Keeps errno, which says why the folder could not be made. */
+/* When it is none, errno stays what it was: why the folder could not be made. When nobody can tell, it says why. */
 static bool is_directory(const tct_file_calls *calls, const char *path) {
   const int saved_errno = errno;
   const int fd = open_retrying(calls, path, O_RDONLY | O_DIRECTORY, 0);
-  const bool found = fd >= 0 || errno == EACCES; /* a folder that we may not list is one */
+  if (fd < 0 && errno != ENOTDIR && errno != ENOENT) return errno == EACCES; /* a folder that we may not list is one */
   if (fd >= 0) close_quietly(calls, fd);
   errno = saved_errno;
-  return found;
+  return fd >= 0;
 }
 
 tct_status tct_make_directories(const char *path) {
@@ -287,6 +287,7 @@ tct_status tct_make_directories(const char *path) {
       status = sync_directory(calls, partial, &parent);
     else if (errno != EEXIST || !is_directory(calls, partial))
       status = tct_file_fail("create the folder", partial);
+    if (status != TCT_OK && here != '\0') status = tct_context("creating the folder '%s'", path);
     partial[i] = here;
     if (here == '\0') break;
   }

@@ -46,7 +46,10 @@ void tct_model_free(tct_model *model) {
 }
 
 tct_status tct_model_status(const tct_model *model) {
-  if (model == NULL) return tct_fail(TCT_INVALID, "the model is NULL (its creation failed: out of memory)");
+  if (model == NULL) {
+    const bool memory = tct_error_status() == TCT_OUT_OF_MEMORY; /* tct_model_create's own error, kept since */
+    return tct_fail(memory ? TCT_OUT_OF_MEMORY : TCT_INVALID, "the model is NULL%s", memory ? ": there was no memory for it" : "");
+  }
   if (tct_graph_status(model->proto) != TCT_OK) return tct_context("model '%s'", model->name);
   if (model->n_layers == 0) return tct_fail(TCT_E_EMPTY_MODEL, "model '%s' has no layers", model->name);
   return TCT_OK;

@@ -12,11 +12,12 @@
 /* ---- the allocator ------------------------------------------------------------------------------- */
 
 static atomic_int_fast64_t alloc_countdown;
-static atomic_bool alloc_struck;
+static atomic_bool alloc_struck, alloc_lasts; /* lasts: every call after the first failing one fails too */
 
 static void *counting_acquire(void *user, size_t bytes, size_t align) {
   (void)user;
-  if (atomic_fetch_sub(&alloc_countdown, 1) == 1) {
+  const int64_t left = atomic_fetch_sub(&alloc_countdown, 1);
+  if (left == 1 || (left < 1 && alloc_lasts)) {
     atomic_store(&alloc_struck, true);
     return NULL;
   }
@@ -30,13 +31,17 @@ static void plain_release(void *user, void *memory) {
   free(memory);
 }
 
-bool fault_alloc(int64_t nth) {
+static bool arm_alloc(int64_t nth, bool lasts) {
   static const tct_allocator counting = {.acquire = counting_acquire, .release = plain_release};
   const bool struck = atomic_exchange(&alloc_struck, false);
+  atomic_store(&alloc_lasts, lasts);
   atomic_store(&alloc_countdown, nth);
   tct_set_allocator(nth > 0 ? &counting : NULL);
   return struck;
 }
+
+bool fault_alloc(int64_t nth) { return arm_alloc(nth, false); }
+bool fault_alloc_from(int64_t nth) { return arm_alloc(nth, true); }
 
 /* ---- files --------------------------------------------------------------------------------------- */
 
@@ -70,8 +75,10 @@ static ssize_t faulty_write(int fd, const void *data, size_t bytes) {
   return file_error == FAULT_SHORT ? tct_file_system.write(fd, data, moved_bytes(bytes)) : -1;
 }
 
+/* No test that injects faults cuts the power (tests/disk.h does): the disk is spared. */
 static int faulty_fsync(int fd) {
-  return strikes("fsync") && file_error != FAULT_SHORT ? -1 : tct_file_system.fsync(fd);
+  (void)fd;
+  return strikes("fsync") && file_error != FAULT_SHORT ? -1 : 0;
 }
 
 /* A failing close closes all the same, as Linux does. */
@@ -130,6 +137,15 @@ bool fault_file(int64_t nth, int error) {
 
 const char *fault_file_call(void) {
   return struck_call;
+}
+
+static int no_fsync(int fd) { return (void)fd, 0; }
+
+void spare_disk(void) {
+  static tct_file_calls calls;
+  calls = tct_file_system;
+  calls.fsync = no_fsync;
+  tct_set_file_calls(&calls);
 }
 
 /* ---- folders ------------------------------------------------------------------------------------- */

@@ -21,6 +21,7 @@ static void keep_line(void *user, tct_log_level level, const char *line) {
 }
 
 static void begin(void) {
+  spare_disk();
   scratch_make(folder);
   lines[0] = '\0';
   tct_set_log(keep_line, NULL, TCT_LOG_WARNING);
@@ -77,6 +78,7 @@ static uint64_t hash_of(tct_model *m) {
     size_t n = 0;
     if (p != NULL) {
       n = (size_t)tct_shape_size(&p->desc.shape) * tct_dtype_bytes(p->desc.dtype);
+      CHECK(n <= sizeof bytes);
       OK(tct_model_read(m, p->name, bytes, n));
     } else {
       for (int32_t e = 0; e < tct_history_n_epochs(m); e++) {
