@@ -131,6 +131,15 @@ static void append_json_ascii(tct_text *text, unsigned char c) {
     tct_text_append_bytes(text, &c, 1);
 }
 
+bool tct_utf8_valid(const char *text) {
+  const unsigned char *s = (const unsigned char *)text;
+  for (size_t length = 1; *s != '\0'; s += length) {
+    length = utf8_length(s);
+    if (length == 0) return false;
+  }
+  return true;
+}
+
 void tct_text_json_string(tct_text *text, const char *value) {
   tct_text_append(text, "\"");
   for (const unsigned char *s = (const unsigned char *)value; *s != '\0';) {

@@ -20,6 +20,7 @@ void tct_text_json_string(tct_text *text, const char *value);
 /* A JSON number with 17 significant digits; null when not finite. */
 void tct_text_json_number(tct_text *text, double value);
 void tct_text_free(tct_text *text);
+bool tct_utf8_valid(const char *text);
 
 /* vsnprintf in the C locale, whatever setlocale says; what does not fit ends in "…". Never allocates. */
 void tct_format_clipped_v(char *text, size_t bytes, const char *format, va_list args) TCT_PRINTF(3, 0);

@@ -11,6 +11,7 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "base/status.h"
+#include "io/json.h"
 
 #define STEM          "checkpoint-"
 #define TENSORS       ".safetensors"
@@ -180,9 +181,10 @@ static tct_status unframe(const char *path, const char *file, size_t bytes, cons
 
 static tct_status parse_body(const char *path, const char *text, size_t bytes, json_t **out) {
   json_error_t error;
-  *out = json_loadb(text, bytes, JSON_REJECT_DUPLICATES, &error);
+  bool ran_out = false;
+  *out = tct_json_parse(text, bytes, JSON_REJECT_DUPLICATES, &error, &ran_out);
   if (*out != NULL) return TCT_OK;
-  if (json_error_code(&error) == json_error_out_of_memory) {
+  if (ran_out) {
     return tct_fail(TCT_OUT_OF_MEMORY, "'%s': no memory for its content", path);
   }
   return tct_fail(TCT_BAD_DATA, "'%s' is no valid JSON at byte %d: %s", path, error.position, error.text);

@@ -14,6 +14,7 @@
 #include "base/status.h"
 #include "io/web_page.h"
 #include "base/text.h"
+#include "io/json.h"
 
 _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "files are little-endian and copied as they are");
 
@@ -222,10 +223,11 @@ static tct_status parse_header(const char *path, const unsigned char *file, size
                     MOST_HEADER);
   const char *const text = (const char *)file + LENGTH_BYTES;
   json_error_t error;
+  bool ran_out = false;
   if (length == 0 || text[0] != '{')
     return tct_fail(TCT_E_SAFETENSORS, "%s: its header does not begin with '{'; it is no safetensors file", path);
-  *out = json_loadb(text, (size_t)length, JSON_REJECT_DUPLICATES, &error);
-  if (!*out && json_error_code(&error) == json_error_out_of_memory)
+  *out = tct_json_parse(text, (size_t)length, JSON_REJECT_DUPLICATES, &error, &ran_out);
+  if (ran_out)
     return tct_fail(TCT_OUT_OF_MEMORY, "%s: no memory for its header", path);
   if (!*out)
     return tct_fail(TCT_E_SAFETENSORS, "%s: its header is no valid JSON at byte %d: %s", path,
@@ -308,10 +310,8 @@ const char *tct_safetensors_metadata(const tct_safetensors *file, const char *ke
 /* ---- writing ---------------------------------------------------------------------------------------- */
 
 static tct_status check_text(const char *path, const char *what, const char *text) {
-  json_t *const string = text ? json_string(text) : NULL; /* NULL for invalid UTF-8 too */
-  if (!string) return tct_fail(TCT_E_UNWRITABLE, "%s: %s '%s' is not valid UTF-8", path, what, text ? text : "(null)");
-  json_decref(string);
-  return TCT_OK;
+  if (text && tct_utf8_valid(text)) return TCT_OK;
+  return tct_fail(TCT_E_UNWRITABLE, "%s: %s '%s' is not valid UTF-8", path, what, text ? text : "(null)");
 }
 
 static int compare_text(const void *a, const void *b) {

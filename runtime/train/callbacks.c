@@ -7,6 +7,7 @@
 #include "base/alloc.h"
 #include "base/file.h"
 #include "base/status.h"
+#include "io/json.h"
 
 void tct_callback_release(tct_callback *callback) {
   if (callback == NULL) return;
@@ -111,7 +112,9 @@ static tct_status save_one(const tct_callback *callback, char *state, tct_text *
   tct_error_clear();
   TCT_TRY(tct_callback_answer(callback, "save_state", callback->save_state(callback->user, state, TCT_CALLBACK_STATE_BYTES)));
   json_error_t where;
-  json_t *parsed = json_loads(state, JSON_DECODE_ANY, &where);
+  bool ran_out = false;
+  json_t *parsed = tct_json_parse(state, strlen(state), JSON_DECODE_ANY, &where, &ran_out);
+  if (ran_out) return tct_fail(TCT_OUT_OF_MEMORY, "no memory for a callback's state");
   if (parsed == NULL) {
     return tct_fail(TCT_INVALID, "callback '%s': its state is not JSON: %s", callback->name, where.text);
   }
@@ -152,7 +155,9 @@ static tct_status load_one(const tct_callback *callback, const json_t *state) {
 
 tct_status tct_callbacks_load(const tct_callback *callbacks, int32_t n, const char *json, size_t length) {
   json_error_t where;
-  json_t *root = json_loadb(json, length, JSON_REJECT_DUPLICATES, &where);
+  bool ran_out = false;
+  json_t *root = tct_json_parse(json, length, JSON_REJECT_DUPLICATES, &where, &ran_out);
+  if (ran_out) return tct_fail(TCT_OUT_OF_MEMORY, "no memory for the callbacks' states");
   if (root == NULL || !json_is_object(root)) {
     const tct_status status = tct_fail(TCT_BAD_DATA, "the states of the callbacks are no JSON object%s%s", root ? "" : ": ",
                                        root ? "" : where.text);

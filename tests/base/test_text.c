@@ -61,6 +61,7 @@ TEST(text, json_strings) {
     tct_text text = {0};
     tct_text_json_string(&text, rows[i].value);
     CHECK(!text.failed && strcmp(text.data, rows[i].json) == 0, "%s: %s", rows[i].label, text.data);
+    CHECK(tct_utf8_valid(rows[i].value) == (strstr(rows[i].json, "\xEF\xBF\xBD") == NULL), "%s", rows[i].label);
     tct_text_free(&text);
   }
 }
