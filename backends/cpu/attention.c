@@ -1,6 +1,7 @@
-/* Attention in blocks of queries × keys, after Dao et al. (2022): a block of scores lives in the second cache, is turned
- * into weights there and meets the values at once. Forward, a task is a run of queries of one head and walks over the keys;
- * backward, it is a run of keys and walks over the queries. Blocks and tasks follow from shapes alone. */
+/* Attention in blocks of queries × keys, after Dao et al. (2022): a block of scores lives in the second cache, is
+ * turned into weights there and meets the values at once. Forward, a task is a run of queries of one head and walks
+ * over the keys; backward, it is a run of keys and walks over the queries. Blocks and tasks follow from shapes alone.
+ */
 #include <string.h>
 #include "backends/cpu/device.h"
 
@@ -13,8 +14,8 @@ enum {
 
 typedef struct plan {
   int64_t b, t, s, h, d, v;
-  int64_t queries;     /* of a block */
-  int64_t chunk_keys;  /* backward: keys of a task, whole blocks */
+  int64_t queries;    /* of a block */
+  int64_t chunk_keys; /* backward: keys of a task, whole blocks */
   int64_t n_chunks;
   float scale;
   bool causal;
@@ -39,8 +40,15 @@ static plan *plan_of(tct_device_impl *device, const tct_node_view *node, int32_t
   const tct_attention_attrs *attrs = node->attrs;
   const tct_shape *q = &node->in[0].shape;
   const int64_t rows = device->k->gemm_rows(), panel = device->k->gemm_panel();
-  *p = (plan){.b = q->dim[0], .t = q->dim[1], .h = q->dim[2], .d = q->dim[3], .s = node->in[1].shape.dim[1],
-              .v = node->in[2].shape.dim[3], .scale = (float)attrs->scale, .causal = attrs->causal, .panel = panel};
+  *p = (plan){.b = q->dim[0],
+              .t = q->dim[1],
+              .h = q->dim[2],
+              .d = q->dim[3],
+              .s = node->in[1].shape.dim[1],
+              .v = node->in[2].shape.dim[3],
+              .scale = (float)attrs->scale,
+              .causal = attrs->causal,
+              .panel = panel};
   p->queries = tct_cpu_divide_up(QUERIES, rows) * rows;
   p->wide_d = tct_cpu_divide_up(p->d, panel) * panel;
   p->wide_v = tct_cpu_divide_up(p->v, panel) * panel;
@@ -122,7 +130,8 @@ static void meet_keys(const job *j, int64_t head, int64_t first, int64_t end, in
     if (seen == 0) continue;
     float *y = j->y + at(p, p->t, p->v, head, i0);
     multiply(j, m, seen, p->d, j->q + at(p, p->t, p->d, head, i0), ld_q, 1, keys, s, KEYS, false);
-    j->device->k->attention_scores(&sight, s, KEYS, m, seen, p->scale, most + i0 - first, sum + i0 - first, y, ld_v, p->v);
+    j->device->k->attention_scores(&sight, s, KEYS, m, seen, p->scale, most + i0 - first, sum + i0 - first, y, ld_v,
+                                   p->v);
     /* the panels of `values` are n rows apart, also where fewer keys are seen */
     j->device->k->gemm(m, p->v, seen, s, KEYS, KEYS, 1, values, p->panel * n, p->panel, y, ld_v, true);
   }
@@ -150,8 +159,15 @@ static double work(const plan *p, double flops_per_pair) {
 
 tct_status tct_cpu_attention_launch(tct_device_impl *device, const tct_launch *launch) {
   const plan *p = launch->state;
-  job j = {.device = device, .launch = launch, .plan = p, .mask = launch->node->n_in > 3 ? launch->in[3] : NULL,
-           .q = launch->in[0], .k = launch->in[1], .value = launch->in[2], .y = launch->out[0], .lse = launch->out[1]};
+  job j = {.device = device,
+           .launch = launch,
+           .plan = p,
+           .mask = launch->node->n_in > 3 ? launch->in[3] : NULL,
+           .q = launch->in[0],
+           .k = launch->in[1],
+           .value = launch->in[2],
+           .y = launch->out[0],
+           .lse = launch->out[1]};
   const int64_t tasks = p->b * p->h * tct_cpu_divide_up(p->t, BLOCKS_OF_TASK * p->queries);
   tct_cpu_run(device, tasks, work(p, 2.0 * (double)(p->d + p->v)), forward_task, &j);
   return TCT_OK;
@@ -213,7 +229,8 @@ static void gradients_of_keys(const job *j, int64_t head, int64_t j0, float *dq,
     k->attention_grad(&sight, s, ds, KEYS, m, seen, p->scale, j->lse + head * p->t + i0, delta);
     multiply(j, seen, p->v, m, s, 1, KEYS, dy_rows, dv, ld_v, true);
     multiply(j, seen, p->d, m, ds, 1, KEYS, query_rows, dk, ld_d, true);
-    k->gemm(m, p->d, seen, ds, KEYS, KEYS, 1, key_rows, p->panel * n, p->panel, dq + at(p, p->t, p->d, head, i0), ld_d, true);
+    k->gemm(m, p->d, seen, ds, KEYS, KEYS, 1, key_rows, p->panel * n, p->panel, dq + at(p, p->t, p->d, head, i0), ld_d,
+            true);
   }
 }
 
@@ -238,9 +255,19 @@ static void add_chunks(void *user, int64_t task, int32_t worker) {
 
 tct_status tct_cpu_attention_grad_launch(tct_device_impl *device, const tct_launch *launch) {
   const plan *p = launch->state;
-  job j = {.device = device, .launch = launch, .plan = p, .mask = launch->node->n_in > 6 ? launch->in[6] : NULL,
-           .q = launch->in[0], .k = launch->in[1], .value = launch->in[2], .y = launch->in[3], .lse = launch->in[4],
-           .dy = launch->in[5], .dq = launch->out[0], .dk = launch->out[1], .dv = launch->out[2]};
+  job j = {.device = device,
+           .launch = launch,
+           .plan = p,
+           .mask = launch->node->n_in > 6 ? launch->in[6] : NULL,
+           .q = launch->in[0],
+           .k = launch->in[1],
+           .value = launch->in[2],
+           .y = launch->in[3],
+           .lse = launch->in[4],
+           .dy = launch->in[5],
+           .dq = launch->out[0],
+           .dk = launch->out[1],
+           .dv = launch->out[2]};
   tct_cpu_run(device, p->b * p->h * p->n_chunks, work(p, 6.0 * (double)p->d + 4.0 * (double)p->v), backward_task, &j);
   const int64_t size = p->b * p->t * p->h * p->d;
   if (p->n_chunks > 1) {

@@ -1,7 +1,7 @@
 /* Products by our own register tiles. Measured on an AVX-512 core at batch 32 to 512 against OpenBLAS 0.3.21: 1.0–1.25 ×
  * where few rows or a short k leave OpenBLAS' packing exposed, 0.95–1.0 × at 512, 0.94 × at 1024³, which stays with
- * OpenBLAS. A transposed a, whose rows a tile would read one line each and again for every panel, is packed too (1.3–1.9 ×
- * at 256–1024 each way). b is packed once for all threads, or read in place where too few rows would pay for packing it. Every element
+ * OpenBLAS. A transposed a, of which a tile would read a line per step of k, again for every panel, is packed too
+ * (1.2–1.8 × at 256–1024 each way). b is packed once for all threads, or read in place where too few rows would pay for packing it. Every element
  * of c is summed over k in order, so neither the cut nor the number of threads changes a bit. */
 #include "backends/cpu/device.h"
 

@@ -39,13 +39,15 @@ void TCT_CPU(attention_scores)(const tct_cpu_sight *sight, float *s, int64_t lds
     TCT_EACH (j, seen) s[j] = EXP(s[j] - top);
     const float more = (float)TCT_CPU(fold_run)(TCT_FOLD_SUM, s, seen, 0.0f);
     const float factor = tct_expf(most[i] - top);
-    if (factor != 1.0f) TCT_EACH (c, v) y[c] *= factor;
+    if (factor != 1.0f)
+      TCT_EACH (c, v) y[c] *= factor;
     sum[i] = sum[i] * factor + more;
     most[i] = top;
   }
 }
 
-void TCT_CPU(attention_end)(const float *most, const float *sum, float *y, int64_t ldy, float *lse, int64_t m, int64_t v) {
+void TCT_CPU(attention_end)(const float *most, const float *sum, float *y, int64_t ldy, float *lse, int64_t m,
+                            int64_t v) {
   for (int64_t i = 0; i < m; i++, y += ldy) {
     const bool sees_none = most[i] == -INFINITY;
     const float factor = sees_none ? 0.0f : 1.0f / sum[i];
@@ -54,8 +56,8 @@ void TCT_CPU(attention_end)(const float *most, const float *sum, float *y, int64
   }
 }
 
-void TCT_CPU(attention_grad)(const tct_cpu_sight *sight, float *s, float *dp, int64_t lds, int64_t m, int64_t n, float scale,
-                             const float *lse, const float *delta) {
+void TCT_CPU(attention_grad)(const tct_cpu_sight *sight, float *s, float *dp, int64_t lds, int64_t m, int64_t n,
+                             float scale, const float *lse, const float *delta) {
   for (int64_t i = 0; i < m; i++, s += lds, dp += lds) {
     const int64_t seen = reach(sight, i, n);
     const float l = lse[i], mean = delta[i];

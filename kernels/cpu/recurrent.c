@@ -32,7 +32,8 @@ void TCT_CPU(lstm_cell_grad)(const tct_cpu_cell_grad *at) {
     const float *dy = at->dy + row * at->y_row, *more = at->dc_in != NULL ? at->dc_in + row * at->y_row : NULL;
     const float *dh = at->dh + row * at->units;
     float *dc = at->dc + row * at->units, *dense = at->dense + row * at->dense_row;
-    if (more != NULL) TCT_EACH (j, at->n) dc[j] += more[j];
+    if (more != NULL)
+      TCT_EACH (j, at->n) dc[j] += more[j];
     float *d_i = dense, *d_f = d_i + at->units, *d_g = d_f + at->units, *d_o = d_g + at->units;
     TCT_EACH (j, at->n) {
       const float shape = TANH(c[j]), flow = dh[j] + dy[j], out = o[j];

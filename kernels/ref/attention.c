@@ -17,9 +17,17 @@ typedef struct problem {
 static problem problem_of(const tct_ref_args *args, int32_t mask) {
   const tct_attention_attrs *attrs = args->attrs;
   const tct_shape *q = &args->in[0].shape;
-  problem p = {.b = q->dim[0], .t = q->dim[1], .h = q->dim[2], .d = q->dim[3], .s = args->in[1].shape.dim[1],
-               .v = args->in[2].shape.dim[3], .scale = attrs->scale, .causal = attrs->causal,
-               .q = args->in[0].data, .k = args->in[1].data, .value = args->in[2].data};
+  problem p = {.b = q->dim[0],
+               .t = q->dim[1],
+               .h = q->dim[2],
+               .d = q->dim[3],
+               .s = args->in[1].shape.dim[1],
+               .v = args->in[2].shape.dim[3],
+               .scale = attrs->scale,
+               .causal = attrs->causal,
+               .q = args->in[0].data,
+               .k = args->in[1].data,
+               .value = args->in[2].data};
   if (mask < args->n_in) {
     const tct_shape scores = {.rank = 4, .dim = {p.b, p.h, p.t, p.s}};
     p.mask = args->in[mask].data;

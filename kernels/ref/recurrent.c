@@ -1,4 +1,5 @@
-/* LSTM and GRU step by step, and what goes from step to step in their gradients. B samples, T steps, I features, H units. */
+/* LSTM and GRU step by step, and what goes from step to step in their gradients. B samples, T steps, I features, H
+ * units. */
 #include <math.h>
 
 #include "kernels/ref/layout.h"

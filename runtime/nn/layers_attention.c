@@ -22,8 +22,8 @@ static tct_tensor project(tct_layer_build *b, tct_tensor x, const projection *p)
   const tct_tensor y = tct_matmul(x, tct_reshape(kernel, TCT_SHAPE(p->in, p->out)));
   if (!p->use_bias) return y;
   snprintf(name, sizeof name, "%s/bias", p->name);
-  const tct_tensor bias =
-      tct_layer_parameter(b, &(tct_parameter_spec){name, p->bias, o->bias_initializer, "zeros", o->bias_regularizer, false});
+  const tct_tensor bias = tct_layer_parameter(
+      b, &(tct_parameter_spec){name, p->bias, o->bias_initializer, "zeros", o->bias_regularizer, false});
   return tct_add(y, tct_reshape(bias, TCT_SHAPE(p->out)));
 }
 
@@ -31,8 +31,13 @@ static tct_tensor project(tct_layer_build *b, tct_tensor x, const projection *p)
 static tct_tensor heads_of(tct_layer_build *b, const char *name, tct_tensor x, int64_t heads, int64_t width,
                            const tct_multi_head_attention_layer *o) {
   const tct_shape s = tct_tensor_shape(x);
-  const projection p = {.name = name, .kernel = TCT_SHAPE(s.dim[2], heads, width), .bias = TCT_SHAPE(heads, width),
-                        .in = s.dim[2], .out = heads * width, .use_bias = tct_toggle_of(o->use_bias, true), .options = o};
+  const projection p = {.name = name,
+                        .kernel = TCT_SHAPE(s.dim[2], heads, width),
+                        .bias = TCT_SHAPE(heads, width),
+                        .in = s.dim[2],
+                        .out = heads * width,
+                        .use_bias = tct_toggle_of(o->use_bias, true),
+                        .options = o};
   return tct_reshape(project(b, x, &p), TCT_SHAPE(s.dim[0], s.dim[1], heads, width));
 }
 
@@ -55,8 +60,8 @@ tct_tensor tct_build_multi_head_attention(tct_layer_build *b, const tct_multi_he
   const int64_t value_dim = o->value_dim != 0 ? o->value_dim : o->key_dim;
   if (!check_inputs(b)) return tct_poison(b->graph);
   if (o->num_heads < 1 || o->key_dim < 1 || value_dim < 1) {
-    return tct_layer_refuse(b, "num_heads %lld, key_dim %lld and value_dim %lld, need at least 1", (long long)o->num_heads,
-                            (long long)o->key_dim, (long long)value_dim);
+    return tct_layer_refuse(b, "num_heads %lld, key_dim %lld and value_dim %lld, need at least 1",
+                            (long long)o->num_heads, (long long)o->key_dim, (long long)value_dim);
   }
   const tct_attention_options options = {.causal = tct_toggle_of(o->causal, false)};
   const tct_tensor q = heads_of(b, "query", query, o->num_heads, o->key_dim, o);
@@ -65,9 +70,13 @@ tct_tensor tct_build_multi_head_attention(tct_layer_build *b, const tct_multi_he
   const tct_tensor y = tct_attention(q, k, v, none, &options);
   if (!tct_tensor_ok(y)) return y;
   const tct_shape s = tct_tensor_shape(query);
-  const projection out = {.name = "attention_output", .kernel = TCT_SHAPE(o->num_heads, value_dim, s.dim[2]),
-                          .bias = TCT_SHAPE(s.dim[2]), .in = o->num_heads * value_dim, .out = s.dim[2],
-                          .use_bias = tct_toggle_of(o->use_bias, true), .options = o};
+  const projection out = {.name = "attention_output",
+                          .kernel = TCT_SHAPE(o->num_heads, value_dim, s.dim[2]),
+                          .bias = TCT_SHAPE(s.dim[2]),
+                          .in = o->num_heads * value_dim,
+                          .out = s.dim[2],
+                          .use_bias = tct_toggle_of(o->use_bias, true),
+                          .options = o};
   return project(b, tct_reshape(y, TCT_SHAPE(s.dim[0], s.dim[1], out.in)), &out);
 }
 
@@ -75,15 +84,19 @@ tct_tensor tct_build_position_embedding(tct_layer_build *b, const tct_position_e
   char text[160];
   const tct_shape in = tct_tensor_shape(b->in[0]), sample = tct_shape_of(in.rank - 1, in.dim + 1);
   if (in.rank != 3) {
-    return tct_layer_refuse(b, "a sample is %s, needs [positions, features]", tct_shape_print(&sample, text, sizeof text));
+    return tct_layer_refuse(b, "a sample is %s, needs [positions, features]",
+                            tct_shape_print(&sample, text, sizeof text));
   }
   if (o->sequence_length < in.dim[1]) {
     return tct_layer_refuse(b, "sequence_length is %lld, the input has %lld positions", (long long)o->sequence_length,
                             (long long)in.dim[1]);
   }
-  const tct_tensor table = tct_layer_parameter(
-      b, &(tct_parameter_spec){"embeddings", TCT_SHAPE(o->sequence_length, in.dim[2]), o->embeddings_initializer,
-                               "glorot_uniform", {0, 0}, false});
+  const tct_tensor table = tct_layer_parameter(b, &(tct_parameter_spec){"embeddings",
+                                                                        TCT_SHAPE(o->sequence_length, in.dim[2]),
+                                                                        o->embeddings_initializer,
+                                                                        "glorot_uniform",
+                                                                        {0, 0},
+                                                                        false});
   const int64_t start[] = {0, 0}, size[] = {in.dim[1], -1};
   const bool whole = o->sequence_length == in.dim[1];
   return tct_broadcast_to(whole ? table : tct_slice(table, start, size, NULL), in);

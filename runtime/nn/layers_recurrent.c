@@ -19,7 +19,8 @@ static bool check_input(tct_layer_build *b, const recurrent *r) {
   const tct_shape in = tct_tensor_shape(b->in[0]), sample = tct_shape_of(in.rank - 1, in.dim + 1);
   if (in.rank != 3) {
     tct_layer_refuse(b, "a sample is %s, needs [steps, features]%s", tct_shape_print(&sample, text, sizeof text),
-                     in.rank == 2 ? "; insert a Reshape, or return_sequences: true in the recurrent layer before it" : "");
+                     in.rank == 2 ? "; insert a Reshape, or return_sequences: true in the recurrent layer before it"
+                                  : "");
     return false;
   }
   if (r->units < 1) tct_layer_refuse(b, "units is %lld, needs at least 1", (long long)r->units);
@@ -28,13 +29,15 @@ static bool check_input(tct_layer_build *b, const recurrent *r) {
 
 static tct_tensor kernel_of(tct_layer_build *b, const recurrent *r) {
   const int64_t features = tct_tensor_shape(b->in[0]).dim[2];
-  return tct_layer_parameter(b, &(tct_parameter_spec){"kernel", TCT_SHAPE(features, r->gates * r->units), r->kernel_initializer,
-                                                      "glorot_uniform", r->kernel_regularizer, false});
+  return tct_layer_parameter(b, &(tct_parameter_spec){"kernel", TCT_SHAPE(features, r->gates * r->units),
+                                                      r->kernel_initializer, "glorot_uniform", r->kernel_regularizer,
+                                                      false});
 }
 
 static tct_tensor recurrent_kernel_of(tct_layer_build *b, const recurrent *r) {
   return tct_layer_parameter(b, &(tct_parameter_spec){"recurrent_kernel", TCT_SHAPE(r->units, r->gates * r->units),
-                                                      r->recurrent_initializer, "orthogonal", r->recurrent_regularizer, false});
+                                                      r->recurrent_initializer, "orthogonal", r->recurrent_regularizer,
+                                                      false});
 }
 
 /* x [B,T,H] with its steps turned round. */
@@ -60,40 +63,53 @@ static tct_tensor results(tct_layer_build *b, const recurrent *r, tct_tensor y) 
 
 tct_tensor tct_build_lstm(tct_layer_build *b, const tct_lstm_layer *o) {
   static const tct_tensor none = {NULL, -1};
-  const recurrent r = {.units = o->units, .gates = 4, .return_sequences = tct_toggle_of(o->return_sequences, false),
-                       .go_backwards = tct_toggle_of(o->go_backwards, false), .use_bias = tct_toggle_of(o->use_bias, true),
-                       .kernel_initializer = o->kernel_initializer, .recurrent_initializer = o->recurrent_initializer,
-                       .kernel_regularizer = o->kernel_regularizer, .recurrent_regularizer = o->recurrent_regularizer};
+  const recurrent r = {.units = o->units,
+                       .gates = 4,
+                       .return_sequences = tct_toggle_of(o->return_sequences, false),
+                       .go_backwards = tct_toggle_of(o->go_backwards, false),
+                       .use_bias = tct_toggle_of(o->use_bias, true),
+                       .kernel_initializer = o->kernel_initializer,
+                       .recurrent_initializer = o->recurrent_initializer,
+                       .kernel_regularizer = o->kernel_regularizer,
+                       .recurrent_regularizer = o->recurrent_regularizer};
   if (!check_input(b, &r)) return tct_poison(b->graph);
   const char *initializer = o->bias_initializer;
   if (tct_toggle_of(o->unit_forget_bias, true)) {
     if (initializer != NULL && strcmp(initializer, "zeros") != 0) {
-      return tct_layer_refuse(b, "bias_initializer is '%s' with unit_forget_bias; set unit_forget_bias to false", initializer);
+      return tct_layer_refuse(b, "bias_initializer is '%s' with unit_forget_bias; set unit_forget_bias to false",
+                              initializer);
     }
     initializer = "unit_forget";
   }
   const tct_tensor w = kernel_of(b, &r), u = recurrent_kernel_of(b, &r);
   const tct_shape bias = TCT_SHAPE(4 * r.units);
-  const tct_tensor shift =
-      r.use_bias ? tct_layer_parameter(b, &(tct_parameter_spec){"bias", bias, initializer, "zeros", o->bias_regularizer, false})
-                 : tct_full(b->graph, b->model->dtype, bias, 0);
+  const tct_tensor shift = r.use_bias ? tct_layer_parameter(b, &(tct_parameter_spec){"bias", bias, initializer, "zeros",
+                                                                                     o->bias_regularizer, false})
+                                      : tct_full(b->graph, b->model->dtype, bias, 0);
   return results(b, &r, tct_lstm(b->in[0], w, u, shift, none, none, r.go_backwards, NULL));
 }
 
 tct_tensor tct_build_gru(tct_layer_build *b, const tct_gru_layer *o) {
   static const tct_tensor none = {NULL, -1};
-  const recurrent r = {.units = o->units, .gates = 3, .return_sequences = tct_toggle_of(o->return_sequences, false),
-                       .go_backwards = tct_toggle_of(o->go_backwards, false), .use_bias = tct_toggle_of(o->use_bias, true),
-                       .kernel_initializer = o->kernel_initializer, .recurrent_initializer = o->recurrent_initializer,
-                       .kernel_regularizer = o->kernel_regularizer, .recurrent_regularizer = o->recurrent_regularizer};
+  const recurrent r = {.units = o->units,
+                       .gates = 3,
+                       .return_sequences = tct_toggle_of(o->return_sequences, false),
+                       .go_backwards = tct_toggle_of(o->go_backwards, false),
+                       .use_bias = tct_toggle_of(o->use_bias, true),
+                       .kernel_initializer = o->kernel_initializer,
+                       .recurrent_initializer = o->recurrent_initializer,
+                       .kernel_regularizer = o->kernel_regularizer,
+                       .recurrent_regularizer = o->recurrent_regularizer};
   if (!check_input(b, &r)) return tct_poison(b->graph);
   if (!tct_toggle_of(o->reset_after, true)) {
-    return tct_layer_refuse(b, "reset_after is false: only the form that resets after the product, Keras' default, is here");
+    return tct_layer_refuse(
+        b, "reset_after is false: only the form that resets after the product, Keras' default, is here");
   }
   const tct_tensor w = kernel_of(b, &r), u = recurrent_kernel_of(b, &r);
   const tct_shape bias = TCT_SHAPE(2, 3 * r.units);
-  const tct_tensor shift = r.use_bias ? tct_layer_parameter(b, &(tct_parameter_spec){"bias", bias, o->bias_initializer, "zeros",
-                                                                                     o->bias_regularizer, false})
-                                      : tct_full(b->graph, b->model->dtype, bias, 0);
+  const tct_tensor shift = r.use_bias
+                               ? tct_layer_parameter(b, &(tct_parameter_spec){"bias", bias, o->bias_initializer,
+                                                                              "zeros", o->bias_regularizer, false})
+                               : tct_full(b->graph, b->model->dtype, bias, 0);
   return results(b, &r, tct_gru(b->in[0], w, u, shift, none, r.go_backwards));
 }

@@ -1,12 +1,10 @@
-/* Scaled dot-product attention (Vaswani et al., 2017), heads beside each other as a dense layer leaves them, floats of one
- * dtype. B batch, T queries, S keys, H heads.
- *   attention       (q [B,T,H,D], k [B,S,H,D], v [B,S,H,V], mask bool [B|1,H|1,T|1,S|1]?) → y [B,T,H,V], l [B,H,T]
- *     s = scale·q·kᵀ,  l = ln Σ e^s over the keys that the query sees,  p = e^(s - l),  y = p·v
- *   attention_grad  (q, k, v, y, l, dy, mask?) → dq, dk, dv
- *     dv = pᵀ·dy,  ds = p∘(dy·vᵀ - Σ_v dy∘y),  dq = scale·ds·k,  dk = scale·dsᵀ·q
- * A query sees key j where the mask is true and, with attrs.causal, j is at most its own number. One that sees no key gives
- * zeros and l = +∞, from which p = 0 follows. l is all that the backward needs to make p again tile by tile, so that no
- * device stores s (Dao et al., 2022). */
+/* Scaled dot-product attention (Vaswani et al., 2017), heads beside each other as a dense layer leaves them, floats of
+ * one dtype. B batch, T queries, S keys, H heads. attention       (q [B,T,H,D], k [B,S,H,D], v [B,S,H,V], mask bool
+ * [B|1,H|1,T|1,S|1]?) → y [B,T,H,V], l [B,H,T] s = scale·q·kᵀ,  l = ln Σ e^s over the keys that the query sees,  p =
+ * e^(s - l),  y = p·v attention_grad  (q, k, v, y, l, dy, mask?) → dq, dk, dv dv = pᵀ·dy,  ds = p∘(dy·vᵀ - Σ_v dy∘y),
+ * dq = scale·ds·k,  dk = scale·dsᵀ·q A query sees key j where the mask is true and, with attrs.causal, j is at most its
+ * own number. One that sees no key gives zeros and l = +∞, from which p = 0 follows. l is all that the backward needs
+ * to make p again tile by tile, so that no device stores s (Dao et al., 2022). */
 #include <inttypes.h>
 #include <math.h>
 #include <string.h>
@@ -25,7 +23,8 @@ static bool check_rank_4(tct_infer *infer, int32_t i, const char *what, const ch
   const tct_shape *s = &infer->in[i].shape;
   if (!tct_check_same_dtype(infer, 0, "q", i, what)) return false;
   if (s->rank == 4) return true;
-  return tct_refuse(infer, "%s is %s, needs %s: batch, positions, heads, width; reshape one head to [batch,positions,1,width]",
+  return tct_refuse(infer,
+                    "%s is %s, needs %s: batch, positions, heads, width; reshape one head to [batch,positions,1,width]",
                     what, tct_show(s).text, form);
 }
 
@@ -45,10 +44,11 @@ static bool check_mask(tct_infer *infer, int32_t i) {
   if (!tct_check_dtype(infer, i, "mask", TCT_BOOLS)) return false;
   bool fits = mask->rank == 4;
   for (int32_t axis = 0; axis < 4 && fits; axis++) fits = mask->dim[axis] == 1 || mask->dim[axis] == scores.dim[axis];
-  return fits || tct_refuse(infer,
-                            "mask is %s, needs %s (batch, heads, queries, keys), where every extent may be 1; reshape a "
-                            "key padding mask [batch,keys] to [batch,1,1,keys]",
-                            tct_show(mask).text, tct_show(&scores).text);
+  return fits ||
+         tct_refuse(infer,
+                    "mask is %s, needs %s (batch, heads, queries, keys), where every extent may be 1; reshape a "
+                    "key padding mask [batch,keys] to [batch,1,1,keys]",
+                    tct_show(mask).text, tct_show(&scores).text);
 }
 
 /* q, k and v; completes the scale. */
@@ -109,8 +109,13 @@ static void gradient_attention(tct_grad *grad) {
                    "attention: its second output is kept for the backward and has no gradient of its own");
     return;
   }
-  const tct_tensor in[] = {grad->in[0],  grad->in[1],   grad->in[2], grad->out[0],
-                           grad->out[1], grad->dout[0], grad->n_in == 4 ? grad->in[3] : tct_poison(grad->graph)};
+  const tct_tensor in[] = {grad->in[0],
+                           grad->in[1],
+                           grad->in[2],
+                           grad->out[0],
+                           grad->out[1],
+                           grad->dout[0],
+                           grad->n_in == 4 ? grad->in[3] : tct_poison(grad->graph)};
   tct_build(TCT_OP_attention_grad, grad->attrs, in, grad->n_in + 3, grad->din);
 }
 
@@ -139,7 +144,8 @@ static scores scores_of(tct_graph *graph, const tct_attention_attrs *attrs, cons
   const tct_dtype dtype = tct_tensor_dtype(in[0]);
   out.s = tct_scale(tct_matmul_transposed(out.q, out.k, false, true), attrs->scale, 0);
   if (attrs->causal) {
-    const tct_tensor past = tct_greater_equal(numbers(graph, dtype, TCT_SHAPE(t, 1), 0), numbers(graph, dtype, TCT_SHAPE(1, s), 1));
+    const tct_tensor past =
+        tct_greater_equal(numbers(graph, dtype, TCT_SHAPE(t, 1), 0), numbers(graph, dtype, TCT_SHAPE(1, s), 1));
     out.sees = tct_is_set(mask) ? tct_logical_and(mask, past) : past;
   }
   return out;
@@ -156,7 +162,8 @@ static void decompose_attention(tct_graph *graph, const void *attrs, const tct_t
   const scores of = scores_of(graph, attrs, in, n_in == 4 ? in[3] : tct_poison(graph));
   const double lowest = hidden(tct_tensor_dtype(in[0]));
   const tct_tensor seen = where_seen(&of, of.s, lowest), l = tct_logsumexp(seen, &last, 1, true);
-  const tct_tensor p = where_seen(&of, tct_exp(tct_sub(seen, l)), 0), none = tct_scalar(graph, tct_tensor_dtype(l), lowest / 2);
+  const tct_tensor p = where_seen(&of, tct_exp(tct_sub(seen, l)), 0),
+                   none = tct_scalar(graph, tct_tensor_dtype(l), lowest / 2);
   const tct_tensor infinity = tct_scalar(graph, tct_tensor_dtype(l), INFINITY);
   out[0] = heads_first(tct_matmul(p, of.v));
   const tct_shape lengths = tct_tensor_shape(l);

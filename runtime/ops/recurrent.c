@@ -1,15 +1,13 @@
-/* Recurrent layers over all time steps, one node each. x [B,T,I] with B samples and T steps of I features, H units, floats
- * of one dtype. Steps run t = 0 … T-1, or with attrs.reverse T-1 … 0; results stand at the step that they belong to.
- *   lstm       (x, w [I,4H], u [H,4H], b [4H], h₀ and c₀ [B,H]?) → y [B,T,H], c [B,T,H], gates [B,T,4H]
- *     (i f g o) = (σ σ tanh σ)(x_t·w + h·u + b);  c_t = f∘c + i∘g;  y_t = h = o∘tanh c_t      gates: i f g o
- *   lstm_grad  (u, c, gates, dy, dc?, c₀?) → da [B,T,4H], dh₀, dc₀; da: the gradient of what σ and tanh were taken of
- *   gru        (x, w [I,3H], u [H,3H], b [2,3H], h₀ [B,H]?) → y [B,T,H], gates [B,T,4H]
- *     (p_z p_r p_h) = x_t·w + b₀, (q_z q_r q_h) = h·u + b₁;  z = σ(p_z + q_z), r = σ(p_r + q_r)
- *     g = tanh(p_h + r∘q_h);  y_t = h = z∘h + (1 - z)∘g                                       gates: z r g q_h
- *   gru_grad   (u, y, gates, dy, h₀?) → dp [B,T,3H], dq [B,T,3H], dh₀
- * Hochreiter & Schmidhuber 1997, with Gers' forget gate; Cho et al. 2014 in the form that cuDNN computes; gates in Keras'
- * order. The gradient ops hold what goes from step to step; dx, dw, du and db are one product each over all steps, built
- * beside them. */
+/* Recurrent layers over all time steps, one node each. x [B,T,I] with B samples and T steps of I features, H units,
+ * floats of one dtype. Steps run t = 0 … T-1, or with attrs.reverse T-1 … 0; results stand at the step that they belong
+ * to. lstm       (x, w [I,4H], u [H,4H], b [4H], h₀ and c₀ [B,H]?) → y [B,T,H], c [B,T,H], gates [B,T,4H] (i f g o) =
+ * (σ σ tanh σ)(x_t·w + h·u + b);  c_t = f∘c + i∘g;  y_t = h = o∘tanh c_t      gates: i f g o lstm_grad  (u, c, gates,
+ * dy, dc?, c₀?) → da [B,T,4H], dh₀, dc₀; da: the gradient of what σ and tanh were taken of gru        (x, w [I,3H], u
+ * [H,3H], b [2,3H], h₀ [B,H]?) → y [B,T,H], gates [B,T,4H] (p_z p_r p_h) = x_t·w + b₀, (q_z q_r q_h) = h·u + b₁;  z =
+ * σ(p_z + q_z), r = σ(p_r + q_r) g = tanh(p_h + r∘q_h);  y_t = h = z∘h + (1 - z)∘g gates: z r g q_h gru_grad   (u, y,
+ * gates, dy, h₀?) → dp [B,T,3H], dq [B,T,3H], dh₀ Hochreiter & Schmidhuber 1997, with Gers' forget gate; Cho et al.
+ * 2014 in the form that cuDNN computes; gates in Keras' order. The gradient ops hold what goes from step to step; dx,
+ * dw, du and db are one product each over all steps, built beside them. */
 #include <inttypes.h>
 #include <stdio.h>
 #include "graph/graph.h"
@@ -38,7 +36,8 @@ static bool check_products(tct_infer *infer, int64_t gates, int64_t *units) {
   *units = w->dim[1] / gates;
   const tct_shape recurrent = TCT_SHAPE(*units, w->dim[1]);
   if (tct_shape_equal(u, &recurrent)) return true;
-  return tct_refuse(infer, "u is %s, needs %s: the units of w %s", tct_show(u).text, tct_show(&recurrent).text, tct_show(w).text);
+  return tct_refuse(infer, "u is %s, needs %s: the units of w %s", tct_show(u).text, tct_show(&recurrent).text,
+                    tct_show(w).text);
 }
 
 static bool check_state(tct_infer *infer, int32_t i, const char *what, int64_t units) {
@@ -95,7 +94,8 @@ static bool infer_lstm_grad(tct_infer *infer) {
   if (!check_steps(infer, 2, 5)) return false;
   const tct_dtype dtype = infer->in[0].dtype;
   const tct_shape *c = &infer->in[1].shape, state = TCT_SHAPE(c->dim[0], c->dim[2]);
-  return tct_give(infer, 0, dtype, infer->in[2].shape) && tct_give(infer, 1, dtype, state) && tct_give(infer, 2, dtype, state);
+  return tct_give(infer, 0, dtype, infer->in[2].shape) && tct_give(infer, 1, dtype, state) &&
+         tct_give(infer, 2, dtype, state);
 }
 
 static bool infer_gru_grad(tct_infer *infer) {
@@ -152,12 +152,16 @@ static void gradient_lstm(tct_grad *grad) {
   const tct_recurrent_attrs *attrs = grad->attrs;
   if (!gates_are_opaque(grad, 2)) return;
   const bool has_state = grad->n_in == 6, has_dc = tct_is_set(grad->dout[1]);
-  const tct_tensor in[] = {grad->in[2], grad->out[1], grad->out[2], flow(grad, 0),
+  const tct_tensor in[] = {grad->in[2],
+                           grad->out[1],
+                           grad->out[2],
+                           flow(grad, 0),
                            has_dc || has_state ? flow(grad, 1) : tct_poison(grad->graph),
                            has_state ? grad->in[5] : tct_poison(grad->graph)};
   tct_tensor out[3];
   const tct_tensor da = tct_build(TCT_OP_lstm_grad, attrs, in, has_state ? 6 : has_dc ? 5 : 4, out);
-  gradients_of_products(grad, da, da, states_before(grad, has_state ? grad->in[4] : tct_poison(grad->graph), attrs->reverse));
+  gradients_of_products(grad, da, da,
+                        states_before(grad, has_state ? grad->in[4] : tct_poison(grad->graph), attrs->reverse));
   if (grad->wanted[3]) grad->din[3] = tct_reduce_sum(da, (const int32_t[]){0, 1}, 2, false);
   if (!has_state) return;
   grad->din[4] = out[1];
@@ -187,7 +191,8 @@ static void gradient_gru(tct_grad *grad) {
 /* Two products a step and some 15 flops a gate. */
 static void cost_forward(const tct_node_view *node, tct_cost *out) {
   const tct_shape *x = &node->in[0].shape, *w = &node->in[1].shape;
-  const double steps = (double)(x->dim[0] * x->dim[1]), width = (double)w->dim[1], units = (double)node->in[2].shape.dim[0];
+  const double steps = (double)(x->dim[0] * x->dim[1]), width = (double)w->dim[1],
+               units = (double)node->in[2].shape.dim[0];
   *out = (tct_cost){steps * width * (2 * ((double)x->dim[2] + units) + 15), tct_node_bytes(node)};
 }
 

@@ -1,5 +1,5 @@
-/* lstm, gru and their gradients in simpler ops, one step after the other: for devices without a kernel of their own, and
- * to compare the kernels with. Names and formulas are those of recurrent.c. */
+/* lstm, gru and their gradients in simpler ops, one step after the other: for devices without a kernel of their own,
+ * and to compare the kernels with. Names and formulas are those of recurrent.c. */
 #include "ops/recurrent.h"
 
 #include <tercet/ops.h>
@@ -156,7 +156,8 @@ void tct_gru_grad_steps(tct_graph *graph, const void *attrs, const tct_tensor *i
   tct_tensor dh = zeros(&s, in[0]);
   for (int64_t k = s.n - 1; k >= 0; k--) {
     const int64_t t = time_of(&s, k);
-    const tct_tensor gates = at_time(&s, in[2], t), z = gate(&s, gates, 0), r = gate(&s, gates, 1), g = gate(&s, gates, 2);
+    const tct_tensor gates = at_time(&s, in[2], t), z = gate(&s, gates, 0), r = gate(&s, gates, 1),
+                     g = gate(&s, gates, 2);
     const tct_tensor before = k > 0 ? at_time(&s, in[1], time_of(&s, k - 1)) : n_in == 5 ? in[4] : zeros(&s, in[0]);
     dh = tct_add(dh, at_time(&s, in[3], t));
     const tct_tensor dz = through_sigmoid(z, tct_mul(dh, tct_sub(before, g)));

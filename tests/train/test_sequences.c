@@ -1,25 +1,31 @@
-/* Models of sequences: Keras' parameter counts, shapes and first values, what is refused, and that they learn what no model
- * of single characters or pairs can: to remember, and the next character of a play. */
+/* Models of sequences: Keras' parameter counts, shapes and first values, what is refused, and that they learn what no
+ * model of single characters or pairs can: to remember, and the next character of a play. */
 #include <tercet/tercet.h>
 #include "test.h"
 
 /* ---- parameters and shapes ---- */
 
-static tct_layer lstm_of(tct_layer x) { return tct_layer_lstm(x, &(tct_lstm_layer){.units = 64}); }
+static tct_layer lstm_of(tct_layer x) {
+  return tct_layer_lstm(x, &(tct_lstm_layer){.units = 64});
+}
 static tct_layer lstm_all(tct_layer x) {
   return tct_layer_lstm(x, &(tct_lstm_layer){.units = 64, .return_sequences = TCT_ON, .use_bias = TCT_OFF});
 }
 static tct_layer gru_of(tct_layer x) {
   return tct_layer_gru(x, &(tct_gru_layer){.units = 64, .return_sequences = TCT_ON, .go_backwards = TCT_ON});
 }
-static tct_layer gru_last(tct_layer x) { return tct_layer_gru(x, &(tct_gru_layer){.units = 3, .go_backwards = TCT_ON}); }
+static tct_layer gru_last(tct_layer x) {
+  return tct_layer_gru(x, &(tct_gru_layer){.units = 3, .go_backwards = TCT_ON});
+}
 static tct_layer attention_of(tct_layer x) {
-  return tct_layer_multi_head_attention(&x, 1, &(tct_multi_head_attention_layer){.num_heads = 2, .key_dim = 5, .value_dim = 7});
+  return tct_layer_multi_head_attention(
+      &x, 1, &(tct_multi_head_attention_layer){.num_heads = 2, .key_dim = 5, .value_dim = 7});
 }
 static tct_layer attention_of_three(tct_layer x) {
   const tct_layer other = tct_layer_lstm(x, &(tct_lstm_layer){.units = 9, .return_sequences = TCT_ON});
-  return tct_layer_multi_head_attention((tct_layer[]){x, other, x}, 3,
-                                        &(tct_multi_head_attention_layer){.num_heads = 2, .key_dim = 5, .use_bias = TCT_OFF});
+  return tct_layer_multi_head_attention(
+      (tct_layer[]){x, other, x}, 3,
+      &(tct_multi_head_attention_layer){.num_heads = 2, .key_dim = 5, .use_bias = TCT_OFF});
 }
 static tct_layer positions(tct_layer x) {
   return tct_layer_position_embedding(x, &(tct_position_embedding_layer){.sequence_length = 20});
@@ -70,10 +76,18 @@ TEST(sequences, an_lstm_begins_by_remembering) {
   tct_model_free(m);
 }
 
-static tct_layer flat_input(tct_layer x) { return tct_layer_lstm(tct_layer_flatten(x, NULL), &(tct_lstm_layer){.units = 2}); }
-static tct_layer no_units(tct_layer x) { return tct_layer_gru(x, &(tct_gru_layer){.units = -1}); }
-static tct_layer reset_before(tct_layer x) { return tct_layer_gru(x, &(tct_gru_layer){.units = 2, .reset_after = TCT_OFF}); }
-static tct_layer two_biases(tct_layer x) { return tct_layer_lstm(x, &(tct_lstm_layer){.units = 2, .bias_initializer = "ones"}); }
+static tct_layer flat_input(tct_layer x) {
+  return tct_layer_lstm(tct_layer_flatten(x, NULL), &(tct_lstm_layer){.units = 2});
+}
+static tct_layer no_units(tct_layer x) {
+  return tct_layer_gru(x, &(tct_gru_layer){.units = -1});
+}
+static tct_layer reset_before(tct_layer x) {
+  return tct_layer_gru(x, &(tct_gru_layer){.units = 2, .reset_after = TCT_OFF});
+}
+static tct_layer two_biases(tct_layer x) {
+  return tct_layer_lstm(x, &(tct_lstm_layer){.units = 2, .bias_initializer = "ones"});
+}
 static tct_layer no_heads(tct_layer x) {
   return tct_layer_multi_head_attention(&x, 1, &(tct_multi_head_attention_layer){.num_heads = -2, .key_dim = 4});
 }
@@ -89,13 +103,14 @@ TEST(sequences, refusals) {
   static const struct {
     tct_layer (*build)(tct_layer x);
     const char *part;
-  } rows[] = {{flat_input, "LSTM 'lstm': a sample is [320], needs [steps, features]; insert a Reshape, or return_sequences"},
-              {no_units, "GRU 'gru': units is -1, needs at least 1"},
-              {reset_before, "only the form that resets after the product, Keras' default, is here"},
-              {two_biases, "bias_initializer is 'ones' with unit_forget_bias; set unit_forget_bias to false"},
-              {no_heads, "num_heads -2, key_dim 4 and value_dim 4, need at least 1"},
-              {flat_value, "a sample of the value is [320], needs [positions, features]"},
-              {too_long, "sequence_length is 5, the input has 10 positions"}};
+  } rows[] = {
+      {flat_input, "LSTM 'lstm': a sample is [320], needs [steps, features]; insert a Reshape, or return_sequences"},
+      {no_units, "GRU 'gru': units is -1, needs at least 1"},
+      {reset_before, "only the form that resets after the product, Keras' default, is here"},
+      {two_biases, "bias_initializer is 'ones' with unit_forget_bias; set unit_forget_bias to false"},
+      {no_heads, "num_heads -2, key_dim 4 and value_dim 4, need at least 1"},
+      {flat_value, "a sample of the value is [320], needs [positions, features]"},
+      {too_long, "sequence_length is 5, the input has 10 positions"}};
   for (size_t r = 0; r < sizeof rows / sizeof rows[0]; r++) {
     tct_model *m = tct_model_create("wrong", TCT_F32);
     rows[r].build(tct_layer_input(m, "x", TCT_F32, TCT_SHAPE(10, 32)));
@@ -125,8 +140,12 @@ static tct_dataset *first_symbol(void) {
   return data;
 }
 
-static tct_layer remember_lstm(tct_layer x) { return tct_layer_lstm(x, &(tct_lstm_layer){.units = 32}); }
-static tct_layer remember_gru(tct_layer x) { return tct_layer_gru(x, &(tct_gru_layer){.units = 32}); }
+static tct_layer remember_lstm(tct_layer x) {
+  return tct_layer_lstm(x, &(tct_lstm_layer){.units = 32});
+}
+static tct_layer remember_gru(tct_layer x) {
+  return tct_layer_gru(x, &(tct_gru_layer){.units = 32});
+}
 /* Backwards the first symbol comes last. */
 static tct_layer remember_two(tct_layer x) {
   x = tct_layer_gru(x, &(tct_gru_layer){.units = 16, .return_sequences = TCT_ON, .go_backwards = TCT_ON});
@@ -147,8 +166,10 @@ TEST(sequences, the_first_symbol_is_remembered) {
     tct_layer x = tct_layer_input(m, "x", TCT_I32, TCT_SHAPE(STEPS));
     x = tct_layer_embedding(x, &(tct_embedding_layer){.input_dim = SYMBOLS, .output_dim = 16});
     tct_layer_dense(bodies[i](x), &(tct_dense_layer){.units = SYMBOLS, .activation = "softmax"});
-    OK(tct_model_compile(m, &(tct_training){.loss = "sparse_categorical_crossentropy", .metrics = "accuracy",
-                                            .optimizer = {.type = "adam", .learning_rate = 0.01}, .seed = 3}));
+    OK(tct_model_compile(m, &(tct_training){.loss = "sparse_categorical_crossentropy",
+                                            .metrics = "accuracy",
+                                            .optimizer = {.type = "adam", .learning_rate = 0.01},
+                                            .seed = 3}));
     OK(tct_fit(m, data, &(tct_fit_options){.epochs = 30, .batch_size = 32}));
     tct_evaluation e;
     OK(tct_evaluate(m, data, 64, &e));
@@ -192,7 +213,8 @@ static tct_layer play_gpt(tct_layer x) {
   x = tct_layer_add((tct_layer[]){x, places}, 2, NULL);
   for (int block = 0; block < 1; block++) {
     tct_layer y = tct_layer_layer_normalization(x, NULL);
-    y = tct_layer_multi_head_attention(&y, 1, &(tct_multi_head_attention_layer){.num_heads = 4, .key_dim = 8, .causal = TCT_ON});
+    y = tct_layer_multi_head_attention(
+        &y, 1, &(tct_multi_head_attention_layer){.num_heads = 4, .key_dim = 8, .causal = TCT_ON});
     x = tct_layer_add((tct_layer[]){x, y}, 2, NULL);
     y = tct_layer_layer_normalization(x, NULL);
     y = tct_layer_dense(y, &(tct_dense_layer){.units = 128, .activation = "gelu"});
@@ -219,7 +241,8 @@ TEST(sequences, the_next_character_of_a_play) {
     x = tct_layer_embedding(x, &(tct_embedding_layer){.input_dim = n_letters, .output_dim = 32});
     tct_layer_dense(bodies[i](x), &(tct_dense_layer){.units = n_letters, .activation = "softmax"});
     OK(tct_model_compile(m, &(tct_training){.loss = "sparse_categorical_crossentropy",
-                                            .optimizer = {.type = "adam", .learning_rate = 4e-3}, .seed = 1}));
+                                            .optimizer = {.type = "adam", .learning_rate = 4e-3},
+                                            .seed = 1}));
     OK(tct_fit(m, train, &(tct_fit_options){.epochs = 2, .batch_size = 16}));
     tct_evaluation e;
     OK(tct_evaluate(m, test, 64, &e));
