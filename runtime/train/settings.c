@@ -130,6 +130,8 @@ static void put_metrics(tct_settings *s, const tct_metric_list *metrics) {
 
 static tct_status collect(tct_settings *s, const tct_model *model, const tct_session *session, const tct_fit_facts *facts) {
   put(s, "dtype", tct_dtype_name(model->dtype));
+  put(s, "precision", tct_dtype_name(session->precision));
+  put_number(s, "loss_scale", session->loss_scale);
   put(s, "seed", tct_arena_printf(&s->arena, "%" PRIu64, session->seed));
   put(s, "loss", session->loss->name);
   put_number(s, "loss.label_smoothing", session->loss_settings.label_smoothing);

@@ -42,7 +42,7 @@ static tct_dataset *make_data(float bend) {
 
 /* Everything that has a state: batch norm's moving statistics, dropout, shuffling, Adam's moments, a schedule. */
 typedef struct recipe {
-  const char *device, *loss_metrics;
+  const char *device, *loss_metrics, *precision;
   double rate, dropout;
   int64_t units, epochs, steps;
   int32_t prefetch;
@@ -60,7 +60,7 @@ static tct_model *make_model(const recipe *r) {
                                           .metrics = r->loss_metrics != NULL ? r->loss_metrics : "accuracy",
                                           .optimizer = {.type = "adam", .learning_rate = r->rate != 0 ? r->rate : 0.02},
                                           .schedule = {.type = r->constant ? "constant" : "cosine", .warmup_steps = 3},
-                                          .device = r->device, .seed = 5}));
+                                          .device = r->device, .precision = r->precision, .seed = 5}));
   return m;
 }
 
@@ -136,7 +136,8 @@ static tct_status interrupt(void *user, int64_t step, double loss) {
 }
 
 TEST(resume, after_every_step_the_bits_are_those_of_an_uninterrupted_fit) {
-  static const recipe rows[] = {{.device = "cpu"}, {.device = "cpu", .prefetch = -1}, {.device = "ref"}};
+  static const recipe rows[] = {{.device = "cpu"}, {.device = "cpu", .prefetch = -1}, {.device = "ref"},
+                                {.device = "cpu", .precision = "float16"}}; /* with its loss scale */
   for (size_t r = 0; r < TCT_COUNT_OF(rows); r++) {
     const uint64_t whole = uninterrupted(&rows[r]);
     for (int64_t after = 0; after < STEPS; after++) {
@@ -315,6 +316,7 @@ TEST(resume, another_run_is_refused_with_all_differences) {
   } rows[] = {
       {{.device = "ref", .constant = true, .rate = 0.5, .loss_metrics = "accuracy,top_k=2"},
        {"'optimizer.learning_rate' is 0.02", "in the checkpoint, 0.5 here", "'metrics' is accuracy in the checkpoint, accuracy,top_2 here"}},
+      {{.device = "ref", .constant = true, .precision = "bfloat16"}, {"'precision' is f32 in the checkpoint, bf16 here"}},
       {{.device = "ref"}, {"'schedule' is constant in the checkpoint, cosine here"}},
       {{.device = "ref", .constant = true, .dropout = 0.25}, {"rate=0.3", "in the checkpoint, 'dropout", "rate=0.25"}},
       {{.device = "ref", .constant = true, .units = 9}, {"'dense/kernel' is f32[3,8] in the checkpoint, f32[3,9] here"}},
