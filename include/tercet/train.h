@@ -49,7 +49,8 @@ typedef struct tct_training {
   double huber_delta;     /* 0: 1 */
   tct_optimizer optimizer;
   tct_schedule_options schedule;
-  /* Comma-separated: "accuracy", "top_k=5", "mse", "mae", "r2", "confusion_matrix". */
+  /* Comma-separated: "accuracy", "top_k=5", "mse", "mae", "r2", "confusion_matrix"; of a binary cross-entropy "precision",
+   * "recall", "f1", at the probability ½ and over all samples. */
   const char *metrics;
   const char *device; /* NULL: "cpu" */
   int32_t n_threads;  /* 0: default */

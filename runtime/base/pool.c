@@ -16,6 +16,7 @@
 #include <stdalign.h>
 #include <stdatomic.h>
 #include <string.h>
+#include <unistd.h>
 
 #define GATE_INSIDE           ((uint64_t)0xFFFF) /* workers inside */
 #define GATE_OPEN             ((uint64_t)1 << 16)
@@ -32,6 +33,7 @@ typedef struct pool_worker {
 } pool_worker;
 
 struct tct_pool {
+  pid_t process; /* that has the threads: a fork's child does not */
   int32_t n_threads; /* with the caller */
   int32_t n_spins;   /* pauses before sleeping */
   alignas(CACHE_LINE) atomic_uint_fast64_t gate;
@@ -236,6 +238,7 @@ tct_status tct_pool_create(int32_t n_threads, tct_pool **out) {
   tct_pool *const pool = tct_alloc_aligned(bytes, CACHE_LINE);
   if (!pool) return tct_context("creating a pool of %d threads", (int)n_threads);
   memset(pool, 0, bytes);
+  pool->process = getpid();
   pthread_mutex_init(&pool->lock, NULL);
   pthread_cond_init(&pool->opened, NULL);
   pthread_cond_init(&pool->left, NULL);
@@ -249,6 +252,10 @@ tct_status tct_pool_create(int32_t n_threads, tct_pool **out) {
 
 void tct_pool_free(tct_pool *pool) {
   if (!pool) return;
+  if (pool->process != getpid()) { /* there is nobody to wait for, and the condition variables would wait for them */
+    tct_release(pool);
+    return;
+  }
   const uint64_t generation = generation_of(atomic_load(&pool->gate)) + 1;
   atomic_store(&pool->gate, generation << GATE_GENERATION_SHIFT | GATE_STOP);
   wake(pool, pool->n_threads - 1);

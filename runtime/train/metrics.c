@@ -55,23 +55,66 @@ static void mae(const tct_metric_inputs *in, tct_tensor *out_sums) { out_sums[0]
 static void r2(const tct_metric_inputs *in, tct_tensor *out_sums) {
   out_sums[0] = sum_all(tct_square(error_of(in)));
   out_sums[1] = sum_all(in->target);
-  out_sums[2] = sum_all(tct_square(in->target));
+  out_sums[2] = sum_all(tct_square(tct_sub(in->target, tct_reduce_mean(in->target, NULL, 0, false))));
+}
+
+/* At the threshold ½ of the probability: true positives, and what was said or true wrongly or not at all. */
+static void positives(const tct_metric_inputs *in, tct_tensor *out_true, tct_tensor *out_said, tct_tensor *out_are) {
+  const tct_dtype dtype = tct_tensor_dtype(in->logits);
+  const tct_tensor said = tct_greater(in->logits, tct_scalar(in->logits.graph, dtype, 0));
+  const tct_tensor are = tct_greater(in->target, tct_scalar(in->logits.graph, dtype, 0.5));
+  *out_true = count_true(tct_logical_and(said, are), in->logits);
+  *out_said = count_true(said, in->logits);
+  *out_are = count_true(are, in->logits);
+}
+
+static void precision(const tct_metric_inputs *in, tct_tensor *out_sums) {
+  tct_tensor are;
+  positives(in, &out_sums[0], &out_sums[1], &are);
+}
+
+static void recall(const tct_metric_inputs *in, tct_tensor *out_sums) {
+  tct_tensor said;
+  positives(in, &out_sums[0], &said, &out_sums[1]);
+}
+
+static void f1(const tct_metric_inputs *in, tct_tensor *out_sums) {
+  positives(in, &out_sums[0], &out_sums[1], &out_sums[2]);
 }
 
 static double finish_mean(const double *sums, double count) { return count > 0 ? sums[0] / count : 0; }
 
+/* Squares of a far-off target cancel in f32, so the device sums (y − its batch's mean)², and Σy² is put together here, in
+ * double: Σ(y − m)² + (Σy)²/n. */
+static void fold_r2(double *sums, double count) { sums[2] += sums[1] * sums[1] / count; }
+
 /* 1 − Σe²/Σ(y − ȳ)²; 0 when the target never varies. */
 static double finish_r2(const double *sums, double count) {
   const double spread = count > 0 ? sums[2] - sums[1] * sums[1] / count : 0;
-  return spread > 0 ? 1 - sums[0] / spread : 0;
+  return spread > 1e-14 * sums[2] ? 1 - sums[0] / spread : 0;
+}
+
+/* True positives of those that were said, or are; 0 when there is none (scikit-learn's zero_division = 0). */
+static double finish_share(const double *sums, double count) {
+  (void)count;
+  return sums[1] > 0 ? sums[0] / sums[1] : 0;
+}
+
+/* 2·TP/(said + are): the harmonic mean of precision and recall (van Rijsbergen 1979). */
+static double finish_f1(const double *sums, double count) {
+  (void)count;
+  return sums[1] + sums[2] > 0 ? 2 * sums[0] / (sums[1] + sums[2]) : 0;
 }
 
 static const tct_metric_type types[] = {
-    {"accuracy", 1, true, true, accuracy, finish_mean},
-    {"top_k", 1, true, true, top_k, finish_mean},
-    {"mse", 1, false, false, mse, finish_mean},
-    {"mae", 1, false, false, mae, finish_mean},
-    {"r2", 3, false, true, r2, finish_r2},
+    {"accuracy", 1, true, true, accuracy, finish_mean, NULL, false},
+    {"top_k", 1, true, true, top_k, finish_mean, NULL, false},
+    {"mse", 1, false, false, mse, finish_mean, NULL, false},
+    {"mae", 1, false, false, mae, finish_mean, NULL, false},
+    {"r2", 3, false, true, r2, finish_r2, fold_r2, false},
+    {"precision", 2, true, true, precision, finish_share, NULL, true},
+    {"recall", 2, true, true, recall, finish_share, NULL, true},
+    {"f1", 3, true, true, f1, finish_f1, NULL, true},
 };
 
 static tct_status unknown_metric(const char *name) {
@@ -80,7 +123,7 @@ static tct_status unknown_metric(const char *name) {
   names[TCT_COUNT_OF(types)] = "confusion_matrix";
   const char *near = tct_nearest(name, names, TCT_COUNT_OF(names));
   return tct_fail(TCT_E_UNKNOWN_METRIC,
-                  "unknown metric '%s'; there are accuracy, top_k=K, mse, mae, r2, confusion_matrix%s%s%s", name,
+                  "unknown metric '%s'; there are accuracy, top_k=K, mse, mae, r2, precision, recall, f1, confusion_matrix%s%s%s", name,
                   TCT_DID_YOU_MEAN(near));
 }
 
@@ -101,6 +144,10 @@ static tct_status parse_one(const char *word, const tct_loss_type *loss, tct_met
     if (strcmp(types[i].name, name) != 0) continue;
     if (types[i].classes && !loss->from_logits) {
       return tct_fail(TCT_E_METRIC_LOSS, "metric %s needs a cross-entropy loss, the loss is %s", name, loss->name);
+    }
+    if (types[i].binary && strcmp(loss->name, "binary_crossentropy") != 0) {
+      return tct_fail(TCT_E_METRIC_LOSS, "metric %s needs binary_crossentropy, the loss is %s; confusion_matrix counts classes",
+                      name, loss->name);
     }
     if (equals != NULL && (!tct_parse_i64(equals + 1, strlen(equals + 1), &k) || k < 1)) {
       return tct_fail(TCT_E_TRAINING_OPTION, "metric '%s': the number behind = needs to be 1 or more", word);

@@ -22,6 +22,8 @@ typedef struct tct_metric_type {
   bool rises;   /* more is better */
   void (*build)(const tct_metric_inputs *in, tct_tensor *out_sums); /* 0-d each */
   double (*finish)(const double *sums, double count);               /* count: rows (classes) or elements */
+  void (*fold)(double *sums, double count); /* makes a batch's sums such that add up; NULL: they do */
+  bool binary;                              /* needs binary_crossentropy */
 } tct_metric_type;
 
 typedef struct tct_metric {

@@ -25,6 +25,12 @@ tct_status tct_totals_add(const tct_session *session, tct_program *program, cons
     TCT_TRY(tct_program_get(program, "sums", narrow, n_sums * sizeof(float)));
     for (size_t i = 0; i < n_sums; i++) values[i] = (double)narrow[i];
   }
+  double *sums = values + 2;
+  for (int32_t m = 0; m < session->metrics.n; m++) {
+    const tct_metric *metric = &session->metrics.metric[m];
+    if (metric->type->fold != NULL) metric->type->fold(sums, (double)n * count_per_sample(session, metric, model));
+    sums += metric->type->n_sums;
+  }
   totals->sums[0] += values[0] * (double)n; /* means over the batch: weigh them */
   totals->sums[1] += values[1] * (double)n;
   for (size_t i = 2; i < n_sums; i++) totals->sums[i] += values[i];
