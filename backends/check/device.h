@@ -26,7 +26,7 @@ struct tct_device_impl {
   tct_device_info info;
   size_t pad;               /* bytes of a canary: at least 64 and a multiple of the alignment */
   tct_kernel *kernels;      /* [n_kernels] what the runtime sees; owned */
-  const tct_kernel *inner_kernels;
+  const tct_kernel *inner_kernels; /* [n_kernels] what they wrap, programs' kernels last; behind `kernels`, in one block */
   size_t n_kernels;
   check_buffer *buffers;
   unsigned char *chunk; /* [CHECK_CHUNK] owned */

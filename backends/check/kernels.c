@@ -260,10 +260,16 @@ tct_status tct_check_wrap_kernels(tct_device_impl *device) {
   device->n_kernels = device->inner->n_kernels;
   if (device->inner->own_kernels != NULL)
     device->inner->own_kernels(device->impl, &device->inner_kernels, &device->n_kernels);
-  device->kernels = device->host->alloc((device->n_kernels + 1) * sizeof *device->kernels, 64);
+  const tct_kernel *const own = device->inner_kernels;
+  const size_t n_own = device->n_kernels;
+  while (device->host->custom_kernel(device->inner->name, (int32_t)(device->n_kernels - n_own)) != NULL) device->n_kernels++;
+  device->kernels = device->host->alloc((2 * device->n_kernels + 1) * sizeof *device->kernels, 64);
   if (device->kernels == NULL) return TCT_OUT_OF_MEMORY;
+  tct_kernel *const copies = device->kernels + device->n_kernels;
+  device->inner_kernels = copies;
   for (size_t k = 0; k < device->n_kernels; k++) {
-    const tct_kernel *inner = &device->inner_kernels[k];
+    copies[k] = k < n_own ? own[k] : *device->host->custom_kernel(device->inner->name, (int32_t)(k - n_own));
+    const tct_kernel *inner = &copies[k];
     device->kernels[k] = (tct_kernel){.op = inner->op,
                                       .name = inner->name,
                                       .in_place = inner->in_place,

@@ -4,7 +4,9 @@
 
 #include <tercet/types.h>
 
-/* Every op, elementwise rows first. TCT_OP_NONE is 0. The order is not a promise: modules match ops by name. */
+/* Every op, elementwise rows first. TCT_OP_NONE is 0. The order is not a promise: modules match ops by name. Ops that programs
+ * register are numbered from TCT_OP_FIRST_CUSTOM on. */
+#define TCT_OP_FIRST_CUSTOM 0x10000
 typedef enum tct_op {
   TCT_OP_NONE = 0,
 #define UNARY(name, dtypes, text, forward, gradient, needs, flops) TCT_OP_##name, TCT_OP_##name##_grad,

@@ -18,6 +18,7 @@ typedef struct tct_pool tct_pool;
 typedef void (*tct_pool_fn)(void *user, int64_t task, int32_t worker);
 
 struct tct_backend;
+struct tct_kernel;
 
 typedef struct tct_host {
   uint32_t abi;
@@ -35,6 +36,8 @@ typedef struct tct_host {
   void (*pool_run)(tct_pool *pool, int64_t n_tasks, tct_pool_fn fn, void *user);
   /* Another backend by the name before ':', for a decorator. Not from the entry function: more may be found after it. */
   tct_status (*find_backend)(const char *spec, const struct tct_backend **out);
+  /* The i-th kernel that programs registered for a backend, for a decorator; NULL past the last. */
+  const struct tct_kernel *(*custom_kernel)(const char *backend, int32_t i);
 } tct_host;
 
 /* ---- what a backend offers ---------------------------------------------------------------------------- */
@@ -73,8 +76,6 @@ typedef struct tct_node_view {
   int32_t n_in, n_out;
   const tct_desc *in, *out;
 } tct_node_view;
-
-struct tct_kernel;
 
 typedef struct tct_prepared {
   size_t workspace_bytes; /* scratch that launch gets; shared between steps, undefined at entry */

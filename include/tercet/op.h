@@ -1,4 +1,5 @@
-/* For op authors: what defines an op. In-tree ops stand in runtime/ops/, one family per file. */
+/* For op authors: what defines an op. In-tree ops stand in runtime/ops/, one family per file; a program registers its own
+ * with tct_op_register. docs/adding-an-op.md leads through both. */
 #ifndef TERCET_OP_H
 #define TERCET_OP_H
 
@@ -40,10 +41,14 @@ typedef struct tct_cost {
   double bytes; /* compulsory: each input read once, each output written once */
 } tct_cost;
 
+/* The version of tct_op_def and tct_op_kernel. */
+#define TCT_OP_ABI 1u
+
 typedef struct tct_op_def {
+  uint32_t abi; /* TCT_OP_ABI in a definition that is registered */
   const char *name;
   uint32_t version; /* of the schema: attributes and semantics */
-  size_t attrs_bytes;
+  size_t attrs_bytes; /* copied byte by byte, and compared so: zero the padding, point to nothing that may go */
   int32_t min_in, max_in; /* max_in -1: any number */
   int32_t n_out;
   bool (*infer)(tct_infer *infer);
@@ -53,6 +58,36 @@ typedef struct tct_op_def {
   /* Builds the same function from simpler ops where a device has no kernel; NULL: not a composite. */
   void (*decompose)(tct_graph *graph, const void *attrs, const tct_tensor *in, int32_t n_in, tct_tensor *out);
 } tct_op_def;
+
+/* ---- ops of one's own ---- */
+
+/* A custom op's kernel on one kind of device: the backend's name, "ref" (any dtype, double arithmetic expected, what
+ * fallback=host runs) or "cpu" or a module's. Fill in the kernel's in_place, supports, prepare, launch and release as in
+ * <tercet/backend.h>; op and name are filled in. On "ref" and "cpu" operands are host memory, and the device of the calls is
+ * to be passed by. A device under "check:" takes the kernels that were registered before it was opened. */
+typedef struct tct_op_kernel {
+  const char *device;
+  tct_kernel kernel;
+} tct_op_kernel;
+
+/* Makes the op known to the process, for good; *out is its number, for tct_emit. Definition and texts are copied, the
+ * functions stay. The same definition again gives the same number; a name that is taken is an error. From any thread.
+ * A device without a kernel of the op refuses it, unless `decompose` opens it there. Mixed precision runs it in f32. */
+TCT_API tct_status tct_op_register(const tct_op_def *def, const tct_op_kernel *kernels, int32_t n_kernels, tct_op *out)
+    TCT_CHECKED;
+
+/* Tries an op on operands of these descriptions, with made-up values in ±1 and whole numbers 0: the device's kernel against
+ * the reference kernel, the gradient against differences of the forward along a random direction (in f64 on the reference
+ * where the op has it). TCT_NUMERIC with both numbers when they disagree. For tests: it compiles and runs small programs. */
+TCT_API tct_status tct_op_check(tct_op op, const void *attrs, const tct_desc *in, int32_t n_in, const char *device)
+    TCT_CHECKED;
+
+/* The custom op's kernel on a backend, NULL: none. */
+TCT_API const tct_kernel *tct_op_kernel_of(tct_op op, const char *backend);
+/* The i-th kernel of any custom op on a backend, NULL past the last. */
+TCT_API const tct_kernel *tct_op_kernel_at(const char *backend, int32_t i);
+
+/* ---- all ops ---- */
 
 /* NULL when out of range. */
 TCT_API const tct_op_def *tct_op_definition(tct_op op);

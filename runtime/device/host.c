@@ -9,6 +9,7 @@
 #include "base/pool.h"
 #include "base/status.h"
 #include "device/device.h"
+#include <tercet/op.h>
 
 /* Backends choose code by it, so a set-user-ID program gets none. */
 static const char *env_by_name(const char *name) {
@@ -41,6 +42,7 @@ const tct_host *tct_host_table(void) {
       .pool_threads = tct_pool_threads,
       .pool_run = tct_pool_run,
       .find_backend = tct_find_backend,
+      .custom_kernel = tct_op_kernel_at,
   };
   return &table;
 }

@@ -58,6 +58,7 @@ static tct_status index_kernels(tct_device *device) {
   for (int32_t op = 0; op < TCT_N_OPS; op++) device->first[op] = -1;
   for (size_t k = device->n_kernels; k-- > 0;) {
     const tct_op op = tct_op_find(device->kernels[k].op);
+    if ((int)op >= TCT_N_OPS) continue; /* a program's: found by its name */
     device->next[k] = device->first[op];
     if (op != TCT_OP_NONE) device->first[op] = (int32_t)k;
   }
@@ -165,26 +166,48 @@ bool tct_device_list(int32_t i, tct_device_kind *out) {
   return true;
 }
 
-const tct_kernel *tct_find_kernel(const tct_device *device, const tct_node_view *node, char *why, size_t why_bytes) {
-  const char *disabled = tct_env(TCT_ENV_DISABLE);
-  size_t used = 0;
-  if (why_bytes > 0) why[0] = '\0';
-  for (int32_t k = device->first[node->op]; k >= 0; k = device->next[k]) {
-    const tct_kernel *kernel = &device->kernels[k];
-    char reason[256] = "";
-    if (tct_list_has(disabled, kernel->name)) {
-      snprintf(reason, sizeof reason, "disabled by TERCET_DISABLE");
-    } else if (kernel->supports == NULL || kernel->supports(node, reason, sizeof reason)) {
-      return kernel;
-    }
-    if (reason[0] == '\0') continue;
-    const int more = used < why_bytes ? snprintf(why + used, why_bytes - used, "%s%s: %s", used > 0 ? "; " : "",
-                                                 kernel->name, reason)
-                                      : 0;
-    used += more > 0 ? (size_t)more : 0;
+typedef struct kernel_search {
+  const tct_node_view *node;
+  const char *disabled;
+  char *why;
+  size_t why_bytes, used;
+} kernel_search;
+
+/* Whether the kernel takes the node; else its reason is added. */
+static bool takes(kernel_search *search, const tct_kernel *kernel) {
+  char reason[256] = "";
+  if (tct_list_has(search->disabled, kernel->name)) {
+    snprintf(reason, sizeof reason, "disabled by TERCET_DISABLE");
+  } else if (kernel->supports == NULL || kernel->supports(search->node, reason, sizeof reason)) {
+    return true;
   }
-  if (used == 0) snprintf(why, why_bytes, "%s has no kernel for %s", device->backend->name, node->op_name);
-  return NULL;
+  if (reason[0] == '\0' || search->used >= search->why_bytes) return false;
+  const int more = snprintf(search->why + search->used, search->why_bytes - search->used, "%s%s: %s",
+                            search->used > 0 ? "; " : "", kernel->name, reason);
+  search->used += more > 0 ? (size_t)more : 0;
+  return false;
+}
+
+/* Of a registered op: the device's own (a decorator's, a module's), then what was registered for the backend. */
+static const tct_kernel *find_custom(const tct_device *device, kernel_search *search) {
+  for (size_t k = 0; k < device->n_kernels; k++) {
+    const tct_kernel *kernel = &device->kernels[k];
+    if (strcmp(kernel->op, search->node->op_name) == 0 && takes(search, kernel)) return kernel;
+  }
+  const tct_kernel *kernel = tct_op_kernel_of(search->node->op, device->backend->name);
+  return kernel != NULL && takes(search, kernel) ? kernel : NULL;
+}
+
+const tct_kernel *tct_find_kernel(const tct_device *device, const tct_node_view *node, char *why, size_t why_bytes) {
+  kernel_search search = {node, tct_env(TCT_ENV_DISABLE), why, why_bytes, 0};
+  const tct_kernel *found = NULL;
+  if (why_bytes > 0) why[0] = '\0';
+  if ((int)node->op >= TCT_N_OPS) found = find_custom(device, &search);
+  for (int32_t k = (int)node->op < TCT_N_OPS ? device->first[node->op] : -1; k >= 0 && found == NULL; k = device->next[k])
+    if (takes(&search, &device->kernels[k])) found = &device->kernels[k];
+  if (found == NULL && search.used == 0)
+    snprintf(why, why_bytes, "%s has no kernel for %s", device->backend->name, node->op_name);
+  return found;
 }
 
 bool tct_device_supports(tct_device *device, const tct_node_view *node, char *why, size_t why_bytes) {

@@ -74,6 +74,7 @@ tct_tensor tct_emit_named(tct_graph *graph, tct_op op, const char *name, const v
 
 /* Number of leading inputs that the node writes: 0 for all but updates. */
 int32_t tct_node_writes(const tct_node *node);
+bool tct_op_is_own(tct_op op); /* of the library: tables [TCT_N_OPS] have it */
 bool tct_op_is_source(tct_op op);
 bool tct_op_is_view(tct_op op);
 bool tct_op_is_update(tct_op op);

@@ -175,7 +175,7 @@ void tct_graph_print(const tct_graph *graph, tct_write_fn write, void *user) {
     }
     print(&p, ")");
     const tct_desc *first = node->n_out > 0 ? &graph->values[node->out].desc : &nothing;
-    if (node->attrs != NULL && attrs_printers[node->op] != NULL) attrs_printers[node->op](&p, first, node->attrs);
+    if (node->attrs != NULL && tct_op_is_own(node->op) && attrs_printers[node->op] != NULL) attrs_printers[node->op](&p, first, node->attrs);
     for (int32_t o = 0; o < node->n_out; o++) {
       print(&p, "%s", o == 0 ? " : " : ", ");
       print_desc(&p, &graph->values[node->out + o].desc);

@@ -17,6 +17,10 @@
 #include <tercet/ops.def>
 #undef OP
 
+/* Of registered ops (custom.c). NULL, TCT_OP_NONE: not there. */
+const tct_op_def *tct_custom_definition(tct_op op);
+tct_op tct_custom_find(const char *name);
+
 /* Stands for "no attributes" in ops.def: the one attribute struct of one byte. */
 typedef struct tct_none_attrs {
   char unused;

@@ -51,20 +51,24 @@ static bool known(tct_op op) {
 }
 
 const tct_op_def *tct_op_definition(tct_op op) {
-  return known(op) ? definitions[op] : NULL;
+  return known(op) ? definitions[op] : tct_custom_definition(op);
 }
 
 const char *tct_op_name(tct_op op) {
-  return known(op) ? definitions[op]->name : "none";
+  const tct_op_def *def = tct_op_definition(op);
+  return def != NULL ? def->name : "none";
 }
 
 tct_op tct_op_find(const char *name) {
   for (int op = TCT_OP_NONE + 1; op < TCT_N_OPS; op++) {
     if (strcmp(definitions[op]->name, name) == 0) return (tct_op)op;
   }
-  return TCT_OP_NONE;
+  return tct_custom_find(name);
 }
 
+bool tct_op_is_own(tct_op op) {
+  return known(op);
+}
 bool tct_op_is_source(tct_op op) {
   return known(op) && kinds[op] == SOURCE;
 }

@@ -107,7 +107,7 @@ static bool has_unary_attrs(tct_op op) {
   [TCT_OP_##name] = true, [TCT_OP_##name##_grad] = true,
 #include <tercet/elementwise.def>
   };
-  return table[op];
+  return tct_op_is_own(op) && table[op];
 }
 
 /* Whether the device has a kernel for the chain; `old_in` are values of the old graph. */

@@ -25,7 +25,7 @@ static bool is_activation(tct_op op) {
 #define UNARY(name, dtypes, text, forward, gradient, needs, flops) [TCT_OP_##name] = true,
 #include <tercet/elementwise.def>
   };
-  return table[op];
+  return tct_op_is_own(op) && table[op];
 }
 
 /* The operand of `add` that is a bias [n] for `node` and there before it (a source always can be), or -1. */

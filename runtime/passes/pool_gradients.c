@@ -22,7 +22,7 @@ static bool is_activation_gradient(const tct_node *node) {
 #define UNARY(name, dtypes, text, forward, gradient, needs, flops) [TCT_OP_##name##_grad] = true,
 #include <tercet/elementwise.def>
   };
-  return table[node->op] && node->n_in == 2;
+  return tct_op_is_own(node->op) && table[node->op] && node->n_in == 2;
 }
 
 /* Pairs each pooling gradient with the activation gradient that is its only reader and looks at the pooling's input. */

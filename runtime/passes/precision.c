@@ -32,7 +32,7 @@ typedef struct planner {
 } planner;
 
 static policy policy_of(tct_op op) {
-  const bool known = (int)op < TCT_N_OPS;
+  const bool known = tct_op_is_own(op);
   if (known && listed[op].own != UNLISTED) return listed[op].own;
   return known && (tct_op_is_chain(op) || tct_op_is_view(op)) ? FOLLOW : WIDE;
 }
@@ -40,7 +40,7 @@ static policy policy_of(tct_op op) {
 /* Whether the node's policy is about operand i, an f32 one. */
 static bool concerns(const tct_graph *graph, const tct_node *node, int32_t i) {
   if (graph->values[node->in[i]].desc.dtype != TCT_F32) return false;
-  const uint32_t mask = (int)node->op < TCT_N_OPS ? listed[node->op].operands : 0;
+  const uint32_t mask = tct_op_is_own(node->op) ? listed[node->op].operands : 0;
   return mask == 0 || i >= 32 || (mask >> i & 1u) != 0;
 }
 

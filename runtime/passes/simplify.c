@@ -94,7 +94,7 @@ static bool broadcasts(tct_op op) {
       [TCT_OP_select] = true,
       [TCT_OP_chain] = true,
   };
-  return table[op];
+  return tct_op_is_own(op) && table[op];
 }
 
 /* A broadcast operand of an elementwise node is read unbroadcast when another operand still gives the full shape. */

@@ -64,3 +64,14 @@ TEST(examples, job) {
   CHECK(number_after(out, "test accuracy ") > 0.1, "%s", out);
   CHECK(strstr(out, "sample 4 is a ") != NULL, "%s", out);
 }
+
+TEST(examples, custom_op) {
+  static const char *const devices[] = {"cpu", "ref", "check:cpu"};
+  for (size_t i = 0; i < 3; i++) {
+    char arguments[32], out[4096];
+    (void)snprintf(arguments, sizeof arguments, "custom_op %s", devices[i]);
+    run_example(arguments, 0, out, sizeof out);
+    CHECK(strstr(out, "snake agrees") != NULL && number_after(out, " to ") < 0.5 * number_after(out, "; loss "), "%s:\n%s",
+          devices[i], out);
+  }
+}
