@@ -7,6 +7,7 @@
 #include "base/number.h"
 #include "exec/exec.h"
 #include "graph/graph.h"
+#include "ops/conformance.h"
 #include "ops/defs.h"
 #include "test.h"
 
@@ -112,30 +113,31 @@ double case_roundings(const tct_graph *graph) {
 
 /* ---- programs ---- */
 
-static bool is_wide(tct_dtype dtype) { return dtype == TCT_F64 || dtype == TCT_I64; }
-
-/* Whether the device takes every node as it stands or opened up; f64 and i64 may be refused. */
-static bool refused_wide(const tct_graph *graph, tct_device *device) {
+bool case_refusals(const tct_graph *graph, tct_device *device, case_report *unlisted) {
+  conformance *list = conformance_of(device);
+  bool any = false;
   for (int32_t n = 0; n < graph->n_nodes; n++) {
     const tct_node *node = &graph->nodes[n];
     if (tct_op_is_source(node->op) || tct_op_is_view(node->op)) continue;
     tct_arena arena = {0};
     char why[512];
     const tct_node_view *view = tct_node_view_of(graph, node, &arena);
-    bool wide = false;
-    for (int32_t i = 0; i < view->n_in; i++) wide = wide || is_wide(view->in[i].dtype);
-    for (int32_t o = 0; o < view->n_out; o++) wide = wide || is_wide(view->out[o].dtype);
-    const bool refused = wide && !tct_device_supports(device, view, why, sizeof why);
+    if (!tct_device_supports(device, view, why, sizeof why)) {
+      const bool listed = conformance_lists_node(list, view);
+      any = any || listed;
+      if (!listed && tct_op_definition(node->op)->decompose == NULL && unlisted != NULL)
+        report_failure(unlisted, "%s refuses %s, which %s does not list: %s", tct_device_spec(device), view->op_name,
+                       list->path[0] != '\0' ? list->path : "no list in tests/conformance", why);
+    }
     tct_arena_free(&arena);
-    if (refused) return true;
   }
-  return false;
+  return any;
 }
 
 bool case_compile(const op_case *c, tct_dtype dtype, case_mode mode, tct_device *device, const char *skip,
                   case_run *out) {
   *out = (case_run){.graph = case_graph(c, dtype, mode)};
-  if (refused_wide(out->graph, device)) {
+  if (case_refusals(out->graph, device, NULL)) {
     case_run_free(out);
     return false;
   }

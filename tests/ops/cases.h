@@ -65,21 +65,7 @@ double case_length(const tct_graph *graph);
 /* How many results are rounded to their dtype: those of all nodes. */
 double case_roundings(const tct_graph *graph);
 
-/* ---- runs ---- */
-
-/* A compiled case on a device. */
-typedef struct case_run {
-  tct_graph *graph;
-  tct_program *program;
-} case_run;
-/* skip: optional passes that are left out, comma-separated (""). False when the device refuses an op in f64. */
-bool case_compile(const op_case *c, tct_dtype dtype, case_mode mode, tct_device *device, const char *skip,
-                  case_run *out);
-void case_run_free(case_run *run);
-/* Fills the arena with NaN, sets the operands (and the loss's weights), runs once, reads all outputs and states. */
-void case_execute(const op_case *c, case_run *run, arrays *operands, arrays *out);
-
-/* ---- comparing ---- */
+/* ---- reports ---- */
 
 /* Failures of a test so far, as text. */
 typedef struct case_report {
@@ -87,6 +73,27 @@ typedef struct case_report {
   char text[6000];
 } case_report;
 void report_failure(case_report *report, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+/* ---- runs ---- */
+
+/* A compiled case on a device. */
+typedef struct case_run {
+  tct_graph *graph;
+  tct_program *program;
+} case_run;
+/* skip: optional passes that are left out, comma-separated (""). False when the device refuses an op that its list says it
+ * does. */
+bool case_compile(const op_case *c, tct_dtype dtype, case_mode mode, tct_device *device, const char *skip,
+                  case_run *out);
+void case_run_free(case_run *run);
+/* Whether the device refuses a node of the graph that its list says it does (ops/conformance.h). Refusals that are not
+ * listed, of ops that nothing opens up, are failures of `unlisted` (may be NULL). */
+bool case_refusals(const tct_graph *graph, tct_device *device, case_report *unlisted);
+/* Fills the arena with NaN, sets the operands (and the loss's weights), runs once, reads all outputs and states. */
+void case_execute(const op_case *c, case_run *run, arrays *operands, arrays *out);
+
+/* ---- comparing ---- */
+
 /* What a result may have gone through: the case's dtype, the longest sum, and (bf16, f16) the roundings to storage. All
  * zero: nothing, the bits are the same. */
 typedef struct case_error {
