@@ -18,6 +18,7 @@ package_present() {
     zlib1g-dev) pkg-config --exists zlib ;;
     libcriterion-dev) pkg-config --exists criterion ;;
     clang) command -v clang >/dev/null ;;
+    valgrind | cppcheck | clang-tidy | gcovr) command -v "$1" >/dev/null ;;
     shellcheck) command -v shellcheck >/dev/null ;;
     *) dpkg-query -W -f '${Status}' "$1" 2>/dev/null | grep -q 'ok installed' ;;
   esac 2>/dev/null

@@ -180,7 +180,7 @@ int tool_parse(const tool_command *command, int argc, char **argv, tool_options 
   tables t;
   make_tables(command, &t);
   opterr = 0;
-  optind = 1;
+  optind = 0; /* not 1: the letters of a cluster that was not finished are forgotten as well */
   for (;;) {
     const int at = optind;
     const int id = getopt_long(argc, argv, t.shorts, t.longs, NULL);

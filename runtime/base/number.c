@@ -10,6 +10,7 @@ bool tct_dtype_is_float(tct_dtype dtype) {
 bool tct_number_fits(tct_dtype dtype, double value) {
   switch (dtype) {
   case TCT_I32: return value >= INT32_MIN && value <= INT32_MAX;
+  /* cppcheck-suppress incorrectLogicOperator ; it misreads hexadecimal floats */
   case TCT_I64: return value >= -0x1p63 && value < 0x1p63;
   case TCT_U8: return value >= 0 && value <= UINT8_MAX;
   default: return true;

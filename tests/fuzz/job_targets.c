@@ -87,7 +87,7 @@ void fuzz_environment(const uint8_t *data, size_t bytes) {
   /* Thousands of threads say nothing about parsing. */
   if (strlen(lines[2]) < 2 || strspn(lines[2], "0123456789") == 0) {
     tct_device *device = NULL;
-    const char *const spec = n > 3 ? lines[3] : "cpu";
+    const char *const spec = n > 3 ? lines[3] : "ref";
     const tct_status status = tct_device_open(spec, NULL, &device);
     fuzz_expect((status == TCT_OK) == (device != NULL), "a device or an error");
     (void)fuzz_passed(status);
