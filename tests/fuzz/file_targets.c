@@ -70,8 +70,15 @@ static void write_framed(const char *path, const uint8_t *data, size_t bytes) {
   fuzz_expect(fclose(file) == 0, path);
 }
 
+static char folder[64], sidecar[128], tensors[128];
+
+static void remove_folder(void) {
+  (void)unlink(sidecar);
+  (void)unlink(tensors);
+  (void)rmdir(folder);
+}
+
 void fuzz_checkpoint(const uint8_t *data, size_t bytes) {
-  static char folder[64], sidecar[128];
   if (bytes < 1) return;
   if (!folder[0]) {
     static const float weight[2] = {1, 2};
@@ -79,6 +86,8 @@ void fuzz_checkpoint(const uint8_t *data, size_t bytes) {
     int64_t number = 0;
     (void)snprintf(folder, sizeof folder, "/dev/shm/fuzz-%d", (int)getpid());
     (void)snprintf(sidecar, sizeof sidecar, "%s/checkpoint-00000001.json", folder);
+    (void)snprintf(tensors, sizeof tensors, "%s/checkpoint-00000001.safetensors", folder);
+    (void)atexit(remove_folder);
     fuzz_expect(mkdir(folder, 0700) == 0, folder);
     fuzz_expect(fuzz_passed(tct_checkpoint_write(folder, &array, 1, "{}", &number)) && number == 1, "a checkpoint");
   }
