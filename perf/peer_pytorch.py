@@ -156,13 +156,13 @@ class GPT(Net):
         self.tokens.weight.data = torch.from_numpy(load("tokens.embeddings").copy())
         self.positions.weight.data = torch.from_numpy(load("positions.embeddings").copy())
         self.blocks = nn.ModuleList(Block(load, i) for i in range(4))
-        self.norm, self.head = self.layer_norm("b4-norm"), self.dense("head")
+        self.last, self.head = self.layer_norm("b4-norm"), self.dense("head")
 
     def forward(self, x):
         x = self.tokens(x) + self.positions.weight
         for block in self.blocks:
             x = block(x)
-        return self.head(self.norm(x))
+        return self.head(self.last(x))
 
 
 NETS = {"mlp": MLP, "lenet5": LeNet5, "yardstick": Yardstick, "resnet20": ResNet20, "lstm": LSTM, "gpt": GPT}
