@@ -165,11 +165,17 @@ typedef struct tct_fit_options {
   /* Borrowed; looked at before every step and batch of validation. Not 0: the fit saves a checkpoint, if it has a folder,
    * and returns TCT_CANCELLED. A signal handler may set it (a sig_atomic_t), another thread by an atomic store. */
   const volatile int *cancel;
+  /* Keras' class_weight: class_weight[c] multiplies the weight of each training sample of class c; classes from
+   * n_class_weights on have 1. Read during the fit only. Finite, at least 0; for a loss of one class a sample: categorical
+   * cross-entropies (a one-hot row is of the class of its greatest number), categorical_hinge, and binary_crossentropy of
+   * one number (class 1 above ½). Validation and evaluation are without. */
+  const double *class_weight;
+  int32_t n_class_weights;
   uint64_t reserved[2];
 } tct_fit_options;
 
 /* Trains. The dataset's fields feed the inputs of the same names; field "y" is the target, "weight" (optional, float []) a
- * factor per sample: the loss is Σ wᵢ·lossᵢ / batch. Errors: TCT_CANCELLED after a callback asked for it (weights are those
+ * factor per sample: the loss is Σ wᵢ·lossᵢ / batch, as in Keras, where wᵢ includes the class's weight. Errors: TCT_CANCELLED after a callback asked for it (weights are those
  * of the last whole step); TCT_NUMERIC when a step's loss is not finite: the message names the sample and field of the data
  * that holds NaN or Inf, or else the first op that made one, and what it read. Such a step updates nothing. */
 TCT_API tct_status tct_fit(tct_model *model, tct_dataset *data, const tct_fit_options *options) TCT_CHECKED;

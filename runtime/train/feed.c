@@ -126,13 +126,15 @@ static tct_status match(const tct_model *model, const tct_dataset *data, tct_mod
   tct_error_list errors = {0};
   if (n_inputs > 16) return tct_fail(TCT_E_MODEL_INPUT, "model '%s' has %d inputs, at most 16", model->name, n_inputs);
   for (int32_t i = 0; i < n_inputs; i++) tct_error_list_add(&errors, match_input(model, data, i, feed, fields, from));
-  feed->target_field = -1;
+  feed->target_field = feed->weight_field = -1;
   if (mode != TCT_MODE_PREDICT) {
     tct_error_list_add(&errors, add_target(model, data, feed, fields, from));
     feed->weighted = tct_dataset_find(data, "weight") >= 0;
     const tct_desc weight = {model->dtype, {0}};
-    if (feed->weighted)
+    if (feed->weighted) {
+      feed->weight_field = feed->n_ports;
       tct_error_list_add(&errors, add_input(feed, data, "weight", NULL, "the loss", &weight, fields, from));
+    }
   }
   return tct_error_list_end(&errors, "the data does not fit the model");
 }
@@ -148,7 +150,9 @@ tct_status tct_feed_create(tct_model *model, tct_dataset *data, tct_mode mode, t
 
 void tct_feed_free(tct_feed *feed) {
   tct_dataset_free(feed->data);
+  tct_release(feed->weights);
   feed->data = NULL;
+  feed->weights = NULL;
 }
 
 static tct_status check_labels(const tct_model *model, const tct_feed *feed, const tct_batch *batch) {
@@ -178,8 +182,13 @@ static tct_status check_labels(const tct_model *model, const tct_feed *feed, con
 
 tct_status tct_feed_batch(const tct_model *model, const tct_feed *feed, tct_program *program, const tct_batch *batch) {
   TCT_TRY(check_labels(model, feed, batch));
+  if (feed->weights != NULL) {
+    tct_feed_weigh_batch(model, feed, batch);
+    TCT_TRY(tct_program_set(program, "weight", feed->weights, tct_dtype_bytes(model->dtype) * (size_t)batch->n));
+  }
   for (int32_t p = 0; p < feed->n_ports; p++) {
     const size_t bytes = feed->port[p].bytes * (size_t)batch->n;
+    if (p == feed->weight_field && feed->weights != NULL) continue;
     TCT_TRY(tct_program_set(program, feed->port[p].name, batch->field[feed->port[p].field], bytes));
   }
   return TCT_OK;

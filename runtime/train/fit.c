@@ -79,6 +79,9 @@ static tct_status begin(fit *f, tct_dataset *data) {
   if (data == NULL) return tct_fail(TCT_INVALID, "fit: the dataset is NULL (its creation failed: %s)", tct_error_message());
   TCT_TRY(split_data(f, data));
   TCT_TRY(tct_feed_create(f->model, f->train, TCT_MODE_TRAIN, &f->feed));
+  if (o->class_weight != NULL || o->n_class_weights != 0) {
+    TCT_TRY(tct_feed_weigh_classes(f->model, o->class_weight, o->n_class_weights, f->batch_size, &f->feed));
+  }
   const tct_loader_options loader = {.batch_size = f->batch_size, .shuffle = !o->no_shuffle, .seed = f->session->seed,
                                      .drop_remainder = o->drop_remainder, .prefetch = o->prefetch};
   TCT_TRY(tct_loader_create(f->feed.data, &loader, &f->loader));

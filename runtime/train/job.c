@@ -70,6 +70,7 @@ static tct_status read_job(tct_job *job, tct_problems *problems) {
   if (spec->optimizer) tct_spec_read(problems, &tct_section_optimizer, spec->optimizer, NULL, &job->optimizer);
   if (spec->schedule) tct_spec_read(problems, &tct_section_schedule, spec->schedule, NULL, &job->schedule);
   if (spec->train) tct_spec_read(problems, &tct_section_train, spec->train, NULL, &job->train);
+  tct_job_read_class_weight(job, problems);
   if (spec->checkpoint) tct_spec_read(problems, &tct_section_checkpoint, spec->checkpoint, NULL, &job->checkpoint);
   if (job->checkpoint.keep == 1 || job->checkpoint.keep > 64)
     tct_problem(problems, tct_yaml_get(spec->checkpoint, "keep"), false, "needs 2 to 64: one more in case the newest is damaged");
@@ -288,6 +289,7 @@ tct_status tct_job_train(tct_job *job, const tct_fit_options *hooks) {
                                         .every_seconds = job->checkpoint.every_seconds,
                                         .keep = (int32_t)job->checkpoint.keep}};
   TCT_TRY(checkpoint_folder(job, &fit.checkpoint.folder));
+  TCT_TRY(tct_job_class_weight(job, model, &fit.class_weight, &fit.n_class_weights));
   if (fit.steps > 0) {
     const int64_t n = tct_dataset_samples(data), whole = n / fit.batch_size;
     const int64_t per_epoch = fit.drop_remainder || n % fit.batch_size == 0 ? whole : whole + 1;

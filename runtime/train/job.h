@@ -90,6 +90,11 @@ tct_status tct_job_read_callbacks(tct_job *job, tct_problems *problems) TCT_CHEC
 tct_status tct_job_callbacks_make(tct_job *job, const tct_callback *more, int32_t n_more, tct_callback **out) TCT_CHECKED;
 void tct_job_callbacks_free(const tct_job *job, tct_callback *callbacks);
 
+/* job_class_weight.c: checks `train.class_weight`; the weights by class number, in the arena (0, NULL: the job has none). The
+ * training data is open, so that its class names are known. */
+void tct_job_read_class_weight(const tct_job *job, tct_problems *problems);
+tct_status tct_job_class_weight(tct_job *job, const tct_model *model, const double **out, int32_t *out_n) TCT_CHECKED;
+
 const char *tct_job_part_name(tct_job_part part);
 
 /* Adds "job.yaml:12:5: data.test" to the error record. */

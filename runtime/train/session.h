@@ -69,14 +69,26 @@ typedef struct tct_feed {
     int32_t field;
     size_t bytes; /* of one sample */
   } port[20];
-  int32_t target_field; /* -1: none */
-  bool weighted;
+  int32_t target_field, weight_field; /* ports; -1: none */
+  bool weighted;                      /* the step has an input "weight" */
+  const double *class_weight;         /* borrowed; NULL: none */
+  int32_t n_class_weights;
+  void *weights; /* of a batch's samples with their classes' */
 } tct_feed;
 tct_status tct_feed_create(tct_model *model, tct_dataset *data, tct_mode mode, tct_feed *out) TCT_CHECKED;
 void tct_feed_free(tct_feed *feed);
 /* Copies a batch into the program; checks labels against the number of classes. */
 tct_status tct_feed_batch(const tct_model *model, const tct_feed *feed, tct_program *program, const tct_batch *batch)
     TCT_CHECKED;
+
+/* How many classes a class weight may be of: the loss's, where a sample has one class; else 0. */
+int64_t tct_class_count(const tct_model *model);
+/* Multiplies each sample's weight with that of its class, `weight`[class] of the first n classes, which stays the caller's
+ * while the feed is used; batches are of batch_size samples at most. */
+tct_status tct_feed_weigh_classes(const tct_model *model, const double *weight, int32_t n, int64_t batch_size,
+                                  tct_feed *feed) TCT_CHECKED;
+/* Fills feed->weights; labels are in range. */
+void tct_feed_weigh_batch(const tct_model *model, const tct_feed *feed, const tct_batch *batch);
 
 /* tct_evaluate, given up with TCT_CANCELLED between two batches when *cancel (may be NULL) is not 0. */
 tct_status tct_evaluate_unless(tct_model *model, tct_dataset *data, int64_t batch_size, const volatile int *cancel,

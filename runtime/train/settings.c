@@ -128,6 +128,18 @@ static void put_metrics(tct_settings *s, const tct_metric_list *metrics) {
   put(s, "metrics", names);
 }
 
+/* "0: 2.5, 3: 0.5": the classes whose weight is not 1. */
+static void put_class_weights(tct_settings *s, const tct_feed *feed) {
+  tct_text text = {0};
+  if (feed->class_weight == NULL) return;
+  for (int32_t c = 0; c < feed->n_class_weights; c++) {
+    if (feed->class_weight[c] == 1) continue;
+    tct_text_printf(&text, "%s%" PRId32 ": %.17g", text.length > 0 ? ", " : "", c, feed->class_weight[c]);
+  }
+  put(s, "class_weight", text.failed ? NULL : tct_arena_strdup(&s->arena, text.length > 0 ? text.data : "all 1"));
+  tct_text_free(&text);
+}
+
 static tct_status collect(tct_settings *s, const tct_model *model, const tct_session *session, const tct_fit_facts *facts) {
   put(s, "dtype", tct_dtype_name(model->dtype));
   put(s, "precision", tct_dtype_name(session->precision));
@@ -143,6 +155,7 @@ static tct_status collect(tct_settings *s, const tct_model *model, const tct_ses
   put_number(s, "steps of an epoch", (double)facts->steps_per_epoch);
   put(s, "shuffle", facts->shuffle ? "true" : "false");
   put(s, "drop_remainder", facts->drop_remainder ? "true" : "false");
+  put_class_weights(s, facts->feed);
   TCT_TRY(put_data(s, "data", facts->feed->data));
   if (facts->validation != NULL) TCT_TRY(put_data(s, "validation data", facts->validation));
   TCT_TRY(put_graph(s, model, session, facts));

@@ -348,6 +348,11 @@ TEST(resume, another_run_is_refused_with_all_differences) {
   CHECK(strstr(tct_error_message(), "'shuffle' is true in the checkpoint, false here") != NULL, "%s", tct_error_message());
   CHECK(strstr(tct_error_message(), "'validation data' is 10 samples") != NULL, "%s", tct_error_message());
   o = options_of(&first);
+  o.resume = true;
+  o.class_weight = (const double[]){1, 2};
+  o.n_class_weights = 2;
+  FAILS(tct_fit(m, other, &o), TCT_INVALID, "'class_weight' is not in the checkpoint, 1: 2 here");
+  o = options_of(&first);
   FAILS(tct_fit(m, other, &o), TCT_INVALID, "holds checkpoints of an earlier run, the newest checkpoint-00000002");
   tct_model_free(m);
   tct_dataset_free(other);
