@@ -244,10 +244,9 @@ static tct_status read_pair(const char *folder, int64_t number, tct_checkpoint *
   return status;
 }
 
-/* Whether an older checkpoint may take the place of one that failed so. */
-static bool is_damage(tct_status status) {
-  return status == TCT_BAD_DATA || status == TCT_NOT_FOUND || status == TCT_IO;
-}
+/* Whether an older checkpoint may take the place of one that failed so. A file that could not be read (no descriptors left,
+ * a disk that is away) may be whole, and would be removed as damaged. */
+static bool is_damage(tct_status status) { return status == TCT_BAD_DATA || status == TCT_NOT_FOUND; }
 
 tct_status tct_checkpoint_read(const char *folder, tct_checkpoint *out) {
   *out = (tct_checkpoint){0};

@@ -23,7 +23,7 @@ tct_status tct_checkpoint_newest(const char *folder, int64_t *out) TCT_CHECKED;
 tct_status tct_checkpoint_write(const char *folder, const tct_named_array *arrays, size_t n_arrays, const char *run,
                                 int64_t *out_number) TCT_CHECKED;
 /* The newest whole one. A damaged one is passed over with a warning in the log that says why. Errors: TCT_NOT_FOUND when
- * the folder has none; TCT_BAD_DATA when all are damaged, with all reasons. */
+ * the folder has none; TCT_BAD_DATA when all are damaged, with all reasons; TCT_IO when one cannot be read. */
 tct_status tct_checkpoint_read(const char *folder, tct_checkpoint *out) TCT_CHECKED;
 void tct_checkpoint_close(tct_checkpoint *checkpoint); /* leaves {0}; {0} is fine */
 /* Removes all but the newest `keep` checkpoints, those with numbers in (damaged_after, damaged_until], and what interrupted
