@@ -113,7 +113,7 @@ static tct_status save_one(const tct_callback *callback, char *state, tct_text *
   TCT_TRY(tct_callback_answer(callback, "save_state", callback->save_state(callback->user, state, TCT_CALLBACK_STATE_BYTES)));
   json_error_t where;
   bool ran_out = false;
-  json_t *parsed = tct_json_parse(state, strlen(state), JSON_DECODE_ANY, &where, &ran_out);
+  json_t *parsed = tct_json_parse(state, strlen(state), JSON_DECODE_ANY | JSON_REJECT_DUPLICATES, &where, &ran_out);
   if (ran_out) return tct_fail(TCT_OUT_OF_MEMORY, "no memory for a callback's state");
   if (parsed == NULL) {
     return tct_fail(TCT_INVALID, "callback '%s': its state is not JSON: %s", callback->name, where.text);

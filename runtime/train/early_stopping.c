@@ -152,7 +152,6 @@ typedef struct reduce_lr {
   int64_t wait, cooldown;
   bool has_best;
   double best;
-  double rate; /* after the last reduction; 0: none */
 } reduce_lr;
 
 static tct_status reduce_begin(void *user, tct_model *model, const tct_progress *progress) {
@@ -161,10 +160,9 @@ static tct_status reduce_begin(void *user, tct_model *model, const tct_progress 
   if (!r->loaded) {
     r->wait = r->cooldown = 0;
     r->has_best = false;
-    r->rate = 0;
   }
-  r->loaded = false;
-  return r->rate > 0 ? tct_learning_rate_set(model, r->rate) : TCT_OK;
+  r->loaded = false; /* the rate itself comes back with the checkpoint: others may have changed it since */
+  return TCT_OK;
 }
 
 static tct_status reduce_epoch(void *user, tct_model *model, const tct_progress *progress) {
@@ -184,10 +182,9 @@ static tct_status reduce_epoch(void *user, tct_model *model, const tct_progress 
   if (r->cooldown > 0 || ++r->wait < o->patience) return TCT_OK;
   const double rate = tct_learning_rate(model);
   if (!(rate > o->min_lr)) return TCT_OK;
-  r->rate = fmax(rate * o->factor, o->min_lr);
   r->cooldown = o->cooldown;
   r->wait = 0;
-  return tct_learning_rate_set(model, r->rate);
+  return tct_learning_rate_set(model, fmax(rate * o->factor, o->min_lr));
 }
 
 static tct_status reduce_save(void *user, char *text, size_t bytes) {
@@ -196,8 +193,6 @@ static tct_status reduce_save(void *user, char *text, size_t bytes) {
   tct_text_printf(&state, "{\"wait\": %lld, \"cooldown\": %lld, \"has_best\": %s, \"best\": ", (long long)r->wait,
                   (long long)r->cooldown, r->has_best ? "true" : "false");
   tct_text_json_number(&state, r->best);
-  tct_text_append(&state, ", \"rate\": ");
-  tct_text_json_number(&state, r->rate);
   tct_text_append(&state, "}");
   return tct_state_give(&state, text, bytes);
 }
@@ -206,14 +201,13 @@ static tct_status reduce_load(void *user, const char *text) {
   reduce_lr *r = user;
   json_int_t wait = 0, cooldown = 0;
   int has_best = 0;
-  double best = 0, rate = 0;
-  TCT_TRY(tct_state_take(text, "{s:I, s:I, s:b, s:F, s:F}", "wait", &wait, "cooldown", &cooldown, "has_best", &has_best,
-                         "best", &best, "rate", &rate));
+  double best = 0;
+  TCT_TRY(tct_state_take(text, "{s:I, s:I, s:b, s:F}", "wait", &wait, "cooldown", &cooldown, "has_best", &has_best,
+                         "best", &best));
   r->wait = wait;
   r->cooldown = cooldown;
   r->has_best = has_best;
   r->best = best;
-  r->rate = rate;
   r->loaded = true;
   return TCT_OK;
 }

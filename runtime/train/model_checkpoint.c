@@ -124,9 +124,33 @@ static tct_status fill_in(const checkpoint *c, const tct_progress *progress, tct
   return out->failed ? tct_fail(TCT_OUT_OF_MEMORY, "no memory for the file's name") : TCT_OK;
 }
 
+/* Whether fill_in could have written the path: the text as it stands, and numbers in its places. What a checkpoint's state
+ * names is removed one day, so it must not name other files. */
+static bool could_be_ours(const checkpoint *c, const char *path) {
+  static const char number[] = "0123456789 +-.aefin"; /* nan and inf too */
+  const char *at = c->filepath;
+  const char *after = NULL, *from = NULL; /* the text behind the last place; where the path may have it */
+  for (const char *here = path; *here != '\0' || *at != '\0';) {
+    if (*at == '{') {
+      at += strcspn(at, "}");
+      after = at += *at == '}';
+      from = here;
+    } else if (*at != '\0' && *at == *here) {
+      at++;
+      here++;
+    } else if (after != NULL && *from != '\0' && strchr(number, *from) != NULL) {
+      at = after;
+      here = ++from;
+    } else {
+      return false;
+    }
+  }
+  return strstr(path + strcspn(c->filepath, "{"), "..") == NULL; /* of a folder's name that is a number */
+}
+
 /* ---- saving ---- */
 
-/* Appends the path to the kept ones, and removes the oldest that is one too many and not the best. */
+/* Appends the path to the kept ones, and removes the oldest that are too many, but not the best. */
 static tct_status remember(checkpoint *c, const char *path) {
   if (c->keep == 0) return TCT_OK;
   for (int32_t i = 0; i < c->n_saved; i++) {
@@ -135,12 +159,14 @@ static tct_status remember(checkpoint *c, const char *path) {
   char *copy = tct_strdup(path);
   if (copy == NULL) return TCT_OUT_OF_MEMORY;
   c->saved[c->n_saved++] = copy;
-  if (c->n_saved <= c->keep) return TCT_OK;
-  char *oldest = c->saved[0];
-  memmove(c->saved, c->saved + 1, (size_t)--c->n_saved * sizeof *c->saved);
-  const bool is_best = c->best_path != NULL && strcmp(oldest, c->best_path) == 0;
-  const tct_status status = is_best ? TCT_OK : tct_file_remove(oldest);
-  tct_release(oldest);
+  tct_status status = TCT_OK;
+  while (c->n_saved > c->keep && status == TCT_OK) { /* more than one after a resumed fit that keeps fewer */
+    char *oldest = c->saved[0];
+    memmove(c->saved, c->saved + 1, (size_t)--c->n_saved * sizeof *c->saved);
+    const bool is_best = c->best_path != NULL && strcmp(oldest, c->best_path) == 0;
+    if (!is_best) status = tct_file_remove(oldest);
+    tct_release(oldest);
+  }
   return status;
 }
 
@@ -219,6 +245,7 @@ static tct_status checkpoint_save(void *user, char *text, size_t bytes) {
   return tct_state_give(&state, text, bytes);
 }
 
+/* Files that are not of this filepath stay where they are. */
 static tct_status read_saved(checkpoint *c, const json_t *root) {
   const char *best_path = json_string_value(json_object_get(root, "best_path"));
   const json_t *saved = json_object_get(root, "saved");
@@ -226,10 +253,11 @@ static tct_status read_saved(checkpoint *c, const json_t *root) {
   if (best_path == NULL || !json_is_array(saved) || n > MOST_KEPT) {
     return tct_fail(TCT_BAD_DATA, "ModelCheckpoint's state has no best_path, or no list of saved files");
   }
-  if (best_path[0] != '\0' && (c->best_path = tct_strdup(best_path)) == NULL) return TCT_OUT_OF_MEMORY;
+  if (could_be_ours(c, best_path) && (c->best_path = tct_strdup(best_path)) == NULL) return TCT_OUT_OF_MEMORY;
   for (size_t i = 0; i < n; i++) {
     const char *path = json_string_value(json_array_get(saved, i));
     if (path == NULL) return tct_fail(TCT_BAD_DATA, "ModelCheckpoint's state: a saved file is no text");
+    if (!could_be_ours(c, path)) continue;
     if ((c->saved[c->n_saved] = tct_strdup(path)) == NULL) return TCT_OUT_OF_MEMORY;
     c->n_saved++;
   }

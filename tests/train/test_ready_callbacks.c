@@ -156,7 +156,6 @@ TEST(ready_callbacks, reduce_lr_on_plateau) {
         CHECK(fabs(tct_learning_rate(m) - row->rates[e]) < 1e-12, "row %zu, cut %d: %g after epoch %d, wanted %g", r, cut,
               tct_learning_rate(m), e, row->rates[e]);
         if (e != cut) continue;
-        OK(tct_learning_rate_set(m, 0.8)); /* a new process compiles with the job's rate */
         hand_over(&c, m, create_plateau, row);
       }
       hear_end(&c, m);
@@ -340,6 +339,52 @@ TEST(ready_callbacks, model_checkpoint) {
     }
   }
   CHECK(rmdir(folder_of("checkpoint")) == 0);
+}
+
+/* A state is the content of a folder that others may have written: it removes no file but those of the filepath, and fewer
+ * of them than before when fewer are to stay. */
+TEST(ready_callbacks, model_checkpoint_removes_only_its_own_files) {
+  static const struct {
+    const char *name;
+    bool goes;
+  } files[] = {{"m1-0.50.net", true}, {"m2--1e+05.net", true}, {"m3-nan.net", true}, {"m3.net", false}, {"n1-0.50.net", false},
+               {"m1-0.50.nets", false}, {"m1-0x.net", false}, {"sub/m1-0.50.net", false}, {"m../m1-0.50.net", false}};
+  char folder[560], path[640], state[8192] = "";
+  snprintf(folder, sizeof folder, "%s", folder_of("own"));
+  for (int best = 0; best < 2; best++) {
+    int n = snprintf(state, sizeof state, "{\"has_best\": true, \"best\": 9, \"best_path\": \"%s/%s\", \"saved\": [", folder,
+                     best ? "n1-0.50.net" : "m1-0.50.net");
+    for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
+      snprintf(path, sizeof path, "%s/%s", folder, files[i].name);
+      OK(tct_make_folder_of(path));
+      FILE *file = fopen(path, "wb");
+      CHECK(file != NULL && fclose(file) == 0, "%s", path);
+      n += snprintf(state + n, sizeof state - (size_t)n, "%s\"%s\"", i > 0 ? ", " : "", path);
+    }
+    snprintf(state + n, sizeof state - (size_t)n, "]}");
+    snprintf(path, sizeof path, "%s/m{epoch}-{val_loss:.2f}.net", folder);
+    tct_model *m = tiny();
+    tct_callback c;
+    OK(tct_model_checkpoint_create(&(tct_model_checkpoint_options){.filepath = path, .keep = 1}, &c));
+    OK(c.load_state(c.user, state));
+    hear_begin(&c, m, true);
+    const double v[4] = {1, 1, 1, 1};
+    hear_epoch(&c, m, 6, v);
+    tct_callback_release(&c);
+    tct_model_free(m);
+    CHECK(is_there(folder, "m7-1.00.net"));
+    for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
+      CHECK(is_there(folder, files[i].name) == !files[i].goes, "%s, best %d", files[i].name, best);
+      snprintf(path, sizeof path, "%s/%s", folder, files[i].name);
+      remove(path);
+    }
+    static const char *const left[] = {"m7-1.00.net", "sub", "m..", "."};
+    for (size_t i = 0; i < sizeof left / sizeof *left; i++) {
+      snprintf(path, sizeof path, "%s/%s", folder, left[i]);
+      CHECK(remove(path) == 0 || strcmp(left[i], ".") == 0, "%s", path);
+    }
+    CHECK(rmdir(folder) == 0);
+  }
 }
 
 /* ---- refusals ---- */
