@@ -20,6 +20,24 @@ static void print(const printer *p, const char *format, ...) {
   if (length > 0) p->write(p->user, text, (size_t)length < sizeof text ? (size_t)length : sizeof text - 1);
 }
 
+static int format_number(char *text, size_t bytes, const char *format, ...) TCT_PRINTF(3, 4);
+static int format_number(char *text, size_t bytes, const char *format, ...) {
+  va_list args;
+  va_start(args, format);
+  const int length = tct_vsnprintf(text, bytes, format, args);
+  va_end(args);
+  return length;
+}
+
+/* Short where that comes back as the same bits: a checkpoint's text of the graph tells settings apart. */
+static void print_number(const printer *p, const char *name, double value) {
+  char text[32];
+  double back = 0;
+  const int n = format_number(text, sizeof text, "%g", value);
+  const bool exact = n > 0 && tct_parse_double(text, (size_t)n, &back) && back == value;
+  print(p, " %s=%.*g", name, exact ? 6 : 17, value);
+}
+
 static void print_pair(const printer *p, const char *name, const int64_t *v, int n) {
   print(p, " %s=", name);
   for (int i = 0; i < n; i++) print(p, "%s%lld", i > 0 ? "," : "", (long long)v[i]);
@@ -33,12 +51,14 @@ static void print_activation(const printer *p, tct_op activation) {
 static void print_none(const printer *p, const tct_desc *out, const void *attrs) { (void)p, (void)out, (void)attrs; }
 static void print_constant(const printer *p, const tct_desc *out, const void *attrs) {
   const tct_constant_attrs *a = attrs;
-  if (out->shape.rank == 0 && out->dtype == TCT_F32) print(p, " value=%g", (double)*(const float *)a->data);
+  if (out->shape.rank == 0 && out->dtype == TCT_F32) print_number(p, "value", (double)*(const float *)a->data);
 }
 static void print_unary(const printer *p, const tct_desc *out, const void *attrs) {
   (void)out;
   const tct_unary_attrs *a = attrs;
-  if (a->p0 != 0 || a->p1 != 0) print(p, " p0=%g p1=%g", a->p0, a->p1);
+  if (a->p0 == 0 && a->p1 == 0) return;
+  print_number(p, "p0", a->p0);
+  print_number(p, "p1", a->p1);
 }
 static void print_cast(const printer *p, const tct_desc *out, const void *attrs) {
   (void)out;
@@ -51,7 +71,7 @@ static void print_chain(const printer *p, const tct_desc *out, const void *attrs
 }
 static void print_dropout(const printer *p, const tct_desc *out, const void *attrs) {
   (void)out;
-  print(p, " rate=%g", ((const tct_dropout_attrs *)attrs)->rate);
+  print_number(p, "rate", ((const tct_dropout_attrs *)attrs)->rate);
 }
 static void print_matmul(const printer *p, const tct_desc *out, const void *attrs) {
   (void)out;
@@ -103,12 +123,13 @@ static void print_top_k(const printer *p, const tct_desc *out, const void *attrs
 }
 static void print_norm(const printer *p, const tct_desc *out, const void *attrs) {
   (void)out;
-  print(p, " epsilon=%g", ((const tct_norm_attrs *)attrs)->epsilon);
+  print_number(p, "epsilon", ((const tct_norm_attrs *)attrs)->epsilon);
 }
 static void print_attention(const printer *p, const tct_desc *out, const void *attrs) {
   (void)out;
   const tct_attention_attrs *a = attrs;
-  print(p, " scale=%g%s", a->scale, a->causal ? " causal" : "");
+  print_number(p, "scale", a->scale);
+  if (a->causal) print(p, " causal");
 }
 static void print_recurrent(const printer *p, const tct_desc *out, const void *attrs) {
   (void)out;
@@ -140,7 +161,7 @@ static void print_pad(const printer *p, const tct_desc *out, const void *attrs) 
 static void print_cross_entropy(const printer *p, const tct_desc *out, const void *attrs) {
   (void)out;
   const double smoothing = ((const tct_cross_entropy_attrs *)attrs)->label_smoothing;
-  if (smoothing != 0) print(p, " label_smoothing=%g", smoothing);
+  if (smoothing != 0) print_number(p, "label_smoothing", smoothing);
 }
 static void print_update(const printer *p, const tct_desc *out, const void *attrs) {
   (void)out;

@@ -110,6 +110,7 @@ static tct_status resolve(tct_session *s, const tct_model *model, const tct_trai
   TCT_TRY(tct_error_list_end(&errors, "the training"));
   s->n_sums = 2;
   for (int32_t m = 0; m < s->metrics.n; m++) s->n_sums += s->metrics.metric[m].type->n_sums;
+  s->compiled_rate = s->optimizer.learning_rate;
   s->learning_rate = -1;
   return TCT_OK;
 }

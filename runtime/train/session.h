@@ -39,14 +39,15 @@ typedef struct tct_session {
   double loss_scale;   /* the first; f16 only */
   const tct_loss_type *loss;
   tct_loss_settings loss_settings;
-  tct_optimizer_plan optimizer;
+  tct_optimizer_plan optimizer; /* its rate is the one in force; callbacks may change it */
+  double compiled_rate;         /* the one that was asked for */
   tct_schedule_options schedule;
   tct_metric_list metrics;
   int32_t n_sums; /* of the "sums" output: total loss, data loss, then the metrics' */
   tct_cached_program programs[TCT_MAX_PROGRAMS];
   int32_t n_programs;
   int64_t clock;
-  double learning_rate; /* on the device now */
+  double learning_rate; /* on the device now; -1: not known */
   tct_history history;
   int64_t *confusion; /* [n_classes, n_classes]; owned; NULL until asked for */
 } tct_session;

@@ -52,7 +52,8 @@ static tct_status sum_samples(const tct_dataset *data, tct_checksum *out) {
     (void)tct_align_size(data->sample_bytes[f] * (size_t)n, 16, &part);
     at += part;
   }
-  for (int64_t i = 0; i < n; i++) index[i] = n > 1 ? (data->n_samples - 1) / (n - 1) * i : 0;
+  const int64_t last = data->n_samples - 1, gaps = n > 1 ? n - 1 : 1;
+  for (int64_t i = 0; i < n; i++) index[i] = last / gaps * i + last % gaps * i / gaps; /* last × i / gaps, in range */
   const tct_status status = n > 0 ? tct_dataset_read(data, index, n, field) : TCT_OK;
   for (int32_t f = 0; f < data->n_fields && status == TCT_OK; f++) {
     tct_checksum_add(out, field[f], data->sample_bytes[f] * (size_t)n);
@@ -82,6 +83,19 @@ static tct_status put_data(tct_settings *s, const char *key, const tct_dataset *
 
 static void append_text(void *user, const char *text, size_t length) { tct_text_append_bytes(user, text, length); }
 
+/* The text has none of their data. */
+static void put_constants(tct_settings *s, const tct_graph *graph) {
+  tct_checksum sum = {0};
+  for (int32_t n = 0; n < graph->n_nodes; n++) {
+    const tct_node *const node = &graph->nodes[n];
+    if (node->op != TCT_OP_constant) continue;
+    const tct_desc *const desc = &graph->values[node->out].desc;
+    tct_checksum_add(&sum, ((const tct_constant_attrs *)node->attrs)->data,
+                     (size_t)tct_shape_size(&desc->shape) * tct_dtype_bytes(desc->dtype));
+  }
+  put(s, "constants", tct_arena_printf(&s->arena, "%" PRIu64 " bytes with checksum %08" PRIx32, sum.bytes, sum.crc32));
+}
+
 static tct_status put_graph(tct_settings *s, const tct_model *model, const tct_session *session, const tct_fit_facts *facts) {
   tct_graph *graph = NULL;
   tct_text text = {0};
@@ -89,16 +103,18 @@ static tct_status put_graph(tct_settings *s, const tct_model *model, const tct_s
   tct_graph_print(graph, append_text, &text);
   put(s, GRAPH, text.failed ? NULL : tct_arena_strdup(&s->arena, text.data));
   tct_text_free(&text);
+  put_constants(s, graph);
   tct_graph_free(graph);
   return TCT_OK;
 }
 
-static void put_optimizer(tct_settings *s, const tct_optimizer_plan *plan) {
+static void put_optimizer(tct_settings *s, const tct_session *session) {
+  const tct_optimizer_plan *plan = &session->optimizer;
   const tct_update_attrs *a = &plan->attrs;
   const struct {
     const char *key;
     double value;
-  } rows[] = {{"optimizer.learning_rate", plan->learning_rate}, {"optimizer.global_clipnorm", plan->global_clipnorm},
+  } rows[] = {{"optimizer.learning_rate", session->compiled_rate}, {"optimizer.global_clipnorm", plan->global_clipnorm},
               {"optimizer.clipnorm", plan->clipnorm},           {"optimizer.clipvalue", a->clip_value},
               {"optimizer.beta_1", a->beta1},                   {"optimizer.beta_2 or rho", a->beta2},
               {"optimizer.epsilon", a->epsilon},                {"optimizer.momentum", a->momentum},
@@ -148,7 +164,7 @@ static tct_status collect(tct_settings *s, const tct_model *model, const tct_ses
   put(s, "loss", session->loss->name);
   put_number(s, "loss.label_smoothing", session->loss_settings.label_smoothing);
   put_number(s, "loss.delta", session->loss_settings.huber_delta);
-  put_optimizer(s, &session->optimizer);
+  put_optimizer(s, session);
   put_schedule(s, &session->schedule, facts->total_steps);
   put_metrics(s, &session->metrics);
   put_number(s, "batch_size", (double)facts->batch_size);
