@@ -93,10 +93,10 @@ typedef struct tct_progress {
   double samples_per_second;  /* of this epoch */
   double seconds;             /* since the epoch began */
   double input_wait_seconds;  /* of them: waiting for data */
-  double learning_rate;
+  double learning_rate;       /* the optimizer's now, times the schedule's factor of the last step (or the first) */
   double step_loss;           /* the last step's data loss, from before its update, without penalties */
 } tct_progress;
-/* Return TCT_CANCELLED to end the run cleanly after this step. */
+/* Return TCT_CANCELLED to end the run cleanly after this step and its hooks. */
 typedef tct_status (*tct_progress_fn)(void *user, const tct_progress *progress);
 /* After each step: its number since the fit began, and the data loss from before its update (without penalties). */
 typedef tct_status (*tct_step_fn)(void *user, int64_t step, double loss);
@@ -104,8 +104,8 @@ typedef tct_status (*tct_step_fn)(void *user, int64_t step, double loss);
 /* A callback, as in Keras: hooks around a fit, each may be NULL. They run on the thread that called tct_fit, the callbacks
  * of a fit in their order, and see the model between two steps: they may evaluate, predict, read, write and save it. To
  * compile it, to free it and to fit it again is refused until tct_fit has returned. A hook that returns TCT_CANCELLED ends
- * the fit with that status after this step; any other error ends it with that error. Ready-made ones:
- * <tercet/callbacks.h>. */
+ * the fit with that status after the other hooks of this step or epoch; any other error ends it at once with that error.
+ * Ready-made ones: <tercet/callbacks.h>. */
 typedef struct tct_callback {
   const char *name; /* unique within a fit: names the state in a checkpoint */
   void *user;

@@ -27,8 +27,11 @@ typedef struct fit {
   const char *names[2 * TCT_MAX_METRICS];
   double values[2 * TCT_MAX_METRICS];
   int32_t n_train_values, n_values;
-  double step_loss, step_total; /* data loss; with penalties */
-  tct_progress last; /* what callbacks saw last */
+  double step_total;    /* the last step's loss with penalties */
+  tct_history history;  /* the new one until begin has succeeded, then the one before; owned */
+  tct_progress last;    /* what callbacks saw last */
+  bool cancelled;       /* a hook asked for it; the others of its step or epoch are still to hear */
+  tct_error_record why; /* what it said */
   int32_t n_begun; /* callbacks whose train_begin was called */
   bool resumed;
 } fit;
@@ -46,14 +49,12 @@ static tct_status split_data(fit *f, tct_dataset *data) {
   return held > 0 ? tct_dataset_slice(data, n - held, n, &f->validation) : TCT_OK;
 }
 
-/* "loss", "accuracy" …, then "val_loss" … with validation; the history is emptied. */
+/* "loss", "accuracy" …, then "val_loss" … with validation, and room for all epochs. */
 static tct_status name_values(fit *f) {
-  tct_history *history = &f->session->history;
+  tct_history *history = &f->history;
   const tct_metric_list *metrics = &f->session->metrics;
   f->n_train_values = 1 + metrics->n;
   f->n_values = f->validation != NULL ? 2 * f->n_train_values : f->n_train_values;
-  tct_release(history->names);
-  tct_release(history->values);
   *history = (tct_history){.n_values = f->n_values, .cap_epochs = (int32_t)f->epochs};
   history->names = tct_alloc_zero((size_t)f->n_values, sizeof *history->names);
   history->values = tct_alloc_zero((size_t)f->epochs * (size_t)f->n_values, sizeof *history->values);
@@ -92,15 +93,21 @@ static tct_status begin(fit *f, tct_dataset *data) {
   f->facts = (tct_fit_facts){.batch_size = f->batch_size, .steps_per_epoch = f->steps_per_epoch,
                              .total_steps = f->total_steps, .shuffle = loader.shuffle,
                              .drop_remainder = loader.drop_remainder, .feed = &f->feed, .validation = f->validation};
-  TCT_TRY(tct_saver_begin(&f->saver, f->model, o, &f->facts, &f->at, &f->resumed));
+  TCT_TRY(tct_saver_begin(&f->saver, f->model, o, &f->facts, &f->history, &f->at, &f->resumed));
+  const tct_history before = f->session->history; /* it stays the model's when the fit is refused */
+  f->session->history = f->history;
+  f->history = before;
   f->samples_before = f->at.totals.samples;
   if (f->at.stopped) f->model->stop = true;
   return TCT_OK;
 }
 
+static double rate_of(const fit *f, int64_t step) {
+  return f->session->optimizer.learning_rate * tct_schedule_factor(&f->session->schedule, step, f->total_steps);
+}
+
 static tct_status set_learning_rate(fit *f) {
-  const double rate = f->session->optimizer.learning_rate *
-                      tct_schedule_factor(&f->session->schedule, f->at.step, f->total_steps);
+  const double rate = rate_of(f, f->at.step);
   if (rate == f->session->learning_rate) return TCT_OK;
   f->session->learning_rate = rate;
   const float narrow = (float)rate;
@@ -118,7 +125,7 @@ static tct_progress progress_of(const fit *f, const tct_position *at, bool epoch
       .epoch_end = epoch_end, .resumed = f->resumed, .n_values = epoch_end ? f->n_values : f->n_train_values,
       .names = f->names, .values = f->values, .samples_per_second = seconds > 0 ? samples / seconds : 0,
       .seconds = seconds, .input_wait_seconds = (double)tct_loader_wait_ns(f->loader) * 1e-9,
-      .learning_rate = f->session->learning_rate, .step_loss = f->step_loss};
+      .learning_rate = rate_of(f, at->step > 0 ? at->step - 1 : 0), .step_loss = at->step_loss};
 }
 
 /* What one of the caller's functions answered, with a message where it asks to stop. */
@@ -129,6 +136,21 @@ static tct_status answer(const fit *f, tct_status status) {
   }
   if (status != TCT_CANCELLED) return status;
   return tct_fail(TCT_CANCELLED, "fit: stopped by the caller after step %lld", (long long)f->at.step);
+}
+
+/* A hook's wish to cancel waits until the other hooks of its step or epoch have run, so that all of them stand where the
+ * checkpoint does that is saved then. The first one's words stay. */
+static tct_status hold_cancel(fit *f, tct_status status) {
+  if (status != TCT_CANCELLED) return status;
+  if (!f->cancelled) tct_error_save(&f->why);
+  f->cancelled = true;
+  return TCT_OK;
+}
+
+static tct_status held_cancel(const fit *f) {
+  if (!f->cancelled) return TCT_OK;
+  tct_error_restore(&f->why);
+  return TCT_CANCELLED;
 }
 
 typedef tct_status (*hook_fn)(void *user, tct_model *model, const tct_progress *progress);
@@ -181,22 +203,22 @@ static tct_status report_step(fit *f) {
   f->last = progress_of(f, &f->at, false);
   for (int32_t i = 0; i < f->options->n_callbacks; i++) {
     const tct_callback *callback = &f->options->callbacks[i];
-    TCT_TRY(call(f, callback, "step_end", callback->step_end, &f->last));
+    TCT_TRY(hold_cancel(f, call(f, callback, "step_end", callback->step_end, &f->last)));
   }
   if (!due) return TCT_OK;
   f->last_report_ns = now;
-  return answer(f, f->options->progress(f->options->user, &f->last));
+  return hold_cancel(f, answer(f, f->options->progress(f->options->user, &f->last)));
 }
 
 static tct_status report_epoch(fit *f, const tct_position *ended) {
   f->last = progress_of(f, ended, true);
   for (int32_t i = 0; i < f->options->n_callbacks; i++) {
     const tct_callback *callback = &f->options->callbacks[i];
-    TCT_TRY(call(f, callback, "epoch_end", callback->epoch_end, &f->last));
+    TCT_TRY(hold_cancel(f, call(f, callback, "epoch_end", callback->epoch_end, &f->last)));
   }
   if (f->options->progress == NULL) return TCT_OK;
   f->last_report_ns = tct_clock_ns();
-  return answer(f, f->options->progress(f->options->user, &f->last));
+  return hold_cancel(f, answer(f, f->options->progress(f->options->user, &f->last)));
 }
 
 static tct_status train_step(fit *f, const tct_batch *batch) {
@@ -206,10 +228,11 @@ static tct_status train_step(fit *f, const tct_batch *batch) {
   TCT_TRY(set_learning_rate(f));
   TCT_TRY(tct_feed_batch(f->model, &f->feed, program, batch));
   TCT_TRY(tct_program_run(program));
-  TCT_TRY(tct_totals_add(f->session, program, f->model, batch->n, &f->at.totals, &f->step_loss, &f->step_total));
+  TCT_TRY(tct_totals_add(f->session, program, f->model, batch->n, &f->at.totals, &f->at.step_loss, &f->step_total));
   f->at.step++;
   f->at.epoch_step++;
-  return f->options->on_step != NULL ? answer(f, f->options->on_step(f->options->user, step, f->step_loss)) : TCT_OK;
+  if (f->options->on_step == NULL) return TCT_OK;
+  return hold_cancel(f, answer(f, f->options->on_step(f->options->user, step, f->at.step_loss)));
 }
 
 static tct_status check_cancel(const fit *f) {
@@ -217,13 +240,13 @@ static tct_status check_cancel(const fit *f) {
   return tct_fail(TCT_CANCELLED, "fit: cancelled after step %lld", (long long)f->at.step);
 }
 
-static bool loss_is_finite(const fit *f) { return isfinite(f->step_loss) && isfinite(f->step_total); }
+static bool loss_is_finite(const fit *f) { return isfinite(f->at.step_loss) && isfinite(f->step_total); }
 
 /* After the callbacks, one of which may have ended the fit for it (TerminateOnNaN). The step wrote nothing: its updates are
  * guarded by the loss that they minimise. */
 static tct_status check_loss(const fit *f, const tct_batch *batch) {
   if (loss_is_finite(f) || f->model->stop) return TCT_OK;
-  const double loss = isfinite(f->step_loss) ? f->step_total : f->step_loss;
+  const double loss = isfinite(f->at.step_loss) ? f->step_total : f->at.step_loss;
   return tct_explain_loss(f->model, &f->feed, batch, f->at.step - 1, loss);
 }
 
@@ -243,13 +266,19 @@ static tct_status end_epoch(fit *f) {
   return TCT_OK;
 }
 
-/* Weights behind a loss that is not finite are not worth keeping, and after the end of an epoch that ended early the last
- * checkpoint is the one from before that end. */
+/* A run does not go on behind a loss that is not finite, unless a callback has ended it there, with the weights of the last
+ * good step. After the end of an epoch that ended early the last checkpoint is the one from before that end. */
 static bool can_save(const fit *f) {
-  return loss_is_finite(f) && f->at.step == f->at.epoch * f->steps_per_epoch + f->at.epoch_step;
+  return (loss_is_finite(f) || f->model->stop) && f->at.step == f->at.epoch * f->steps_per_epoch + f->at.epoch_step;
 }
 
-static tct_status save(fit *f) { return can_save(f) ? tct_saver_save(&f->saver, &f->at) : TCT_OK; }
+/* Where a checkpoint stands now. */
+static const tct_position *here(fit *f) {
+  f->at.stopped = f->model->stop;
+  return &f->at;
+}
+
+static tct_status save(fit *f) { return can_save(f) ? tct_saver_save(&f->saver, here(f)) : TCT_OK; }
 
 /* The rest of the epoch that f->at stands in. */
 static tct_status run_epoch(fit *f) {
@@ -262,11 +291,11 @@ static tct_status run_epoch(fit *f) {
     if (batch.n == 0) break;
     TCT_TRY(train_step(f, &batch));
     TCT_TRY(report_step(f));
+    TCT_TRY(held_cancel(f));
     TCT_TRY(check_loss(f, &batch));
-    if (can_save(f)) tct_saver_tick(&f->saver, &f->at, false);
+    if (can_save(f)) tct_saver_tick(&f->saver, here(f), false);
   }
   /* An epoch that ends early is saved before its end, so that a longer run can go on in its middle. */
-  f->at.stopped = f->model->stop;
   if (f->at.epoch_step < f->steps_per_epoch) TCT_TRY(save(f));
   TCT_TRY(end_epoch(f));
   const tct_position ended = f->at;
@@ -274,9 +303,9 @@ static tct_status run_epoch(fit *f) {
   f->at.epoch_step = 0;
   f->at.epoch++;
   TCT_TRY(report_epoch(f, &ended));
+  TCT_TRY(held_cancel(f));
   f->samples_before = 0;
-  f->at.stopped = f->model->stop;
-  if (can_save(f)) tct_saver_tick(&f->saver, &f->at, true);
+  if (can_save(f)) tct_saver_tick(&f->saver, here(f), true);
   return TCT_OK;
 }
 
@@ -324,6 +353,8 @@ tct_status tct_fit(tct_model *model, tct_dataset *data, const tct_fit_options *o
   if (status == TCT_OK) status = end_callbacks(&f, run(&f));
   model->fitting = false;
   tct_saver_free(&f.saver);
+  tct_release(f.history.names);
+  tct_release(f.history.values);
   tct_loader_free(f.loader);
   tct_feed_free(&f.feed);
   tct_dataset_free(f.train);

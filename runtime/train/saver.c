@@ -87,7 +87,7 @@ static tct_status collect_tensors(const tct_session *session, const tct_position
   tct_variables *const variables = session->variables;
   const int32_t n = tct_variables_count(variables);
   tct_named_array *const arrays = tct_arena_alloc(arena, ((size_t)n + 3) * sizeof *arrays);
-  double *const totals = tct_arena_alloc(arena, ((size_t)session->n_sums + 1) * sizeof *totals);
+  double *const totals = tct_arena_alloc(arena, ((size_t)session->n_sums + 2) * sizeof *totals);
   if (arrays == NULL || totals == NULL) return TCT_OUT_OF_MEMORY;
   for (int32_t i = 0; i < n; i++) {
     tct_desc desc;
@@ -100,8 +100,9 @@ static tct_status collect_tensors(const tct_session *session, const tct_position
   }
   memcpy(totals, at->totals.sums, (size_t)session->n_sums * sizeof *totals);
   totals[session->n_sums] = at->totals.samples;
+  totals[session->n_sums + 1] = at->step_loss;
   const tct_history *const history = &session->history;
-  arrays[n] = (tct_named_array){TOTALS, {TCT_F64, TCT_SHAPE(session->n_sums + 1)}, totals};
+  arrays[n] = (tct_named_array){TOTALS, {TCT_F64, TCT_SHAPE(session->n_sums + 2)}, totals};
   arrays[n + 1] = (tct_named_array){HISTORY, {TCT_F64, TCT_SHAPE(history->n_epochs, history->n_values)}, history->values};
   arrays[n + 2] = (tct_named_array){RATE, {TCT_F64, {0}}, &session->optimizer.learning_rate};
   *out = arrays;
@@ -170,14 +171,15 @@ static bool is_array(const tct_named_array *array, const tct_desc *desc) {
 }
 
 /* A checkpoint of these settings is of the same shapes, or it is none of ours. */
-static tct_status read_position(const tct_saver *s, const tct_checkpoint *c, tct_position *out) {
+static tct_status read_position(const tct_saver *s, const tct_checkpoint *c, const tct_history *into,
+                                tct_position *out) {
   const tct_session *const session = s->model->session;
   const int64_t per_epoch = s->facts->steps_per_epoch;
   const json_t *const stopped = json_object_get(c->run, "stopped");
   const bool counted = read_count(c->run, "epoch", &out->epoch) && read_count(c->run, "epoch_step", &out->epoch_step) &&
                        read_count(c->run, "step", &out->step) && json_is_boolean(stopped);
-  const tct_desc totals = {TCT_F64, TCT_SHAPE(session->n_sums + 1)};
-  const tct_desc history = {TCT_F64, TCT_SHAPE(counted ? out->epoch : 0, session->history.n_values)};
+  const tct_desc totals = {TCT_F64, TCT_SHAPE(session->n_sums + 2)};
+  const tct_desc history = {TCT_F64, TCT_SHAPE(counted ? out->epoch : 0, into->n_values)};
   const tct_desc rate = {TCT_F64, {0}};
   const tct_named_array *const sums = tct_safetensors_find(c->tensors, TOTALS);
   if (!counted || out->epoch > s->facts->total_steps / per_epoch || out->epoch_step > per_epoch ||
@@ -189,6 +191,7 @@ static tct_status read_position(const tct_saver *s, const tct_checkpoint *c, tct
   out->stopped = json_is_true(stopped);
   memcpy(out->totals.sums, sums->data, (size_t)session->n_sums * sizeof(double));
   out->totals.samples = ((const double *)sums->data)[session->n_sums];
+  out->step_loss = ((const double *)sums->data)[session->n_sums + 1];
   return TCT_OK;
 }
 
@@ -240,7 +243,8 @@ static tct_status compare(const tct_saver *s, const tct_checkpoint *c) {
   return status;
 }
 
-static tct_status restore(tct_session *session, const tct_safetensors *file, const tct_position *at) {
+static tct_status restore(tct_session *session, const tct_safetensors *file, const tct_position *at,
+                          tct_history *history) {
   for (size_t i = 0; i < tct_safetensors_count(file); i++) {
     const tct_named_array *const array = tct_safetensors_at(file, i);
     if (!is_variable_name(array->name)) continue;
@@ -248,7 +252,6 @@ static tct_status restore(tct_session *session, const tct_safetensors *file, con
     if (begins_with(array->name, KEPT_BY_CALLBACKS)) TCT_TRY(tct_session_keep(session, array->name, &array->desc));
     TCT_TRY(tct_variables_write(session->variables, array->name, array->data, bytes_of(&array->desc)));
   }
-  tct_history *const history = &session->history;
   const size_t bytes = (size_t)at->epoch * (size_t)history->n_values * sizeof(double);
   if (bytes > 0) memcpy(history->values, tct_safetensors_find(file, HISTORY)->data, bytes);
   history->n_epochs = (int32_t)at->epoch;
@@ -257,7 +260,7 @@ static tct_status restore(tct_session *session, const tct_safetensors *file, con
   return TCT_OK;
 }
 
-static tct_status apply(tct_saver *s, const tct_checkpoint *c, tct_position *out) {
+static tct_status apply(tct_saver *s, const tct_checkpoint *c, tct_history *history, tct_position *out) {
   tct_session *const session = s->model->session;
   tct_program *program = NULL;
   tct_position at = {0};
@@ -265,10 +268,10 @@ static tct_status apply(tct_saver *s, const tct_checkpoint *c, tct_position *out
   /* The optimizer's variables come with the first training step. */
   TCT_TRY(tct_session_program(s->model, TCT_MODE_TRAIN, s->facts->batch_size, s->facts->feed->weighted, &program));
   TCT_TRY(compare(s, c));
-  TCT_TRY(read_position(s, c, &at));
+  TCT_TRY(read_position(s, c, history, &at));
   const char *const callbacks = json_string_value(json_object_get(c->run, "callbacks"));
   TCT_TRY(tct_callbacks_load(s->options->callbacks, s->options->n_callbacks, callbacks, strlen(callbacks)));
-  TCT_TRY(restore(session, c->tensors, &at));
+  TCT_TRY(restore(session, c->tensors, &at, history));
   const char *const before = json_string_value(json_object_get(c->run, "device"));
   if (before != NULL && strcmp(before, describe_device(session, &device)) != 0) {
     tct_log_line(TCT_LOG_WARNING, "the checkpoint was made on device '%s', the run goes on on '%s': the last bits may differ",
@@ -279,7 +282,7 @@ static tct_status apply(tct_saver *s, const tct_checkpoint *c, tct_position *out
 }
 
 /* The newest checkpoint, when there is one. */
-static tct_status resume(tct_saver *s, tct_position *position, bool *out_resumed) {
+static tct_status resume(tct_saver *s, tct_history *history, tct_position *position, bool *out_resumed) {
   tct_checkpoint c = {0};
   int64_t newest = 0;
   TCT_TRY(tct_checkpoint_newest(s->when.folder, &newest));
@@ -291,7 +294,7 @@ static tct_status resume(tct_saver *s, tct_position *position, bool *out_resumed
   tct_checkpoint_name(c.number, s->last);
   s->damaged_after = c.number;
   s->damaged_until = c.newest;
-  const tct_status status = apply(s, &c, position);
+  const tct_status status = apply(s, &c, history, position);
   tct_checkpoint_close(&c);
   if (status != TCT_OK) return tct_context("going on from checkpoint '%s/%s'", s->when.folder, s->last);
   s->saved_epoch = position->epoch;
@@ -323,7 +326,7 @@ static tct_status check(const tct_fit_options *o) {
 }
 
 tct_status tct_saver_begin(tct_saver *saver, tct_model *model, const tct_fit_options *options, const tct_fit_facts *facts,
-                           tct_position *position, bool *out_resumed) {
+                           tct_history *history, tct_position *position, bool *out_resumed) {
   *saver = (tct_saver){.model = model, .options = options, .facts = facts, .saved_step = -1};
   *position = (tct_position){0};
   *out_resumed = false;
@@ -334,7 +337,7 @@ tct_status tct_saver_begin(tct_saver *saver, tct_model *model, const tct_fit_opt
   if (saver->when.keep == 0) saver->when.keep = 2;
   TCT_TRY(tct_make_directories(saver->when.folder));
   TCT_TRY(tct_settings_collect(model, model->session, facts, &saver->settings));
-  if (options->resume) return resume(saver, position, out_resumed);
+  if (options->resume) return resume(saver, history, position, out_resumed);
   int64_t newest = 0;
   TCT_TRY(tct_checkpoint_newest(saver->when.folder, &newest));
   if (newest == 0) return TCT_OK;

@@ -12,6 +12,7 @@ typedef struct tct_position {
   int64_t step;              /* since the fit began: epoch × steps of an epoch + epoch_step */
   bool stopped;              /* by tct_fit_stop: no step comes after */
   tct_totals totals;         /* of this epoch */
+  double step_loss;          /* the last step's */
 } tct_position;
 
 typedef struct tct_saver {
@@ -26,11 +27,12 @@ typedef struct tct_saver {
   char last[48];                        /* name of the last checkpoint; "" before */
 } tct_saver;
 
-/* Checks the options; with `resume` reads the newest checkpoint, if there is one, into the model, its history, *position
- * and the callbacks. `facts` stays the caller's. Errors: TCT_INVALID for a checkpoint of another run (with all
- * differences), or one in the folder of a fit that does not resume. tct_saver_free in any case. */
+/* Checks the options; with `resume` reads the newest checkpoint, if there is one, into the model, *history (which has its
+ * names and room for all epochs, and becomes the model's after this), *position and the callbacks. `facts` stays the caller's.
+ * Errors: TCT_INVALID for a checkpoint of another run (with all differences), or one in the folder of a fit that does not
+ * resume. tct_saver_free in any case. */
 tct_status tct_saver_begin(tct_saver *saver, tct_model *model, const tct_fit_options *options, const tct_fit_facts *facts,
-                           tct_position *position, bool *out_resumed) TCT_CHECKED;
+                           tct_history *history, tct_position *position, bool *out_resumed) TCT_CHECKED;
 void tct_saver_free(tct_saver *saver);
 /* Saves when it is due. What fails is an error line in the log, and tried again when it is due the next time. */
 void tct_saver_tick(tct_saver *saver, const tct_position *position, bool epoch_end);

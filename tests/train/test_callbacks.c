@@ -43,7 +43,7 @@ static tct_status saw(witness *w, const char *hook, tct_model *model, const tct_
   return w->act != NULL && strcmp(hook, w->at) == 0 && (w->step < 0 || w->step == p->total_step) ? w->act(model) : TCT_OK;
 }
 static tct_status on_begin(void *user, tct_model *model, const tct_progress *p) {
-  CHECK(p->total_step == 0 && p->steps == 3 && !p->resumed && p->n_values == 4);
+  CHECK(p->total_step == 0 && p->steps == 3 && !p->resumed && p->n_values == 4 && p->learning_rate == 0.1);
   return saw(user, "begin", model, p);
 }
 static tct_status on_step(void *user, tct_model *model, const tct_progress *p) {
@@ -105,7 +105,8 @@ TEST(callbacks, run_in_order_and_end_a_fit) {
       {"step", 4, stop, TCT_OK, "", "ab bb " EPOCH "as bs ae be af bf "},
       {"epoch", -1, stop, TCT_OK, "", "ab bb " EPOCH "af bf "},
       {"begin", -1, stop, TCT_OK, "", "ab bb af bf "},
-      {"step", 2, cancel, TCT_CANCELLED, "cancelled by callback 'first' (step_end)", "ab bb as bs as af bf "},
+      {"step", 2, cancel, TCT_CANCELLED, "cancelled by callback 'first' (step_end)", "ab bb as bs as bs af bf "},
+      {"epoch", -1, cancel, TCT_CANCELLED, "cancelled by callback 'first' (epoch_end)", "ab bb " EPOCH "af bf "},
       {"begin", -1, cancel, TCT_CANCELLED, "cancelled by callback 'first' (train_begin)", "ab af "},
       {"epoch", -1, fail_plainly, TCT_IO, "callback 'first' failed (epoch_end)", "ab bb as bs as bs as bs ae af bf "},
       {"finish", -1, fail_plainly, TCT_IO, "callback 'first' failed (train_end)", "ab bb " EPOCH EPOCH "af bf "},
@@ -202,6 +203,8 @@ TEST(callbacks, states_round_trip) {
   FAILS(tct_callbacks_load(callbacks, 4, text.data, text.length), TCT_BAD_DATA, "callback 'b' failed (load_state)");
   tct_text_free(&text);
   snprintf(a.text, sizeof a.text, "no JSON");
+  FAILS(tct_callbacks_save(callbacks, 3, &text), TCT_INVALID, "its state is not JSON");
+  snprintf(a.text, sizeof a.text, "{\"wait\": 1, \"wait\": 2}"); /* which loading would refuse */
   FAILS(tct_callbacks_save(callbacks, 3, &text), TCT_INVALID, "its state is not JSON");
   FAILS(tct_callbacks_load(callbacks, 4, "[]", 2), TCT_BAD_DATA, "no JSON object");
   FAILS(tct_callbacks_load(callbacks, 4, "{\"a\":", 5), TCT_BAD_DATA, "no JSON object");

@@ -27,11 +27,12 @@ static void begin(void) {
   tct_set_log(keep_line, NULL, TCT_LOG_WARNING);
 }
 
-static tct_dataset *make_data(float bend) {
+/* `changed` ≥ 0: a sample that differs. */
+static tct_dataset *make_data_but(float bend, int changed) {
   static float x[N][3];
   static int32_t y[N];
   for (int i = 0; i < N; i++) {
-    for (int j = 0; j < 3; j++) x[i][j] = sinf((float)(3 * i + j) * 12.9898f) * bend;
+    for (int j = 0; j < 3; j++) x[i][j] = sinf((float)(3 * i + j) * 12.9898f) * bend + (i == changed ? 1 : 0);
     y[i] = x[i][0] + x[i][1] * x[i][2] > 0;
   }
   tct_dataset *data = NULL;
@@ -40,10 +41,12 @@ static tct_dataset *make_data(float bend) {
   return data;
 }
 
+static tct_dataset *make_data(float bend) { return make_data_but(bend, -1); }
+
 /* Everything that has a state: batch norm's moving statistics, dropout, shuffling, Adam's moments, a schedule. */
 typedef struct recipe {
   const char *device, *loss_metrics, *precision;
-  double rate, dropout;
+  double rate, dropout, penalty;
   int64_t units, epochs, steps;
   int32_t prefetch;
   bool constant;
@@ -52,7 +55,8 @@ typedef struct recipe {
 static tct_model *make_model(const recipe *r) {
   tct_model *m = tct_model_create("whole", TCT_F32);
   tct_layer x = tct_layer_input(m, "x", TCT_F32, TCT_SHAPE(3));
-  x = tct_layer_dense(x, &(tct_dense_layer){.units = r->units != 0 ? r->units : 8, .activation = "relu"});
+  x = tct_layer_dense(x, &(tct_dense_layer){.units = r->units != 0 ? r->units : 8, .activation = "relu",
+                                            .kernel_regularizer = {.l2 = r->penalty != 0 ? r->penalty : 1e-4}});
   x = tct_layer_batch_normalization(x, &(tct_batch_normalization_layer){.momentum = 0.9});
   x = tct_layer_dropout(x, &(tct_dropout_layer){.rate = r->dropout != 0 ? r->dropout : 0.3});
   tct_layer_dense(x, &(tct_dense_layer){.units = 2, .activation = "softmax"});
@@ -306,6 +310,148 @@ TEST(resume, callbacks_have_their_state_and_a_stopped_fit_stays_stopped) {
   }
 }
 
+/* What hooks hear; the buffer goes on through an interruption. */
+typedef struct ear {
+  char *heard; /* [8192] */
+} ear;
+
+static tct_status hear(void *user, tct_model *model, const tct_progress *p) {
+  const ear *const e = user;
+  const size_t n = strlen(e->heard);
+  (void)model;
+  CHECK(p->learning_rate > 0 && n < 8000);
+  (void)snprintf(e->heard + n, 8192 - n, "%c%lld %.17g %.17g %.17g\n", p->epoch_end ? 'e' : 's', (long long)p->total_step,
+                 p->step_loss, p->learning_rate, p->values[p->n_values - 1]);
+  return TCT_OK;
+}
+static tct_status hear_begin(void *user, tct_model *model, const tct_progress *p) {
+  (void)user, (void)model;
+  CHECK(p->learning_rate > 0 && (p->total_step > 0) == (p->step_loss > 0), "rate %g, loss %g", p->learning_rate, p->step_loss);
+  return TCT_OK;
+}
+
+typedef struct canceller {
+  int64_t after;
+  bool at_epoch;
+  tct_progress last;
+} canceller;
+
+static tct_status cancel_step(void *user, tct_model *model, const tct_progress *p) {
+  const canceller *const c = user;
+  (void)model;
+  return !c->at_epoch && p->total_step == c->after + 1 ? TCT_CANCELLED : TCT_OK;
+}
+static tct_status cancel_epoch(void *user, tct_model *model, const tct_progress *p) {
+  const canceller *const c = user;
+  (void)model;
+  return c->at_epoch && p->total_step == c->after + 1 ? TCT_CANCELLED : TCT_OK;
+}
+static tct_status cancel_end(void *user, tct_model *model, const tct_progress *p, tct_status outcome) {
+  (void)model, (void)outcome;
+  ((canceller *)user)->last = *p;
+  return TCT_OK;
+}
+
+TEST(resume, whoever_cancels_the_other_hooks_miss_nothing) {
+  static const recipe r = {.device = "ref"};
+  static char whole[8192], parts[8192];
+  ear e = {whole};
+  canceller c = {.after = -1};
+  const tct_callback callbacks[] = {
+      {.name = "canceller", .user = &c, .step_end = cancel_step, .epoch_end = cancel_epoch, .train_end = cancel_end},
+      {.name = "ear", .user = &e, .train_begin = hear_begin, .step_end = hear, .epoch_end = hear}};
+  tct_fit_options o = options_of(&r);
+  o.callbacks = callbacks;
+  o.n_callbacks = 2;
+  o.checkpoint.folder = NULL;
+  whole[0] = '\0';
+  const uint64_t hash = run_fit(&r, &o, TCT_OK);
+  o.checkpoint.folder = folder;
+  e.heard = parts;
+  for (int64_t after = 0; after < STEPS; after++) {
+    for (int way = 0; way < 4; way++) { /* on_step, the flag, step_end, epoch_end */
+      if (way == 3 && (after + 1) % PER_EPOCH != 0) continue;
+      begin();
+      parts[0] = '\0';
+      interruption i = {.after = way < 2 ? after : -1, .answer = TCT_CANCELLED, .by_flag = way == 1};
+      c = (canceller){.after = way < 2 ? -1 : after, .at_epoch = way == 3};
+      o.on_step = interrupt;
+      o.user = &i;
+      o.cancel = &i.flag;
+      o.resume = false;
+      (void)run_fit(&r, &o, TCT_CANCELLED);
+      CHECK(strstr(tct_error_message(), way < 2 ? "after step" : "by callback 'canceller'") != NULL, "%s", tct_error_message());
+      CHECK(c.last.total_step == after + 1, "way %d: the end is told of step %d", way, (int)c.last.total_step);
+      c.after = i.after = -1;
+      i.flag = 0;
+      o.resume = true;
+      CHECK(run_fit(&r, &o, TCT_OK) == hash && strcmp(whole, parts) == 0, "way %d, after %d:\n%s, uninterrupted\n%s", way,
+            (int)after, parts, whole);
+      scratch_remove(folder);
+    }
+  }
+}
+
+/* Neither of the two knows the other's reductions. */
+TEST(resume, the_learning_rate_is_the_last_that_any_callback_set) {
+  recipe r = {.device = "ref", .constant = true, .epochs = 6};
+  for (int64_t after = -1; after < 6; after++) {
+    tct_callback two[2];
+    double rates[2];
+    begin();
+    for (int resumed = 0; resumed < 2; resumed++) { /* in one process: the session has the rate of the first part */
+      OK(tct_reduce_lr_create(&(tct_reduce_lr_options){.name = "b", .patience = 3, .factor = 0.5, .min_delta = 1e9}, &two[0]));
+      OK(tct_reduce_lr_create(&(tct_reduce_lr_options){.name = "a", .patience = 1, .factor = 0.5, .min_delta = 1e9}, &two[1]));
+      tct_dataset *data = make_data(1);
+      tct_model *m = make_model(&r);
+      tct_fit_options o = options_of(&r);
+      o.callbacks = two;
+      o.n_callbacks = 2;
+      if (resumed) {
+        o.epochs = after + 1;
+        if (after >= 0) OK(tct_fit(m, data, &o));
+        o.epochs = 6;
+        o.resume = true;
+      } else {
+        o.checkpoint.folder = NULL;
+      }
+      OK(tct_fit(m, data, &o));
+      rates[resumed] = tct_learning_rate(m);
+      tct_model_free(m);
+      tct_dataset_free(data);
+      for (int i = 0; i < 2; i++) tct_callback_release(&two[i]);
+    }
+    CHECK(rates[0] == rates[1] && rates[0] < 0.001, "resumed after epoch %d: %g, uninterrupted %g", (int)after, rates[1], rates[0]);
+    scratch_remove(folder);
+  }
+}
+
+static tct_status poison(void *user, tct_model *model, const tct_progress *p) {
+  static const float bias[2] = {NAN, 0};
+  return p->total_step == *(const int64_t *)user ? tct_model_write(model, "dense_1/bias", bias, sizeof bias) : TCT_OK;
+}
+
+TEST(resume, what_terminate_on_nan_ended_is_saved_and_stays_ended) {
+  static const recipe r = {.device = "ref"};
+  for (int64_t last_good = 7; last_good < 10; last_good++) { /* the next step is within an epoch, or its last */
+    tct_callback callbacks[2] = {{.name = "poison", .user = (int64_t *)(uintptr_t)&last_good, .step_end = poison}};
+    tct_checkpoint c;
+    begin();
+    OK(tct_terminate_on_nan_create(NULL, &callbacks[1]));
+    tct_fit_options o = options_of(&r);
+    o.callbacks = callbacks;
+    o.n_callbacks = 2;
+    const uint64_t hash = run_fit(&r, &o, TCT_OK);
+    OK(tct_checkpoint_read(folder, &c));
+    CHECK(json_integer_value(json_object_get(c.run, "step")) == last_good + 1 && json_is_true(json_object_get(c.run, "stopped")));
+    tct_checkpoint_close(&c);
+    o.resume = true;
+    CHECK(run_fit(&r, &o, TCT_OK) == hash, "after step %d it goes on", (int)last_good);
+    tct_callback_release(&callbacks[1]);
+    scratch_remove(folder);
+  }
+}
+
 /* ---- refusals ---------------------------------------------------------------------------------------- */
 
 TEST(resume, another_run_is_refused_with_all_differences) {
@@ -319,6 +465,8 @@ TEST(resume, another_run_is_refused_with_all_differences) {
       {{.device = "ref", .constant = true, .precision = "bfloat16"}, {"'precision' is f32 in the checkpoint, bf16 here"}},
       {{.device = "ref"}, {"'schedule' is constant in the checkpoint, cosine here"}},
       {{.device = "ref", .constant = true, .dropout = 0.25}, {"rate=0.3", "in the checkpoint, 'dropout", "rate=0.25"}},
+      {{.device = "ref", .constant = true, .dropout = 0.3000001}, {"1 difference", "rate=0.30000009999999"}},
+      {{.device = "ref", .constant = true, .penalty = 1.0000004e-4}, {"1 difference", "p0=0.0001 ", "p0=0.0001000000"}},
       {{.device = "ref", .constant = true, .units = 9}, {"'dense/kernel' is f32[3,8] in the checkpoint, f32[3,9] here"}},
       {{.device = "ref", .constant = true, .epochs = 1}, {"1 difference", "the checkpoint is after step 10, the run ends after step 5"}},
   };
@@ -347,6 +495,13 @@ TEST(resume, another_run_is_refused_with_all_differences) {
   FAILS(tct_fit(m, other, &o), TCT_INVALID, "'batch_size' is 8 in the checkpoint, 4 here");
   CHECK(strstr(tct_error_message(), "'shuffle' is true in the checkpoint, false here") != NULL, "%s", tct_error_message());
   CHECK(strstr(tct_error_message(), "'validation data' is 10 samples") != NULL, "%s", tct_error_message());
+  tct_dataset *last = make_data_but(1, 39); /* of the samples that train */
+  o = options_of(&first);
+  o.resume = true;
+  FAILS(tct_fit(m, last, &o), TCT_INVALID, "1 difference");
+  tct_dataset_free(last);
+  OK(tct_fit(m, other, &(tct_fit_options){.epochs = 4, .batch_size = BATCH}));
+  const double loss = tct_history_value(m, 3, 0);
   o = options_of(&first);
   o.resume = true;
   o.class_weight = (const double[]){1, 2};
@@ -354,6 +509,8 @@ TEST(resume, another_run_is_refused_with_all_differences) {
   FAILS(tct_fit(m, other, &o), TCT_INVALID, "'class_weight' is not in the checkpoint, 1: 2 here");
   o = options_of(&first);
   FAILS(tct_fit(m, other, &o), TCT_INVALID, "holds checkpoints of an earlier run, the newest checkpoint-00000002");
+  CHECK(tct_history_n_epochs(m) == 4 && tct_history_n_values(m) == 2 && tct_history_value(m, 3, 0) == loss,
+        "a refused fit leaves %d epochs of history", tct_history_n_epochs(m));
   tct_model_free(m);
   tct_dataset_free(other);
   scratch_remove(folder);
@@ -374,6 +531,25 @@ TEST(resume, settings_that_make_no_sense) {
   for (size_t i = 0; i < TCT_COUNT_OF(rows); i++) {
     const tct_status status = tct_fit(m, data, &rows[i].o);
     CHECK(status != TCT_OK && strstr(tct_error_message(), rows[i].part) != NULL, "row %zu: %s", i, tct_error_message());
+  }
+  tct_model_free(m);
+  tct_dataset_free(data);
+}
+
+/* Wherever memory ends, the model's history is the old one or the new one, never half of one. */
+TEST(resume, a_fit_that_fails_leaves_a_whole_history) {
+  tct_dataset *data = make_data(1);
+  tct_model *m = make_model(&(recipe){.device = "ref"});
+  const tct_fit_options o = {.epochs = 2, .batch_size = BATCH};
+  OK(tct_fit(m, data, &o));
+  bool struck = true;
+  for (int64_t nth = 1; struck; nth++) {
+    (void)fault_alloc(nth);
+    const tct_status status = tct_fit(m, data, &o);
+    struck = fault_alloc(0);
+    CHECK(status == (struck ? TCT_OUT_OF_MEMORY : TCT_OK) && nth < 200, "allocation %d: %s", (int)nth, tct_error_message());
+    CHECK(tct_history_name(m, 0) != NULL && strcmp(tct_history_name(m, 0), "loss") == 0 && tct_history_n_values(m) == 2,
+          "allocation %d", (int)nth);
   }
   tct_model_free(m);
   tct_dataset_free(data);
