@@ -3,6 +3,7 @@
 #define TERCET_H
 
 #include <tercet/types.h>
+#include <tercet/version.h>
 #include <tercet/errors.h>
 #include <tercet/system.h>
 #include <tercet/device.h>

@@ -65,3 +65,9 @@ TEST(lint, links) {
   CHECK(tree_walk("docs", ".md", check_links, &n_links) > 0);
   CHECK(n_links > 3, "found only %d links", n_links);
 }
+
+/* The schema of job files is made of the tables that jobs are read by. */
+TEST(lint, job_schema) {
+  if (system("python3 -c '' 2>/dev/null") != 0) SKIP("needs python3");
+  CHECK(system("'" TCT_SOURCE_DIR "/.ci/job_schema.py' --check") == 0, "docs/job-schema.json is stale (above)");
+}

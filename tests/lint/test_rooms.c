@@ -26,7 +26,7 @@ static const room rooms[] = {
     {"backends/check", "<tercet/types.h> <tercet/attrs.h> <tercet/ops.def> <tercet/backend.h> backends/check/", false},
     {"backends/tpu", "<tercet/types.h> <tercet/attrs.h> <tercet/elementwise.def> <tercet/backend.h> <tercet/chip.h> backends/tpu/", false},
     {"backends/template", "<tercet/backend.h> backends/template/", false},
-    {"runtime/base", "<tercet/types.h> <tercet/system.h> <tercet/errors.h> <tercet/errors.def> base/ env.def kernels/common/half.h " OPERATING_SYSTEM, false},
+    {"runtime/base", "<tercet/types.h> <tercet/system.h> <tercet/version.h> <tercet/errors.h> <tercet/errors.def> base/ env.def kernels/common/half.h " OPERATING_SYSTEM, false},
     {"runtime/graph", "<tercet/> base/ graph/", false},
     {"runtime/ops", "<tercet/> base/ graph/ ops/", false},
     {"runtime/device", "<tercet/> base/ device/ <dlfcn.h> <pthread.h>", false},

@@ -109,3 +109,20 @@ TEST(manual, overview_is_whole) {
   free(page);
   free(commands);
 }
+
+/* The version stands in types.h; what repeats it in prose goes along. */
+TEST(manual, version_in_prose) {
+  static const char *const files[] = {"docs/tercet.1", "docs/libtercet.3"};
+  char wanted[64];
+  (void)snprintf(wanted, sizeof wanted, " \"tercet %s\" ", tct_version());
+  for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
+    char *const text = tree_read(files[i]);
+    CHECK(strstr(text, wanted) != NULL && strstr(text, wanted) < strchr(text, '\n'), "%s is not headed%s", files[i], wanted);
+    free(text);
+  }
+  char *const changes = tree_read("CHANGELOG.md");
+  (void)snprintf(wanted, sizeof wanted, "\n## %s, ", tct_version());
+  const char *const first = strstr(changes, "\n## ");
+  CHECK(first != NULL && strncmp(first, wanted, strlen(wanted)) == 0, "CHANGELOG.md does not begin with version %s", tct_version());
+  free(changes);
+}
