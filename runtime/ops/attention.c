@@ -127,9 +127,9 @@ static tct_tensor heads_first(tct_tensor x) {
   return tct_transpose(x, swap);
 }
 
-/* 1, 2, 3 … along one axis of a shape whose other extents are 1. */
-static tct_tensor numbers(tct_graph *graph, tct_dtype dtype, tct_shape shape, int32_t axis) {
-  return tct_cumsum(tct_full(graph, dtype, shape, 1), axis, false, false);
+/* 1, 2, 3 … along one axis of a shape whose other extents are 1; i32, for bf16 has no 257. */
+static tct_tensor numbers(tct_graph *graph, tct_shape shape, int32_t axis) {
+  return tct_cumsum(tct_full(graph, TCT_I32, shape, 1), axis, false, false);
 }
 
 typedef struct scores {
@@ -141,11 +141,9 @@ typedef struct scores {
 static scores scores_of(tct_graph *graph, const tct_attention_attrs *attrs, const tct_tensor *in, tct_tensor mask) {
   scores out = {.q = heads_first(in[0]), .k = heads_first(in[1]), .v = heads_first(in[2]), .sees = mask};
   const int64_t t = tct_tensor_shape(in[0]).dim[1], s = tct_tensor_shape(in[1]).dim[1];
-  const tct_dtype dtype = tct_tensor_dtype(in[0]);
   out.s = tct_scale(tct_matmul_transposed(out.q, out.k, false, true), attrs->scale, 0);
   if (attrs->causal) {
-    const tct_tensor past =
-        tct_greater_equal(numbers(graph, dtype, TCT_SHAPE(t, 1), 0), numbers(graph, dtype, TCT_SHAPE(1, s), 1));
+    const tct_tensor past = tct_greater_equal(numbers(graph, TCT_SHAPE(t, 1), 0), numbers(graph, TCT_SHAPE(1, s), 1));
     out.sees = tct_is_set(mask) ? tct_logical_and(mask, past) : past;
   }
   return out;

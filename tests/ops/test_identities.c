@@ -311,6 +311,28 @@ TEST(identities, attention_opened) {
   check_expansion(attention_step, "attention,attention_grad");
 }
 
+/* No query sees the one key whose value is not 0 before its turn comes, at positions that bf16 cannot tell apart. */
+TEST(identities, attention_opened_in_bf16_hides_the_future) {
+  enum { T = 260, KEY = 256 };
+  static float value[T];
+  value[KEY] = 1;
+  tct_device *device = device_make("ref");
+  tct_graph *graph = graph_make();
+  const tct_tensor q = tct_full(graph, TCT_BF16, TCT_SHAPE(1, T, 1, 1), 0);
+  const tct_tensor v = tct_cast(tct_constant(graph, TCT_F32, TCT_SHAPE(1, T, 1, 1), value), TCT_BF16);
+  tct_tensor y[2] = {no_mask, no_mask};
+  const tct_attention_attrs attrs = {.causal = true, .scale = 1};
+  tct_op_definition(TCT_OP_attention)->decompose(graph, &attrs, (const tct_tensor[]){q, q, v}, 3, y);
+  tct_output(graph, "y", tct_cast(y[0], TCT_F32));
+  int64_t n = 0;
+  float *seen = outputs(graph, device, "y", &n);
+  CHECK(n == T);
+  for (int t = 0; t < T; t++) CHECK((seen[t] > 0) == (t >= KEY), "query %d gets %g", t, (double)seen[t]);
+  free(seen);
+  tct_graph_free(graph);
+  tct_device_close(device);
+}
+
 /* y, c and all gradients of a layer with a first state, of both directions. */
 static tct_graph *lstm_step(void) {
   tct_graph *graph = graph_make();
