@@ -1,5 +1,6 @@
 /* Multi-head attention (Vaswani et al., 2017) with Keras' parameters, and learned positions to add to a sequence. */
 #include <stdio.h>
+#include "base/checked.h"
 #include "graph/graph.h"
 #include "nn/model.h"
 
@@ -41,6 +42,20 @@ static tct_tensor heads_of(tct_layer_build *b, const char *name, tct_tensor x, i
   return tct_reshape(project(b, x, &p), TCT_SHAPE(s.dim[0], s.dim[1], heads, width));
 }
 
+/* All heads' numbers side by side are an extent too. */
+static bool check_heads(tct_layer_build *b, int64_t heads, int64_t key_dim, int64_t value_dim) {
+  int64_t width = 0;
+  if (heads < 1 || key_dim < 1 || value_dim < 1) {
+    tct_layer_refuse(b, "num_heads %lld, key_dim %lld and value_dim %lld, need at least 1", (long long)heads,
+                     (long long)key_dim, (long long)value_dim);
+    return false;
+  }
+  if (tct_mul_i64(heads, key_dim, &width) && tct_mul_i64(heads, value_dim, &width)) return true;
+  tct_layer_refuse(b, "num_heads %lld, key_dim %lld and value_dim %lld; num_heads times either needs at most %lld",
+                   (long long)heads, (long long)key_dim, (long long)value_dim, (long long)INT64_MAX);
+  return false;
+}
+
 static bool check_inputs(tct_layer_build *b) {
   static const char *const names[] = {"query", "value", "key"};
   char text[160];
@@ -58,11 +73,7 @@ tct_tensor tct_build_multi_head_attention(tct_layer_build *b, const tct_multi_he
   const tct_tensor none = {NULL, -1}, query = b->in[0], value = b->in[b->n_in > 1 ? 1 : 0];
   const tct_tensor key = b->n_in > 2 ? b->in[2] : value;
   const int64_t value_dim = o->value_dim != 0 ? o->value_dim : o->key_dim;
-  if (!check_inputs(b)) return tct_poison(b->graph);
-  if (o->num_heads < 1 || o->key_dim < 1 || value_dim < 1) {
-    return tct_layer_refuse(b, "num_heads %lld, key_dim %lld and value_dim %lld, need at least 1",
-                            (long long)o->num_heads, (long long)o->key_dim, (long long)value_dim);
-  }
+  if (!check_inputs(b) || !check_heads(b, o->num_heads, o->key_dim, value_dim)) return tct_poison(b->graph);
   const tct_attention_options options = {.causal = tct_toggle_of(o->causal, false)};
   const tct_tensor q = heads_of(b, "query", query, o->num_heads, o->key_dim, o);
   const tct_tensor k = heads_of(b, "key", key, o->num_heads, o->key_dim, o);

@@ -2,6 +2,7 @@
  * compute (tanh, sigmoid). */
 #include <string.h>
 #include "base/alloc.h"
+#include "base/checked.h"
 #include "base/status.h"
 #include "graph/graph.h"
 #include "nn/model.h"
@@ -23,8 +24,10 @@ static bool check_input(tct_layer_build *b, const recurrent *r) {
                                   : "");
     return false;
   }
-  if (r->units < 1) tct_layer_refuse(b, "units is %lld, needs at least 1", (long long)r->units);
-  return r->units >= 1;
+  int64_t width = 0;
+  if (r->units >= 1 && tct_mul_i64(r->gates, r->units, &width)) return true;
+  tct_layer_refuse(b, "units is %lld, needs 1 to %lld", (long long)r->units, (long long)(INT64_MAX / r->gates));
+  return false;
 }
 
 static tct_tensor kernel_of(tct_layer_build *b, const recurrent *r) {

@@ -95,6 +95,12 @@ static tct_layer flat_value(tct_layer x) {
   return tct_layer_multi_head_attention((tct_layer[]){x, tct_layer_flatten(x, NULL)}, 2,
                                         &(tct_multi_head_attention_layer){.num_heads = 2, .key_dim = 4});
 }
+static tct_layer wide_lstm(tct_layer x) { return tct_layer_lstm(x, &(tct_lstm_layer){.units = INT64_MAX / 2 + 1}); }
+static tct_layer wide_gru(tct_layer x) { return tct_layer_gru(x, &(tct_gru_layer){.units = INT64_MAX}); }
+static tct_layer wide_heads(tct_layer x) {
+  return tct_layer_multi_head_attention(
+      &x, 1, &(tct_multi_head_attention_layer){.num_heads = INT64_MAX / 2, .key_dim = 2, .value_dim = 3});
+}
 static tct_layer too_long(tct_layer x) {
   return tct_layer_position_embedding(x, &(tct_position_embedding_layer){.sequence_length = 5});
 }
@@ -105,7 +111,10 @@ TEST(sequences, refusals) {
     const char *part;
   } rows[] = {
       {flat_input, "LSTM 'lstm': a sample is [320], needs [steps, features]; insert a Reshape, or return_sequences"},
-      {no_units, "GRU 'gru': units is -1, needs at least 1"},
+      {no_units, "GRU 'gru': units is -1, needs 1 to 3074457345618258602"},
+      {wide_lstm, "LSTM 'lstm': units is 4611686018427387904, needs 1 to 2305843009213693951"},
+      {wide_gru, "GRU 'gru': units is 9223372036854775807, needs 1 to 3074457345618258602"},
+      {wide_heads, "num_heads times either needs at most 9223372036854775807"},
       {reset_before, "only the form that resets after the product, Keras' default, is here"},
       {two_biases, "bias_initializer is 'ones' with unit_forget_bias; set unit_forget_bias to false"},
       {no_heads, "num_heads -2, key_dim 4 and value_dim 4, need at least 1"},
