@@ -65,6 +65,13 @@ static void add_wait(line *out, const tct_progress *p) {
     add(out, "  %.0f%% waiting for data", 100 * p->input_wait_seconds / p->seconds);
 }
 
+/* At the pace of this run's part of the epoch; < 0: not known yet. */
+static double seconds_left(const tool_progress *progress, const tct_progress *p) {
+  const int64_t done = p->step - (p->epoch == progress->first_epoch ? progress->first_step : 0);
+  const double left = (double)(p->steps - p->step) + (double)(p->epochs - p->epoch - 1) * (double)p->steps;
+  return done > 0 ? p->seconds / (double)done * left : -1;
+}
+
 static void show_live(const tool_progress *progress, const tct_progress *p) {
   line out = {0};
   const double part = p->steps > 0 ? (double)p->step / (double)p->steps : 0;
@@ -74,9 +81,10 @@ static void show_live(const tool_progress *progress, const tct_progress *p) {
   add(&out, " %3.0f%%  %lld/%lld", 100 * part, (long long)p->step, (long long)p->steps);
   add_values(&out, p);
   add(&out, "  %.0f/s", p->samples_per_second);
-  if (part > 0) {
+  const double left = seconds_left(progress, p);
+  if (left >= 0) {
     add(&out, "  ");
-    add_time(&out, p->seconds / part * (1 - part + (double)(p->epochs - p->epoch - 1)));
+    add_time(&out, left);
     add(&out, " left");
   }
   add_wait(&out, p);

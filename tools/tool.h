@@ -112,6 +112,7 @@ typedef struct tool_progress {
   bool colour;
   double last_line_seconds;
   int64_t last_epoch;
+  int64_t first_epoch, first_step; /* where the run began: the epoch's steps before are of another run, and took none of its time */
 } tool_progress;
 void tool_progress_begin(tool_progress *progress, bool quiet);
 void tool_progress_show(tool_progress *progress, const tct_progress *p);

@@ -22,11 +22,21 @@ static void on_signal(int number) {
   stop_signal = number;
 }
 
-static void catch_signals(void) {
+static const int caught[] = {SIGINT, SIGTERM};
+enum { N_CAUGHT = sizeof caught / sizeof caught[0] };
+
+/* What was ignored when the program began (nohup, `&` in a script) stays ignored. */
+static void catch_signals(struct sigaction *old) {
   struct sigaction action = {.sa_handler = on_signal, .sa_flags = SA_RESTART};
   sigemptyset(&action.sa_mask);
-  sigaction(SIGINT, &action, NULL);
-  sigaction(SIGTERM, &action, NULL);
+  for (int i = 0; i < N_CAUGHT; i++) {
+    sigaction(caught[i], NULL, &old[i]);
+    if (old[i].sa_handler != SIG_IGN) sigaction(caught[i], &action, NULL);
+  }
+}
+
+static void release_signals(const struct sigaction *old) {
+  for (int i = 0; i < N_CAUGHT; i++) sigaction(caught[i], &old[i], NULL);
 }
 
 typedef struct run {
@@ -51,8 +61,10 @@ static tct_status on_progress(void *user, const tct_progress *p) {
 }
 
 static tct_status on_begin(void *user, tct_model *model, const tct_progress *p) {
-  const run *const r = user;
+  run *const r = user;
   (void)model;
+  r->progress.first_epoch = p->epoch;
+  r->progress.first_step = p->step;
   if (p->resumed && !r->options->quiet)
     fprintf(stderr, "resumed from '%s' after step %lld\n", r->info.checkpoint, (long long)p->total_step);
   return TCT_OK;
@@ -62,6 +74,7 @@ static tct_status on_end(void *user, tct_model *model, const tct_progress *p, tc
   run *const r = user;
   (void)model, (void)outcome;
   r->n_steps = p->total_step;
+  if (!p->epoch_end) r->seconds += p->seconds; /* of an epoch that was cut short */
   return TCT_OK;
 }
 
@@ -181,12 +194,14 @@ static int train(run *r) {
   const tct_fit_options hooks = {.progress = on_progress, .on_step = r->steps ? on_step : NULL, .user = r,
                                  .callbacks = &callback, .n_callbacks = 1, .resume = r->options->resume,
                                  .cancel = &stop_signal};
+  struct sigaction old[N_CAUGHT];
   tool_progress_begin(&r->progress, r->options->quiet);
-  catch_signals();
+  catch_signals(old);
   const tct_status status = tct_job_train(r->job, &hooks);
+  release_signals(old); /* evaluating and saving end at once, as any program does */
   tool_progress_end(&r->progress);
   const int logged = close_steps(r);
-  r->interrupted = status == TCT_CANCELLED && stop_signal != 0;
+  r->interrupted = stop_signal != 0 && (status == TCT_CANCELLED || status == TCT_OK); /* OK: in the very last step */
   if (status != TCT_OK && !r->interrupted) return tool_fail();
   const int code = finish(r);
   return code == TOOL_OK ? logged : code;

@@ -372,3 +372,19 @@ TEST(cli, the_first_signal_ends_cleanly) {
   }
   scratch_remove(folder);
 }
+
+TEST(cli, the_seconds_of_an_epoch_that_was_cut_short_count) {
+  begin();
+  write_text("steps.jsonl", "");
+  const pid_t pid = start((const char *const[]){"train", in_folder("job.yaml"), "--set", "data.samples=100000", "--set",
+                                                "train.batch_size=1", "--log-steps", in_folder("steps.jsonl"), "--json", NULL});
+  CHECK(wait_for("steps.jsonl", "{\"step\":9,"), "training did not begin");
+  CHECK(kill(pid, SIGINT) == 0);
+  finish(pid);
+  EXITS(130);
+  json_t *const trained = parse_json(result.out);
+  CHECK(json_array_size(json_object_get(trained, "history")) == 0, "a whole epoch was trained: %s", result.out);
+  CHECK(json_number_value(json_object_get(trained, "seconds")) > 0, "no time was told: %s", result.out);
+  json_decref(trained);
+  scratch_remove(folder);
+}

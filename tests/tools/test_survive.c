@@ -105,6 +105,37 @@ TEST(survive, a_second_signal_kills) {
   scratch_remove(folder);
 }
 
+TEST(survive, an_ignored_signal_stays_ignored) {
+  begin();
+  const struct sigaction ignore = {.sa_handler = SIG_IGN};
+  struct sigaction old;
+  CHECK(sigaction(SIGINT, &ignore, &old) == 0);
+  const pid_t pid = start((const char *const[]){"train", in_folder("job.yaml"), "--epochs", "100000", "--set",
+                                                "schedule=constant", "--save", in_folder("model.safetensors"), NULL});
+  CHECK(sigaction(SIGINT, &old, NULL) == 0);
+  CHECK(wait_for("stderr.txt", "epoch 2/100000"), "training did not begin");
+  CHECK(kill(pid, SIGINT) == 0);
+  nanosleep(&(struct timespec){.tv_nsec = 300000000}, NULL);
+  CHECK(waitpid(pid, &(int){0}, WNOHANG) == 0, "a signal that the caller ignores ended it");
+  CHECK(kill(pid, SIGTERM) == 0);
+  finish(pid);
+  EXITS(143);
+  scratch_remove(folder);
+}
+
+/* The model is saved, and the test data takes a minute: nothing is left for the first signal to end cleanly. */
+TEST(survive, a_signal_behind_the_training_kills) {
+  begin();
+  const pid_t pid = start((const char *const[]){"train", in_folder("job.yaml"), "--epochs", "1", "--set",
+                                                "data.test={samples: 1000000}", "--save", in_folder("model.safetensors"), NULL});
+  for (int i = 0; i < 800 && access(in_folder("model.safetensors"), F_OK) != 0; i++)
+    nanosleep(&(struct timespec){.tv_nsec = 25000000}, NULL);
+  CHECK(access(in_folder("model.safetensors"), F_OK) == 0 && kill(pid, SIGINT) == 0);
+  finish(pid);
+  EXITS(-SIGINT);
+  scratch_remove(folder);
+}
+
 /* ---- kill -9 ----------------------------------------------------------------------------------------- */
 
 static uint64_t number_from(const char *variable, uint64_t otherwise) {
