@@ -8,7 +8,7 @@
 TCT_BEGIN_DECLS
 
 /* Keras' names: "sgd", "adam", "adamw", "rmsprop", "adagrad". A zero takes the default beside it; to turn something off
- * whose default is on, give a negative value. Formulas: tct_update_attrs in <tercet/attrs.h>. */
+ * whose default is on, give -1; other negative numbers are refused. Formulas: tct_update_attrs in <tercet/attrs.h>. */
 typedef struct tct_optimizer {
   const char *type;     /* NULL: "adam" */
   double learning_rate; /* sgd 0.01, others 0.001 */
@@ -57,7 +57,8 @@ typedef struct tct_training {
   uint64_t seed;
   bool fallback_host;
   /* NULL or "float32"; "bfloat16" or "float16" (Keras' "mixed_bfloat16", "mixed_float16"): mixed precision. Products and
-   * what lies between them are stored so; arithmetic is f32, and so are weights, optimizer state, sums and the loss. */
+   * what lies between them are stored so; arithmetic is f32, and so are weights, optimizer state, sums and the loss, and
+   * attention, LSTM and GRU as a whole. */
   const char *precision;
   /* float16: the loss is multiplied by a scale, the gradients divided by it, so that small ones do not vanish. A step whose
    * gradients are not finite writes nothing and halves the scale; 2000 steps in a row without one double it (Keras'
@@ -177,7 +178,8 @@ typedef struct tct_fit_options {
 /* Trains. The dataset's fields feed the inputs of the same names; field "y" is the target, "weight" (optional, float []) a
  * factor per sample: the loss is Σ wᵢ·lossᵢ / batch, as in Keras, where wᵢ includes the class's weight. Errors: TCT_CANCELLED after a callback asked for it (weights are those
  * of the last whole step); TCT_NUMERIC when a step's loss is not finite: the message names the sample and field of the data
- * that holds NaN or Inf, or else the first op that made one, and what it read. Such a step updates nothing. */
+ * that holds NaN or Inf, or else the first op that made one, and what it read. Such a step updates nothing. TCT_NUMERIC as
+ * well after an epoch of float16 whose last step's gradients were not finite with the least loss scale, 2^-24. */
 TCT_API tct_status tct_fit(tct_model *model, tct_dataset *data, const tct_fit_options *options) TCT_CHECKED;
 /* Ends the model's fit with TCT_OK after the step that runs, whose epoch then counts as ended (Keras' stop_training). From a
  * callback, or any other thread. Does nothing when no fit is under way. */

@@ -72,7 +72,7 @@ static tct_status begin(fit *f, tct_dataset *data) {
   const tct_fit_options *o = f->options;
   f->epochs = o->epochs == 0 ? 1 : o->epochs;
   f->batch_size = o->batch_size == 0 ? 32 : o->batch_size;
-  if (f->epochs < 1 || f->epochs > 1000000 || f->batch_size < 1 || o->steps < 0) {
+  if (f->epochs < 1 || f->epochs > TCT_MOST_EPOCHS || f->batch_size < 1 || o->steps < 0) {
     return tct_fail(TCT_E_TRAINING_OPTION,
                     "fit: epochs %lld, batch_size %lld, steps %lld; need 1 to 1000000, at least 1, at least 0",
                     (long long)f->epochs, (long long)f->batch_size, (long long)o->steps);
@@ -252,6 +252,7 @@ static tct_status check_loss(const fit *f, const tct_batch *batch) {
 
 /* The epoch's row of the history, with validation. */
 static tct_status end_epoch(fit *f) {
+  if (f->at.epoch_step > 0) TCT_TRY(tct_check_loss_scale(f->session));
   tct_totals_finish(f->session, f->model, &f->at.totals, f->values);
   if (f->validation != NULL) {
     tct_evaluation evaluation;

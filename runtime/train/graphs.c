@@ -143,6 +143,19 @@ static void differentiate_and_update(step_graph *s, tct_tensor loss, const tct_t
   s->graph->phase = TCT_PHASE_FORWARD;
 }
 
+/* No scale helps any more: the smallest one did not either. A fit that goes on would do nothing, and say nothing. */
+tct_status tct_check_loss_scale(const tct_session *session) {
+  float scale = 0;
+  int64_t good = 0;
+  if (session->precision != TCT_F16) return TCT_OK;
+  TCT_TRY(tct_variables_read(session->variables, "optimizer/loss_scale", &scale, sizeof scale));
+  TCT_TRY(tct_variables_read(session->variables, "optimizer/good_steps", &good, sizeof good));
+  if ((double)scale > LEAST_LOSS_SCALE || good > 0) return TCT_OK;
+  return tct_fail(TCT_E_LOSS_NAN, "fit: no step is finite: the gradients overflow float16 even with the loss scaled by %g, "
+                  "and every step is left out; lower the learning rate, look for unscaled inputs or weights of samples, or "
+                  "train in bfloat16", (double)scale);
+}
+
 static tct_status add_updates(step_graph *s, tct_tensor loss) {
   const int32_t most = s->model->n_parameters;
   tct_arena scratch = {0};

@@ -12,6 +12,7 @@
 typedef enum tct_mode { TCT_MODE_TRAIN, TCT_MODE_EVALUATE, TCT_MODE_PREDICT } tct_mode;
 
 #define TCT_MAX_PROGRAMS 16
+#define TCT_MOST_EPOCHS 1000000 /* of a fit: the history has a row for each */
 #define TCT_MOST_LOSS_SCALE 0x1p24
 
 typedef struct tct_cached_program {
@@ -98,6 +99,9 @@ tct_status tct_evaluate_unless(tct_model *model, tct_dataset *data, int64_t batc
  * again and names the op. */
 tct_status tct_explain_loss(tct_model *model, const tct_feed *feed, const tct_batch *batch, int64_t step, double loss)
     TCT_CHECKED;
+
+/* float16: an error when the last step was left out with the least loss scale there is, as all that follow would be. */
+tct_status tct_check_loss_scale(const tct_session *session) TCT_CHECKED;
 
 /* Running sums of an epoch, in double. */
 typedef struct tct_totals {

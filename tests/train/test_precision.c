@@ -216,6 +216,28 @@ TEST(loss_scale, doubles_after_2000_good_steps) {
   tct_dataset_free(data);
 }
 
+/* The loss is finite, its gradients are not at any scale: the fit says so, once it has tried them all. */
+TEST(loss_scale, a_fit_without_any_finite_step_fails) {
+  static float x[32][SIDE][SIDE][1];
+  static int32_t y[32];
+  static float weight[32];
+  for (int i = 0; i < 32; i++) {
+    x[i][0][0][0] = 1;
+    weight[i] = 1e30f;
+  }
+  const tct_field fields[] = {
+      {"x", TCT_F32, TCT_SHAPE(SIDE, SIDE, 1)}, {"y", TCT_I32, {0}}, {"weight", TCT_F32, {0}}};
+  tct_dataset *data = NULL;
+  OK(tct_dataset_arrays(32, 3, fields, (const void *[]){x, y, weight}, false, &data));
+  tct_model *m = model_of(false, "cpu", "mixed_float16", 0x1p-22);
+  OK(tct_fit(m, data, &(tct_fit_options){.batch_size = 32}));
+  const uint64_t before = state_of(m);
+  FAILS(tct_fit(m, data, &(tct_fit_options){.epochs = 3, .batch_size = 32}), TCT_NUMERIC, "no step is finite");
+  CHECK(state_of(m) == before && number_of(m, "optimizer/loss_scale") == 0x1p-24, "scale %g", number_of(m, "optimizer/loss_scale"));
+  tct_model_free(m);
+  tct_dataset_free(data);
+}
+
 /* ---- what is not finite ---- */
 
 TEST(mixed_precision, a_step_that_is_not_finite_writes_nothing) {
