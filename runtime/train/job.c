@@ -8,7 +8,9 @@
 #include "base/checked.h"
 #include "base/file.h"
 #include "base/status.h"
+#include "io/checkpoint.h"
 #include "io/safetensors.h"
+#include "train/session.h"
 
 tct_status tct_job_context(const tct_job *job, const tct_yaml *node) {
   tct_text path = {0};
@@ -20,6 +22,8 @@ tct_status tct_job_context(const tct_job *job, const tct_yaml *node) {
   tct_text_free(&path);
   return status;
 }
+
+_Static_assert(TCT_CHECKPOINT_MOST_KEPT == 64, "job_keys.def tells the range of checkpoint.keep");
 
 /* ---- reading ------------------------------------------------------------------------------------------ */
 
@@ -72,8 +76,9 @@ static tct_status read_job(tct_job *job, tct_problems *problems) {
   if (spec->train) tct_spec_read(problems, &tct_section_train, spec->train, NULL, &job->train);
   tct_job_read_class_weight(job, problems);
   if (spec->checkpoint) tct_spec_read(problems, &tct_section_checkpoint, spec->checkpoint, NULL, &job->checkpoint);
-  if (job->checkpoint.keep == 1 || job->checkpoint.keep > 64)
-    tct_problem(problems, tct_yaml_get(spec->checkpoint, "keep"), false, "needs 2 to 64: one more in case the newest is damaged");
+  if (job->checkpoint.keep == 1 || job->checkpoint.keep > TCT_CHECKPOINT_MOST_KEPT)
+    tct_problem(problems, tct_yaml_get(spec->checkpoint, "keep"), false, "needs 2 to %d: one more in case the newest is damaged",
+                TCT_CHECKPOINT_MOST_KEPT);
   if (job->schedule.type && strcmp(job->schedule.type, "step") == 0 && job->schedule.decay_steps == 0)
     tct_problem_as(problems, spec->schedule, false, TCT_E_KEY_MISSING,
                    "'decay_steps' is missing: steps from one drop to the next");
@@ -273,6 +278,18 @@ static int64_t batch_of(const tct_job *job, const tct_dataset *data) {
   return n > 0 && n < batch ? n : batch;
 }
 
+/* Steps bound the fit; epochs follow from them. */
+static tct_status count_epochs(const tct_job *job, const tct_dataset *data, tct_fit_options *fit) {
+  if (fit->steps == 0) return TCT_OK;
+  const int64_t n = tct_dataset_samples(data), whole = n / fit->batch_size;
+  const int64_t per_epoch = fit->drop_remainder || n % fit->batch_size == 0 ? whole : whole + 1;
+  fit->epochs = per_epoch > 0 ? (fit->steps - 1) / per_epoch + 1 : 1;
+  if (fit->epochs <= TCT_MOST_EPOCHS) return TCT_OK;
+  (void)tct_fail(TCT_E_TRAINING_OPTION, "%lld steps are %lld epochs of %lld steps, needs at most %d epochs",
+                 (long long)fit->steps, (long long)fit->epochs, (long long)per_epoch, TCT_MOST_EPOCHS);
+  return tct_job_context(job, tct_yaml_get(job->spec.train, "steps"));
+}
+
 tct_status tct_job_train(tct_job *job, const tct_fit_options *hooks) {
   tct_dataset *data = NULL, *validation = NULL;
   tct_model *model = NULL;
@@ -290,11 +307,7 @@ tct_status tct_job_train(tct_job *job, const tct_fit_options *hooks) {
                                         .keep = (int32_t)job->checkpoint.keep}};
   TCT_TRY(checkpoint_folder(job, &fit.checkpoint.folder));
   TCT_TRY(tct_job_class_weight(job, model, &fit.class_weight, &fit.n_class_weights));
-  if (fit.steps > 0) {
-    const int64_t n = tct_dataset_samples(data), whole = n / fit.batch_size;
-    const int64_t per_epoch = fit.drop_remainder || n % fit.batch_size == 0 ? whole : whole + 1;
-    fit.epochs = per_epoch > 0 ? (fit.steps - 1) / per_epoch + 1 : 1;
-  }
+  TCT_TRY(count_epochs(job, data, &fit));
   if (hooks) {
     fit.progress = hooks->progress;
     fit.on_step = hooks->on_step;

@@ -51,6 +51,12 @@ static void read_callback(tct_problems *problems, const tct_yaml *node, tct_job_
     if (!tct_spec_choose(problems, &tct_section_callback, "type", node->first, type, sizeof type)) return;
     out->spec.type = names[row_of(type)].type;
     if (tct_yaml_is_null(node->first)) node->first->kind = TCT_YAML_MAP; /* `- CSVLogger:` */
+    if (node->first->kind != TCT_YAML_MAP) {
+      const bool word = node->first->kind == TCT_YAML_SCALAR;
+      tct_problem(problems, node->first, false, "is %s%s%s, needs a mapping of its options, or nothing", word ? "'" : "a list",
+                  word ? node->first->text : "", word ? "'" : "");
+      return;
+    }
     tct_spec_read(problems, &tct_section_callback, node->first, type, &out->spec);
   }
   read_baseline(problems, out);

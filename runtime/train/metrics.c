@@ -145,6 +145,10 @@ static tct_status parse_one(const char *word, const tct_loss_type *loss, tct_met
     if (types[i].classes && !loss->from_logits) {
       return tct_fail(TCT_E_METRIC_LOSS, "metric %s needs a cross-entropy loss, the loss is %s", name, loss->name);
     }
+    if (types[i].build == r2 && loss->target == TCT_TARGET_CLASS) {
+      return tct_fail(TCT_E_METRIC_LOSS, "metric r2 needs a target of numbers, that of the loss %s is a class; accuracy counts classes",
+                      loss->name);
+    }
     if (types[i].binary && strcmp(loss->name, "binary_crossentropy") != 0) {
       return tct_fail(TCT_E_METRIC_LOSS, "metric %s needs binary_crossentropy, the loss is %s; confusion_matrix counts classes",
                       name, loss->name);

@@ -42,6 +42,8 @@ static const struct {
     {DATA MODEL LOSS "callbacks: [{EarlyStoping: {}}]\n", "job.yaml:4:14: callbacks[0]: unknown type 'EarlyStoping'; did you mean"},
     {DATA MODEL LOSS "callbacks: [{EarlyStopping: {patence: 1}}]\n", "unknown key 'patence'; did you mean 'patience'?"},
     {DATA MODEL LOSS "callbacks: [{type: EarlyStopping, keep: 1}]\n", "'keep' is not an option of EarlyStopping; it belongs to ModelCheckpoint"},
+    {DATA MODEL LOSS "callbacks: [{EarlyStopping: TerminateOnNaN}]\n", "callbacks[0].EarlyStopping: is 'TerminateOnNaN', needs a mapping of its options, or nothing"},
+    {DATA MODEL LOSS "callbacks: [{EarlyStopping: [1]}]\n", "callbacks[0].EarlyStopping: is a list, needs a mapping"},
     {DATA MODEL LOSS "callbacks: [CSVLogger]\n", "callbacks[0]: 'filename' is missing: the log file"},
     {DATA MODEL LOSS "callbacks: [{CSVLogger: {}}]\n", "callbacks[0]: 'filename' is missing"},
     {DATA MODEL LOSS "callbacks: [{ModelCheckpoint: null}]\n", "callbacks[0]: 'filepath' is missing"},
@@ -605,5 +607,13 @@ TEST(job, a_batch_larger_than_the_data_is_refused_only_where_it_was_asked_for) {
   tct_job_free(job);
   OK(parse(DATA MODEL LOSS REF "train: {epochs: 1}\n", NULL, 0, &job));
   OK(tct_job_train(job, NULL));
+  tct_job_free(job);
+}
+
+TEST(job, steps_that_make_too_many_epochs_are_named) {
+  tct_job *job = NULL;
+  OK(parse(DATA MODEL LOSS REF "train: {batch_size: 20, steps: 50000000}\n", NULL, 0, &job));
+  FAILS(tct_job_train(job, NULL), TCT_INVALID, "50000000 steps are 50000000 epochs of 1 steps, needs at most 1000000 epochs");
+  CHECK(strstr(tct_error_message(), "job.yaml:5:32: train.steps") != NULL, "%s", tct_error_message());
   tct_job_free(job);
 }

@@ -45,6 +45,8 @@ TEST(metrics, precision_recall_f1) {
   tct_model *m = identity("mse", NULL);
   FAILS(tct_model_compile(m, &(tct_training){.loss = "sparse_categorical_crossentropy", .metrics = "f1"}), TCT_INVALID,
         "metric f1 needs binary_crossentropy");
+  FAILS(tct_model_compile(m, &(tct_training){.loss = "sparse_categorical_crossentropy", .metrics = "r2"}), TCT_INVALID,
+        "metric r2 needs a target of numbers");
   tct_model_free(m);
 }
 
