@@ -137,8 +137,9 @@ static tct_status terminate_step(void *user, tct_model *model, const tct_progres
 
 tct_status tct_terminate_on_nan_create(const char *name, tct_callback *out) {
   terminate made = {""};
-  *out = (tct_callback){.step_end = terminate_step};
+  *out = (tct_callback){0};
   TCT_TRY(tct_callback_name("TerminateOnNaN", name, "terminate_on_nan", made.name));
+  out->step_end = terminate_step;
   return tct_callback_finish(&made, sizeof made, out);
 }
 

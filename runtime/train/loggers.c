@@ -63,11 +63,12 @@ static tct_status load_log(void *user, const char *text) {
   return TCT_OK;
 }
 
-/* The rest of both create functions. */
-static tct_status finish(const char *type, logger *made, const char *path, tct_callback *out) {
+/* The rest of both create functions: `hooks` and what they share become *out, which is {0} before and on failure. */
+static tct_status finish(const char *type, logger *made, const char *path, const tct_callback *hooks, tct_callback *out) {
   if (path == NULL || path[0] == '\0') return tct_fail(TCT_INVALID, "%s: filename is missing", type);
   made->path = tct_strdup(path);
   if (made->path == NULL) return TCT_OUT_OF_MEMORY;
+  *out = *hooks;
   out->train_end = close_log;
   out->save_state = save_log;
   out->load_state = load_log;
@@ -113,8 +114,7 @@ tct_status tct_csv_logger_create(const tct_csv_logger_options *options, tct_call
   }
   memcpy(made.separator, separator, strlen(separator) + 1);
   TCT_TRY(tct_callback_name("CSVLogger", options->name, "csv_logger", made.name));
-  *out = (tct_callback){.train_begin = csv_begin, .epoch_end = csv_epoch};
-  return finish("CSVLogger", &made, options->filename, out);
+  return finish("CSVLogger", &made, options->filename, &(tct_callback){.train_begin = csv_begin, .epoch_end = csv_epoch}, out);
 }
 
 /* ---- JSONLogger ---- */
@@ -160,6 +160,6 @@ tct_status tct_json_logger_create(const tct_json_logger_options *options, tct_ca
   if (options == NULL) options = &defaults;
   logger made = {.append = options->append, .per_step = options->per_step};
   TCT_TRY(tct_callback_name("JSONLogger", options->name, "json_logger", made.name));
-  *out = (tct_callback){.train_begin = json_begin, .step_end = json_step, .epoch_end = json_epoch};
-  return finish("JSONLogger", &made, options->filename, out);
+  return finish("JSONLogger", &made, options->filename,
+                &(tct_callback){.train_begin = json_begin, .step_end = json_step, .epoch_end = json_epoch}, out);
 }

@@ -389,6 +389,12 @@ TEST(ready_callbacks, model_checkpoint_removes_only_its_own_files) {
 
 /* ---- refusals ---- */
 
+static void check_empty(const tct_callback *c) {
+  CHECK(c->name == NULL && c->user == NULL && c->train_begin == NULL && c->step_end == NULL && c->epoch_end == NULL &&
+            c->train_end == NULL && c->release == NULL,
+        "hooks stay after a failure");
+}
+
 TEST(ready_callbacks, refusals) {
   tct_callback c;
   FAILS(tct_early_stopping_create(&(tct_early_stopping_options){.patience = -1}, &c), TCT_INVALID, "patience -1");
@@ -396,12 +402,15 @@ TEST(ready_callbacks, refusals) {
   FAILS(tct_early_stopping_create(&(tct_early_stopping_options){.mode = "up"}, &c), TCT_INVALID, "needs auto, min or max");
   FAILS(tct_reduce_lr_create(&(tct_reduce_lr_options){.factor = 1}, &c), TCT_INVALID, "0 < factor < 1");
   FAILS(tct_csv_logger_create(NULL, &c), TCT_INVALID, "CSVLogger: filename is missing");
+  check_empty(&c);
   FAILS(tct_csv_logger_create(&(tct_csv_logger_options){.filename = "x", .separator = ""}, &c), TCT_INVALID, "separator ''");
   FAILS(tct_json_logger_create(NULL, &c), TCT_INVALID, "JSONLogger: filename is missing");
+  check_empty(&c);
   FAILS(tct_model_checkpoint_create(NULL, &c), TCT_INVALID, "filepath is missing");
   FAILS(tct_model_checkpoint_create(&(tct_model_checkpoint_options){.filepath = "x", .keep = 101}, &c), TCT_INVALID, "keep 101");
   FAILS(tct_tensorboard_create(&(tct_tensorboard_options){.update_freq = -1}, &c), TCT_INVALID, "update_freq is -1");
   FAILS(tct_terminate_on_nan_create("", &c), TCT_INVALID, "needs 1 to 63 bytes");
+  check_empty(&c);
   static const struct {
     const char *filepath, *part;
   } rows[] = {{"a{epoch", "'{epoch}' is no place"}, {"{epoch:.2f}", "is no place"}, {"{val_los:.2f}", "did you mean 'val_loss'?"},
