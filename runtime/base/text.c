@@ -43,6 +43,11 @@ void tct_format_clipped_v(char *text, size_t bytes, const char *format, va_list 
   memcpy(text + end, ellipsis, sizeof ellipsis);
 }
 
+bool tct_ends_with(const char *text, const char *ending) {
+  const size_t n = strlen(text), tail = strlen(ending);
+  return n >= tail && strcmp(text + n - tail, ending) == 0;
+}
+
 /* ---- the growing buffer -------------------------------------------------------------------------- */
 
 /* Room for `more` bytes and the NUL. */

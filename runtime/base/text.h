@@ -21,6 +21,7 @@ void tct_text_json_string(tct_text *text, const char *value);
 void tct_text_json_number(tct_text *text, double value);
 void tct_text_free(tct_text *text);
 bool tct_utf8_valid(const char *text);
+bool tct_ends_with(const char *text, const char *ending);
 
 /* vsnprintf in the C locale, whatever setlocale says; what does not fit ends in "…". Never allocates. */
 void tct_format_clipped_v(char *text, size_t bytes, const char *format, va_list args) TCT_PRINTF(3, 0);

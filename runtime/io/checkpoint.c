@@ -40,16 +40,11 @@ static void path_of(tct_text *out, const char *folder, int64_t number, const cha
 
 /* ---- names in a folder ------------------------------------------------------------------------------- */
 
-static bool ends_with(const char *text, const char *ending) {
-  const size_t n = strlen(text), tail = strlen(ending);
-  return n >= tail && strcmp(text + n - tail, ending) == 0;
-}
-
 /* The number of a name as path_of writes it with that ending; 0 for every other name. */
 static int64_t number_of(const char *name, const char *ending) {
   const size_t stem = sizeof STEM - 1, n = strlen(name), tail = strlen(ending);
   int64_t number = 0;
-  if (n <= stem + tail || strncmp(name, STEM, stem) != 0 || !ends_with(name, ending)) return 0;
+  if (n <= stem + tail || strncmp(name, STEM, stem) != 0 || !tct_ends_with(name, ending)) return 0;
   if (!tct_parse_i64(name + stem, n - stem - tail, &number) || number < 1 || number > MOST_NUMBER) return 0;
   char again[TCT_CHECKPOINT_NAME_BYTES];
   tct_checkpoint_name(number, again);
@@ -103,7 +98,10 @@ static tct_status write_sidecar(const char *path, const char *name, const tct_ch
   tct_checksum_add(&sum, body.data, body.length);
   tct_text_printf(&frame, FRAME_BEGIN "%08" PRIx32 FRAME_BODY, sum.crc32);
   tct_status status = TCT_OUT_OF_MEMORY;
-  if (!body.failed && !frame.failed) {
+  if (!body.failed && !frame.failed && frame.length + body.length + sizeof FRAME_END - 1 > MOST_SIDECAR) {
+    status = tct_fail(TCT_INVALID, "checkpoint '%s' is %zu bytes, at most %zu can be read back; callbacks or metadata keep too much in it",
+                      path, frame.length + body.length + sizeof FRAME_END - 1, MOST_SIDECAR);
+  } else if (!body.failed && !frame.failed) {
     const tct_file_part parts[] = {{frame.data, frame.length}, {body.data, body.length}, {FRAME_END, sizeof FRAME_END - 1}};
     status = tct_file_write_atomic(path, parts, TCT_COUNT_OF(parts));
   }
@@ -298,7 +296,7 @@ static bool is_kept(const listing *kept, int64_t number) {
 static void note_removable(void *user, const char *name) {
   sweep *const s = user;
   const int64_t sidecar = number_of(name, SIDECAR), number = sidecar > 0 ? sidecar : number_of(name, TENSORS);
-  const bool left_over = strncmp(name, TEMPORARY, sizeof TEMPORARY - 1) == 0 && ends_with(name, TEMPORARY_END);
+  const bool left_over = strncmp(name, TEMPORARY, sizeof TEMPORARY - 1) == 0 && tct_ends_with(name, TEMPORARY_END);
   const bool goes = left_over || (number > 0 && !is_kept(s->kept, number));
   if (!goes || s->n == MOST_REMOVED || strlen(name) >= sizeof s->names[0]) return;
   (void)snprintf(s->names[s->n++], sizeof s->names[0], "%s", name);
@@ -314,7 +312,7 @@ void tct_checkpoint_prune(const char *folder, int32_t keep, int64_t damaged_afte
   /* A sidecar goes before its tensors: one that stands promises a whole checkpoint. */
   for (int pass = 0; pass < 2; pass++) {
     for (int32_t i = 0; i < s.n && status == TCT_OK; i++) {
-      if (ends_with(s.names[i], SIDECAR) != (pass == 0)) continue;
+      if (tct_ends_with(s.names[i], SIDECAR) != (pass == 0)) continue;
       path.length = 0;
       tct_text_printf(&path, "%s/%s", folder, s.names[i]);
       status = path.failed ? tct_error_status() : tct_file_remove(path.data);

@@ -1,7 +1,7 @@
 /* A folder of checkpoints. Checkpoint N is a pair of files: checkpoint-N.safetensors, and checkpoint-N.json beside it,
  * which is written last, begins with its own checksum, and holds the length and checksum of the first. Numbers only grow
  * and no file is ever written a second time, so a crash at any call leaves the earlier checkpoints as they were. What the
- * JSON says of a run is its writer's business (train/checkpoint.h). One process at a time uses a folder. */
+ * JSON says of a run is its writer's business (train/saver.h). One process at a time uses a folder. */
 #ifndef TCT_IO_CHECKPOINT_H
 #define TCT_IO_CHECKPOINT_H
 

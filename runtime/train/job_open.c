@@ -310,17 +310,12 @@ tct_status tct_job_dataset(tct_job *job, tct_job_part part, tct_dataset **out) {
 
 /* ---- inputs alone ------------------------------------------------------------------------------------- */
 
-static bool ends_with(const char *text, const char *end) {
-  const size_t length = strlen(text), tail = strlen(end);
-  return length >= tail && strcmp(text + length - tail, end) == 0;
-}
-
 static tct_status open_inputs(tct_job *job, const char *path, tct_dataset **out) {
   tct_spec_data spec = job->data[TCT_JOB_TRAIN];
-  if (ends_with(path, ".npy")) {
+  if (tct_ends_with(path, ".npy")) {
     spec.type = "npy";
     TCT_TRY(tct_dataset_npy(path, NULL, out));
-  } else if (ends_with(path, ".csv")) {
+  } else if (tct_ends_with(path, ".csv")) {
     const tct_csv_options options = {.header = spec.header,
                                      .delimiter = spec.delimiter ? spec.delimiter[0] : '\0',
                                      .no_target = true,

@@ -124,6 +124,23 @@ TEST(checkpoint, every_truncation_is_found) {
 }
 
 /* Bodies that somebody gave a true checksum. */
+/* What no reader would take is not written, and nothing of it stays. */
+TEST(checkpoint, a_sidecar_too_large_to_read_is_refused) {
+  const size_t n = (size_t)64 << 20;
+  char *const run = malloc(n + 1);
+  int64_t number = 0;
+  CHECK(run != NULL);
+  memset(run, ' ', n);
+  memcpy(run, "{}", 2);
+  run[n] = '\0';
+  begin();
+  FAILS(tct_checkpoint_write(folder, NULL, 0, run, &number), TCT_INVALID, "at most 67108864 can be read back");
+  OK(tct_checkpoint_newest(folder, &number));
+  CHECK(number == 0, "files of checkpoint %d stay", (int)number);
+  free(run);
+  scratch_remove(folder);
+}
+
 TEST(checkpoint, hostile_sidecars) {
   begin();
   OK(write_version(1));
