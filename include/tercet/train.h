@@ -50,7 +50,14 @@ typedef struct tct_training {
   tct_optimizer optimizer;
   tct_schedule_options schedule;
   /* Comma-separated: "accuracy", "top_k=5", "mse", "mae", "r2", "confusion_matrix"; of a binary cross-entropy "precision",
-   * "recall", "f1", at the probability ½ and over all samples. */
+   * "recall", "f1", at the probability ½ and over all samples: TP/(TP+FP), TP/(TP+FN), 2·TP/(2·TP+FP+FN), 0 for 0/0.
+   * Known at the end of an evaluation only, so that a fit has them as val_… values, behind the other metrics:
+   *   of several classes "precision=macro", "=micro", "=weighted", recall and f1 likewise, named "precision_macro": the mean
+   *   over the classes that occur, of their counts together, the mean by their numbers of samples (scikit-learn);
+   *   "roc_auc": Mann–Whitney's U ÷ (positives × negatives), ties counted ½ (Hanley & McNeil 1982); "pr_auc": average
+   *   precision, Σ (Rₙ − Rₙ₋₁)·Pₙ over the distinct scores; of the second of two classes, of more the mean of each against
+   *   the rest. Exact: all scores are kept and sorted. NaN, with a warning in the log, where a class (or its rest, for
+   *   roc_auc) has no sample. Sample weights do not enter metrics. */
   const char *metrics;
   const char *device; /* NULL: "cpu" */
   int32_t n_threads;  /* 0: default */

@@ -49,18 +49,19 @@ static tct_status split_data(fit *f, tct_dataset *data) {
   return held > 0 ? tct_dataset_slice(data, n - held, n, &f->validation) : TCT_OK;
 }
 
-/* "loss", "accuracy" …, then "val_loss" … with validation, and room for all epochs. */
+/* "loss", "accuracy" …, then "val_loss" … with validation, and there those that only a whole pass gives; and room for all
+ * epochs. */
 static tct_status name_values(fit *f) {
   tct_history *history = &f->history;
   const tct_metric_list *metrics = &f->session->metrics;
-  f->n_train_values = 1 + metrics->n;
-  f->n_values = f->validation != NULL ? 2 * f->n_train_values : f->n_train_values;
+  f->n_train_values = 1 + metrics->n_running;
+  f->n_values = f->n_train_values + (f->validation != NULL ? 1 + metrics->n : 0);
   *history = (tct_history){.n_values = f->n_values, .cap_epochs = (int32_t)f->epochs};
   history->names = tct_alloc_zero((size_t)f->n_values, sizeof *history->names);
   history->values = tct_alloc_zero((size_t)f->epochs * (size_t)f->n_values, sizeof *history->values);
   if (history->names == NULL || history->values == NULL) return TCT_OUT_OF_MEMORY;
   for (int32_t i = 0; i < f->n_values; i++) {
-    const int32_t m = i % f->n_train_values;
+    const int32_t m = i < f->n_train_values ? i : i - f->n_train_values;
     snprintf(history->names[i], sizeof history->names[i], "%s%s", i >= f->n_train_values ? "val_" : "",
              m == 0 ? "loss" : metrics->metric[m - 1].name);
     f->names[i] = history->names[i];
@@ -258,7 +259,7 @@ static tct_status end_epoch(fit *f) {
     tct_evaluation evaluation;
     const tct_status status = tct_evaluate_unless(f->model, f->validation, f->batch_size, f->options->cancel, &evaluation);
     if (status != TCT_OK) return status == TCT_CANCELLED ? check_cancel(f) : status;
-    memcpy(f->values + f->n_train_values, evaluation.values, (size_t)f->n_train_values * sizeof(double));
+    memcpy(f->values + f->n_train_values, evaluation.values, (size_t)(f->n_values - f->n_train_values) * sizeof(double));
   }
   tct_history *history = &f->session->history;
   memcpy(history->values + (size_t)history->n_epochs * (size_t)f->n_values, f->values,

@@ -184,7 +184,7 @@ static void add_sums(step_graph *s, tct_tensor total, tct_tensor data) {
   const tct_metric_list *metrics = &s->session->metrics;
   tct_metric_inputs in = {.logits = s->logits, .output = s->output, .target = s->target, .loss = s->session->loss};
   tct_scope_push(s->graph, "metrics");
-  for (int32_t m = 0; m < metrics->n; m++) {
+  for (int32_t m = 0; m < metrics->n_running; m++) {
     in.k = metrics->metric[m].k;
     metrics->metric[m].type->build(&in, &sums[n]);
     n += metrics->metric[m].type->n_sums;
@@ -206,6 +206,20 @@ static void add_confusion(step_graph *s) {
   tct_output(s->graph, "confusion", tct_matmul_transposed(t, p, true, false));
 }
 
+/* What a ranking needs: probabilities [.., classes] (of a binary cross-entropy the output as it is), and class ids [..] or,
+ * of a binary one, 0 or 1 for each output. */
+static void add_ranking(step_graph *s) {
+  const tct_loss_type *loss = s->session->loss;
+  if (tct_metrics_binary(loss)) {
+    const tct_tensor half = tct_scalar(s->graph, s->model->dtype, 0.5);
+    tct_output(s->graph, "scores", s->output);
+    tct_output(s->graph, "truth", tct_cast(tct_greater(s->target, half), TCT_I32));
+    return;
+  }
+  tct_output(s->graph, "scores", tct_softmax(s->logits, -1));
+  tct_output(s->graph, "truth", loss->target == TCT_TARGET_CLASS ? s->target : tct_argmax(s->target, -1, false));
+}
+
 static tct_status build(step_graph *s, tct_mode mode) {
   TCT_TRY(forward(s, mode == TCT_MODE_TRAIN));
   if (mode == TCT_MODE_PREDICT) {
@@ -220,7 +234,9 @@ static tct_status build(step_graph *s, tct_mode mode) {
   TCT_TRY(tct_graph_status(s->graph));
   if (mode == TCT_MODE_TRAIN) TCT_TRY(add_updates(s, total));
   add_sums(s, total, data);
-  if (mode == TCT_MODE_EVALUATE && s->session->metrics.confusion) add_confusion(s);
+  const tct_metric_list *metrics = &s->session->metrics;
+  if (mode == TCT_MODE_EVALUATE && (metrics->confusion || metrics->averages)) add_confusion(s);
+  if (mode == TCT_MODE_EVALUATE && metrics->ranks) add_ranking(s);
   return tct_graph_status(s->graph);
 }
 

@@ -5,7 +5,7 @@
 #include "train/session.h"
 
 /* Inputs: the model's, "y" (train, evaluate), "weight" when weighted. Outputs: "sums" [n_sums], "data_loss" [] (train,
- * evaluate), "confusion" [classes, classes] (evaluate, when asked for), "output" (predict). */
+ * evaluate), "confusion" [classes, classes], "scores" and "truth" (evaluate, when asked for), "output" (predict). */
 tct_status tct_build_step(const tct_model *model, const tct_session *session, tct_mode mode, int64_t batch, bool weighted,
                           tct_graph **out) TCT_CHECKED;
 /* Every variable that a model has whatever its programs use, as outputs: the parameters, and the optimizer's step and

@@ -28,7 +28,8 @@ _Static_assert(TCT_CHECKPOINT_MOST_KEPT == 64, "job_keys.def tells the range of 
 /* ---- reading ------------------------------------------------------------------------------------------ */
 
 static void read_metric(tct_problems *problems, const tct_yaml *node, tct_text *out) {
-  static const char *const known[] = {"accuracy", "top_k", "mse", "mae", "r2", "precision", "recall", "f1", "confusion_matrix"};
+  static const char *const known[] = {"accuracy", "top_k", "mse", "mae", "r2", "precision", "recall", "f1",
+                                      "roc_auc", "pr_auc", "confusion_matrix"};
   const bool pair = node->kind == TCT_YAML_MAP && node->n == 1 && node->first->kind == TCT_YAML_SCALAR;
   if (node->kind != TCT_YAML_SCALAR && !pair) {
     tct_problem(problems, node, false, "needs the name of a metric, such as accuracy or top_k=5");
@@ -44,7 +45,7 @@ static void read_metric(tct_problems *problems, const tct_yaml *node, tct_text *
   }
   const char *const nearest = tct_nearest(text, known, TCT_COUNT_OF(known));
   tct_problem_as(problems, node, false, TCT_E_UNKNOWN_METRIC, "unknown metric '%s'; %s%s%s", text,
-                 nearest ? "did you mean '" : "known: accuracy, top_k=5, mse, mae, r2, precision, recall, f1, confusion_matrix",
+                 nearest ? "did you mean '" : "known: accuracy, top_k=5, mse, mae, r2, precision, recall, f1, roc_auc, pr_auc, confusion_matrix",
                  nearest ? nearest : "", nearest ? "'?" : "");
 }
 

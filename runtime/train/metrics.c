@@ -16,10 +16,10 @@ static tct_tensor true_class(const tct_metric_inputs *in) {
   return in->loss->target == TCT_TARGET_CLASS ? in->target : tct_argmax(in->target, -1, false);
 }
 
-static bool is_binary(const tct_metric_inputs *in) { return strcmp(in->loss->name, "binary_crossentropy") == 0; }
+bool tct_metrics_binary(const tct_loss_type *loss) { return strcmp(loss->name, "binary_crossentropy") == 0; }
 
 static void accuracy(const tct_metric_inputs *in, tct_tensor *out_sums) {
-  if (is_binary(in)) {
+  if (tct_metrics_binary(in->loss)) {
     const tct_dtype dtype = tct_tensor_dtype(in->logits);
     const tct_tensor zero = tct_scalar(in->logits.graph, dtype, 0), half = tct_scalar(in->logits.graph, dtype, 0.5);
     const tct_tensor says = tct_cast(tct_greater(in->logits, zero), TCT_I32);
@@ -58,28 +58,14 @@ static void r2(const tct_metric_inputs *in, tct_tensor *out_sums) {
   out_sums[2] = sum_all(tct_square(tct_sub(in->target, tct_reduce_mean(in->target, NULL, 0, false))));
 }
 
-/* At the threshold ½ of the probability: true positives, and what was said or true wrongly or not at all. */
-static void positives(const tct_metric_inputs *in, tct_tensor *out_true, tct_tensor *out_said, tct_tensor *out_are) {
+/* At the threshold ½ of the probability: true positives, what was said, what is. */
+static void positives(const tct_metric_inputs *in, tct_tensor *out_sums) {
   const tct_dtype dtype = tct_tensor_dtype(in->logits);
   const tct_tensor said = tct_greater(in->logits, tct_scalar(in->logits.graph, dtype, 0));
   const tct_tensor are = tct_greater(in->target, tct_scalar(in->logits.graph, dtype, 0.5));
-  *out_true = count_true(tct_logical_and(said, are), in->logits);
-  *out_said = count_true(said, in->logits);
-  *out_are = count_true(are, in->logits);
-}
-
-static void precision(const tct_metric_inputs *in, tct_tensor *out_sums) {
-  tct_tensor are;
-  positives(in, &out_sums[0], &out_sums[1], &are);
-}
-
-static void recall(const tct_metric_inputs *in, tct_tensor *out_sums) {
-  tct_tensor said;
-  positives(in, &out_sums[0], &said, &out_sums[1]);
-}
-
-static void f1(const tct_metric_inputs *in, tct_tensor *out_sums) {
-  positives(in, &out_sums[0], &out_sums[1], &out_sums[2]);
+  out_sums[0] = count_true(tct_logical_and(said, are), in->logits);
+  out_sums[1] = count_true(said, in->logits);
+  out_sums[2] = count_true(are, in->logits);
 }
 
 static double finish_mean(const double *sums, double count) { return count > 0 ? sums[0] / count : 0; }
@@ -95,9 +81,14 @@ static double finish_r2(const double *sums, double count) {
 }
 
 /* True positives of those that were said, or are; 0 when there is none (scikit-learn's zero_division = 0). */
-static double finish_share(const double *sums, double count) {
+static double finish_precision(const double *sums, double count) {
   (void)count;
   return sums[1] > 0 ? sums[0] / sums[1] : 0;
+}
+
+static double finish_recall(const double *sums, double count) {
+  (void)count;
+  return sums[2] > 0 ? sums[0] / sums[2] : 0;
 }
 
 /* 2·TP/(said + are): the harmonic mean of precision and recall (van Rijsbergen 1979). */
@@ -112,10 +103,29 @@ static const tct_metric_type types[] = {
     {"mse", 1, false, false, mse, finish_mean, NULL, false},
     {"mae", 1, false, false, mae, finish_mean, NULL, false},
     {"r2", 3, false, true, r2, finish_r2, fold_r2, false},
-    {"precision", 2, true, true, precision, finish_share, NULL, true},
-    {"recall", 2, true, true, recall, finish_share, NULL, true},
-    {"f1", 3, true, true, f1, finish_f1, NULL, true},
+    {"precision", 3, true, true, positives, finish_precision, NULL, true},
+    {"recall", 3, true, true, positives, finish_recall, NULL, true},
+    {"f1", 3, true, true, positives, finish_f1, NULL, true},
+    {"roc_auc", 0, true, true, NULL, NULL, NULL, false},
+    {"pr_auc", 0, true, true, NULL, NULL, NULL, false},
 };
+
+double tct_metric_average(const tct_metric *metric, const int64_t *confusion, int64_t n) {
+  double all[3] = {0}, total = 0, weights = 0;
+  for (int64_t c = 0; c < n; c++) {
+    double sums[3] = {(double)confusion[c * n + c]};
+    for (int64_t other = 0; other < n; other++) {
+      sums[1] += (double)confusion[other * n + c];
+      sums[2] += (double)confusion[c * n + other];
+    }
+    const double weight = metric->average == TCT_AVERAGE_WEIGHTED ? sums[2] : sums[1] + sums[2] > 0 ? 1 : 0;
+    total += weight * metric->type->finish(sums, 0);
+    weights += weight;
+    for (int i = 0; i < 3; i++) all[i] += sums[i];
+  }
+  if (metric->average == TCT_AVERAGE_MICRO) return metric->type->finish(all, 0);
+  return weights > 0 ? total / weights : 0;
+}
 
 static tct_status unknown_metric(const char *name) {
   const char *names[TCT_COUNT_OF(types) + 1];
@@ -123,8 +133,37 @@ static tct_status unknown_metric(const char *name) {
   names[TCT_COUNT_OF(types)] = "confusion_matrix";
   const char *near = tct_nearest(name, names, TCT_COUNT_OF(names));
   return tct_fail(TCT_E_UNKNOWN_METRIC,
-                  "unknown metric '%s'; there are accuracy, top_k=K, mse, mae, r2, precision, recall, f1, confusion_matrix%s%s%s", name,
+                  "unknown metric '%s'; there are accuracy, top_k=K, mse, mae, r2, precision, recall, f1, roc_auc, pr_auc, "
+                  "confusion_matrix%s%s%s", name,
                   TCT_DID_YOU_MEAN(near));
+}
+
+static const char *const averages[] = {[TCT_AVERAGE_MICRO] = "micro", [TCT_AVERAGE_MACRO] = "macro",
+                                       [TCT_AVERAGE_WEIGHTED] = "weighted"};
+
+/* What stands behind the = of precision, recall or f1; `value` NULL: nothing. */
+static tct_status parse_average(const char *name, const char *value, const tct_loss_type *loss, tct_average *out) {
+  const bool binary = tct_metrics_binary(loss);
+  if (binary && value == NULL) return TCT_OK;
+  if (binary) {
+    return tct_fail(TCT_E_METRIC_LOSS, "metric %s=%s averages over classes, the loss is %s; leave out =%s", name, value,
+                    loss->name, value);
+  }
+  if (value == NULL) {
+    return tct_fail(TCT_E_METRIC_LOSS, "metric %s needs binary_crossentropy, the loss is %s; over its classes there are %s=macro, "
+                    "%s=micro and %s=weighted", name, loss->name, name, name, name);
+  }
+  for (int a = TCT_AVERAGE_MICRO; a <= TCT_AVERAGE_WEIGHTED; a++) {
+    if (strcmp(averages[a], value) == 0) *out = (tct_average)a;
+  }
+  if (*out != TCT_AVERAGE_NONE) return TCT_OK;
+  return tct_fail(TCT_E_TRAINING_OPTION, "metric '%s=%s': needs micro, macro or weighted behind the =", name, value);
+}
+
+static tct_metric *add_metric(tct_metric_list *list, bool running) {
+  const int32_t at = running ? list->n_running++ : list->n;
+  for (int32_t i = list->n++; i > at; i--) list->metric[i] = list->metric[i - 1];
+  return &list->metric[at];
 }
 
 static tct_status parse_one(const char *word, const tct_loss_type *loss, tct_metric_list *out) {
@@ -149,19 +188,23 @@ static tct_status parse_one(const char *word, const tct_loss_type *loss, tct_met
       return tct_fail(TCT_E_METRIC_LOSS, "metric r2 needs a target of numbers, that of the loss %s is a class; accuracy counts classes",
                       loss->name);
     }
-    if (types[i].binary && strcmp(loss->name, "binary_crossentropy") != 0) {
-      return tct_fail(TCT_E_METRIC_LOSS, "metric %s needs binary_crossentropy, the loss is %s; confusion_matrix counts classes",
-                      name, loss->name);
-    }
-    if (equals != NULL && (!tct_parse_i64(equals + 1, strlen(equals + 1), &k) || k < 1)) {
+    tct_average average = TCT_AVERAGE_NONE;
+    if (types[i].binary) {
+      TCT_TRY(parse_average(name, equals != NULL ? equals + 1 : NULL, loss, &average));
+    } else if (equals != NULL && types[i].build == NULL) {
+      return tct_fail(TCT_E_TRAINING_OPTION, "metric '%s': nothing belongs behind %s", word, name);
+    } else if (equals != NULL && (!tct_parse_i64(equals + 1, strlen(equals + 1), &k) || k < 1)) {
       return tct_fail(TCT_E_TRAINING_OPTION, "metric '%s': the number behind = needs to be 1 or more", word);
     }
     if (out->n == TCT_MAX_METRICS - 1)
       return tct_fail(TCT_E_TRAINING_OPTION, "more than %d metrics", TCT_MAX_METRICS - 1);
-    tct_metric *metric = &out->metric[out->n++];
-    metric->type = &types[i];
-    metric->k = k;
-    if (strcmp(name, "top_k") == 0) {
+    tct_metric *metric = add_metric(out, average == TCT_AVERAGE_NONE && types[i].build != NULL);
+    *metric = (tct_metric){.type = &types[i], .k = k, .average = average};
+    out->averages = out->averages || average != TCT_AVERAGE_NONE;
+    out->ranks = out->ranks || types[i].build == NULL;
+    if (average != TCT_AVERAGE_NONE) {
+      snprintf(metric->name, sizeof metric->name, "%.20s_%s", name, averages[average]);
+    } else if (strcmp(name, "top_k") == 0) {
       snprintf(metric->name, sizeof metric->name, "top_%lld", (long long)k);
     } else {
       snprintf(metric->name, sizeof metric->name, "%s", name);

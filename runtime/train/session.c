@@ -109,7 +109,7 @@ static tct_status resolve(tct_session *s, const tct_model *model, const tct_trai
   if (s->loss != NULL) tct_error_list_add(&errors, tct_metrics_parse(t->metrics, s->loss, &s->metrics));
   TCT_TRY(tct_error_list_end(&errors, "the training"));
   s->n_sums = 2;
-  for (int32_t m = 0; m < s->metrics.n; m++) s->n_sums += s->metrics.metric[m].type->n_sums;
+  for (int32_t m = 0; m < s->metrics.n_running; m++) s->n_sums += s->metrics.metric[m].type->n_sums;
   s->compiled_rate = s->optimizer.learning_rate;
   s->learning_rate = -1;
   return TCT_OK;

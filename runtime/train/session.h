@@ -111,7 +111,7 @@ typedef struct tct_totals {
 /* Reads the program's "sums" and adds them; the batch's losses are without penalties, and with them. */
 tct_status tct_totals_add(const tct_session *session, tct_program *program, const tct_model *model, int64_t n,
                           tct_totals *totals, double *out_data_loss, double *out_total_loss) TCT_CHECKED;
-/* loss and metrics, in the order of their names: values[1 + metrics.n]. */
+/* loss and running metrics, in the order of their names: values[1 + metrics.n_running]. */
 void tct_totals_finish(const tct_session *session, const tct_model *model, const tct_totals *totals, double *values);
 
 #endif

@@ -1,5 +1,4 @@
 /* Sums of an epoch. */
-#include <string.h>
 #include "base/status.h"
 #include "graph/graph.h"
 #include "train/session.h"
@@ -8,8 +7,7 @@
 static double count_per_sample(const tct_session *session, const tct_metric *metric, const tct_model *model) {
   const tct_shape shape = tct_output_shape(model);
   double count = 1;
-  const bool binary = strcmp(session->loss->name, "binary_crossentropy") == 0;
-  const int32_t axes = metric->type->classes && !binary ? shape.rank - 1 : shape.rank;
+  const int32_t axes = metric->type->classes && !tct_metrics_binary(session->loss) ? shape.rank - 1 : shape.rank;
   for (int32_t i = 0; i < axes; i++) count *= (double)shape.dim[i];
   return count;
 }
@@ -26,7 +24,7 @@ tct_status tct_totals_add(const tct_session *session, tct_program *program, cons
     for (size_t i = 0; i < n_sums; i++) values[i] = (double)narrow[i];
   }
   double *sums = values + 2;
-  for (int32_t m = 0; m < session->metrics.n; m++) {
+  for (int32_t m = 0; m < session->metrics.n_running; m++) {
     const tct_metric *metric = &session->metrics.metric[m];
     if (metric->type->fold != NULL) metric->type->fold(sums, (double)n * count_per_sample(session, metric, model));
     sums += metric->type->n_sums;
@@ -43,7 +41,7 @@ tct_status tct_totals_add(const tct_session *session, tct_program *program, cons
 void tct_totals_finish(const tct_session *session, const tct_model *model, const tct_totals *totals, double *values) {
   values[0] = totals->samples > 0 ? totals->sums[0] / totals->samples : 0;
   const double *sums = totals->sums + 2;
-  for (int32_t m = 0; m < session->metrics.n; m++) {
+  for (int32_t m = 0; m < session->metrics.n_running; m++) {
     const tct_metric *metric = &session->metrics.metric[m];
     values[1 + m] = metric->type->finish(sums, totals->samples * count_per_sample(session, metric, model));
     sums += metric->type->n_sums;

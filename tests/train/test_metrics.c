@@ -1,4 +1,4 @@
-/* Metrics against values that scikit-learn 1.x and plain counting give, whatever the batch size. */
+/* Metrics against values of scikit-learn 1.9.1 (rows that say so) and plain counting, whatever the batch size. */
 #include <tercet/tercet.h>
 #include "test.h"
 
@@ -26,7 +26,7 @@ TEST(metrics, precision_recall_f1) {
       {0, 1, 1, 0, 1, 0, 0, 1, 1, 0, 1}, /* six are */
       {0}, {1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1}};
   static const float logits[N] = {-1, 2, -0.5f, 3, 0.1f, 0, -2, 5, 1, 0.2f, -3}; /* 0 says no: six are said */
-  /* true positives 4, 0, 6: sklearn.metrics.precision_score, recall_score, f1_score(zero_division=0) */
+  /* sklearn.metrics.precision_score, recall_score, f1_score, zero_division=0; scikit-learn 1.9.1 */
   static const double wanted[][3] = {{4.0 / 6, 4.0 / 6, 2.0 / 3}, {0, 0, 0}, {1, 6.0 / 11, 12.0 / 17}};
   for (size_t r = 0; r < sizeof rows / sizeof *rows; r++) {
     tct_dataset *data = pairs(logits, rows[r], N);
