@@ -143,7 +143,7 @@ static double vector_operations(const tct_chip *chip, const tct_node_view *node,
 static void cheaper_on_vectors(const tct_chip *chip, const tct_node_view *node, tct_chip_time *time) {
   const tct_conv2d_attrs *a = node->attrs;
   if (strncmp(node->op_name, "conv2d", 6) != 0 || a->groups <= 1) return;
-  const tct_shape out = {4, {a->x_shape[0], a->x_shape[1], a->x_shape[2], a->w_shape[3]}, };
+  const tct_shape out = {.rank = 4, .dim = {a->x_shape[0], a->x_shape[1], a->x_shape[2], a->w_shape[3]}};
   const double taps = (double)(a->w_shape[0] * a->w_shape[1] * a->w_shape[2]);
   tct_chip_time vector;
   tct_chip_vector(chip, 2 * taps * registers_of(chip, &(tct_desc){TCT_F32, out}), tct_tpu_bytes(chip, node), &vector);

@@ -1,4 +1,5 @@
-/* Attribute structs of the ops: plain data, shared by the graph, the backends and the kernels. */
+/* Attribute structs of the ops: plain data, shared by the graph, the backends and the kernels. Two nodes are equal when
+ * the bytes of their attributes are: no struct has padding, and members called `reserved` are zero. */
 #ifndef TERCET_ATTRS_H
 #define TERCET_ATTRS_H
 
@@ -45,6 +46,7 @@ typedef struct tct_chain_step {
 } tct_chain_step;
 typedef struct tct_chain_attrs {
   int32_t n_steps;
+  int32_t reserved;
   tct_chain_step step[TCT_CHAIN_STEPS];
 } tct_chain_attrs;
 
@@ -54,11 +56,13 @@ typedef struct tct_dropout_attrs {
   double rate; /* 0 <= rate < 1 */
   uint64_t seed;
   uint32_t stream; /* hash of the layer's name */
+  uint32_t reserved;
 } tct_dropout_attrs;
 
 /* activation: TCT_OP_NONE or a unary row applied to the result (after the bias); set by the fuse pass. */
 typedef struct tct_matmul_attrs {
   bool transpose_a, transpose_b; /* swap the last two axes */
+  bool reserved[2];
   tct_op activation;
   tct_unary_attrs activation_attrs;
 } tct_matmul_attrs;
@@ -69,6 +73,7 @@ typedef struct tct_conv2d_attrs {
   int64_t groups;
   int64_t x_shape[4], w_shape[4]; /* [N,H,W,C] and [R,S,C/groups,K]: filled in by the forward's shape rule */
   tct_op activation;
+  int32_t reserved;
   tct_unary_attrs activation_attrs;
 } tct_conv2d_attrs;
 
@@ -81,11 +86,13 @@ typedef struct tct_pool2d_attrs {
 typedef struct tct_reduce_attrs {
   uint32_t axes; /* bit i: axis i of the input is reduced; 0 reduces nothing */
   bool keepdims;
+  bool reserved[3];
 } tct_reduce_attrs;
 
 typedef struct tct_arg_attrs {
   int32_t axis; /* resolved: 0 … rank-1 */
   bool keepdims;
+  bool reserved[3];
 } tct_arg_attrs;
 
 typedef struct tct_axis_attrs {
@@ -96,6 +103,7 @@ typedef struct tct_axis_attrs {
 typedef struct tct_cumsum_attrs {
   int32_t axis; /* resolved: 0 … rank-1 */
   bool exclusive, reverse;
+  bool reserved[2];
 } tct_cumsum_attrs;
 
 typedef struct tct_top_k_attrs {
@@ -110,6 +118,7 @@ typedef struct tct_norm_attrs {
 typedef struct tct_attention_attrs {
   double scale; /* of the scores; 0: 1/√D, filled in by the forward's shape rule */
   bool causal;  /* query i sees keys 0 … i only */
+  bool reserved[7];
 } tct_attention_attrs;
 
 /* Both recurrent ops and their gradients. */
@@ -120,6 +129,7 @@ typedef struct tct_recurrent_attrs {
 
 typedef struct tct_gather_attrs {
   int32_t axis; /* resolved */
+  int32_t reserved;
   tct_shape table_shape;
 } tct_gather_attrs;
 
@@ -127,6 +137,7 @@ typedef struct tct_one_hot_attrs {
   int64_t depth;
   double on, off;
   tct_dtype dtype;
+  int32_t reserved;
 } tct_one_hot_attrs;
 
 typedef struct tct_shape_attrs {
@@ -161,9 +172,11 @@ typedef struct tct_cross_entropy_attrs {
  *   adagrad   s ← s + g'²;  w' − lr·g'/√(s + ε) */
 typedef struct tct_update_attrs {
   int32_t n_state; /* leading inputs that are written */
+  int32_t reserved;
   double beta1, beta2, epsilon, momentum;
   bool nesterov, centered, has_scale;
   bool conditional; /* the last operand is a bool []: where it is false, nothing is written; set by the pass predicate */
+  bool reserved_too[4];
   double l1, l2, weight_decay;
   double clip_value; /* 0: none */
 } tct_update_attrs;

@@ -81,6 +81,7 @@ TCT_API size_t tct_dtype_bytes(tct_dtype dtype);     /* 0 when out of range */
 /* Extents, outermost first; tensors are dense and row-major. Rank 0 is a scalar; an extent may be 0. */
 typedef struct tct_shape {
   int32_t rank;
+  int32_t reserved; /* zero: no padding, because attributes are compared by their bytes */
   int64_t dim[TCT_MAX_RANK];
 } tct_shape;
 

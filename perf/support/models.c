@@ -104,12 +104,12 @@ static void gpt(tct_layer x) {
 }
 
 static const perf_model models[] = {
-    {.name = "mlp", .x = {3, {28, 28, 1}}, .n_classes = 10, .optimizer = ADAM, .build = mlp},
-    {.name = "lenet5", .x = {3, {28, 28, 1}}, .n_classes = 10, .optimizer = ADAM, .build = lenet5},
-    {.name = "yardstick", .x = {3, {28, 28, 1}}, .n_classes = 10, .optimizer = ADAM, .build = yardstick},
-    {.name = "resnet20", .x = {3, {32, 32, 3}}, .n_classes = 10, .optimizer = MOMENTUM, .build = resnet20},
-    {.name = "lstm", .x = {2, {64, 256}}, .n_classes = 10, .optimizer = ADAM, .build = lstm},
-    {.name = "gpt", .x = {1, {128}}, .y = {1, {128}}, .n_tokens = 256, .n_classes = 256, .optimizer = ADAM, .build = gpt},
+    {.name = "mlp", .x = {.rank = 3, .dim = {28, 28, 1}}, .n_classes = 10, .optimizer = ADAM, .build = mlp},
+    {.name = "lenet5", .x = {.rank = 3, .dim = {28, 28, 1}}, .n_classes = 10, .optimizer = ADAM, .build = lenet5},
+    {.name = "yardstick", .x = {.rank = 3, .dim = {28, 28, 1}}, .n_classes = 10, .optimizer = ADAM, .build = yardstick},
+    {.name = "resnet20", .x = {.rank = 3, .dim = {32, 32, 3}}, .n_classes = 10, .optimizer = MOMENTUM, .build = resnet20},
+    {.name = "lstm", .x = {.rank = 2, .dim = {64, 256}}, .n_classes = 10, .optimizer = ADAM, .build = lstm},
+    {.name = "gpt", .x = {.rank = 1, .dim = {128}}, .y = {.rank = 1, .dim = {128}}, .n_tokens = 256, .n_classes = 256, .optimizer = ADAM, .build = gpt},
 };
 enum { N_MODELS = sizeof models / sizeof models[0] };
 

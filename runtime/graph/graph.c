@@ -188,6 +188,7 @@ static tct_tensor source(tct_graph *graph, tct_op op, const char *name, tct_desc
     return tct_graph_fail(graph, TCT_E_SIZE, "%s '%s': shape %s has a negative extent or is too large", op_name, name,
                           tct_shape_print(&desc.shape, shape, sizeof shape));
   }
+  desc.shape = tct_shape_of(desc.shape.rank, desc.shape.dim); /* extents behind the rank may be anything */
   char scoped[640];
   scoped_name(graph, name, scoped, sizeof scoped);
   if (op != TCT_OP_constant && tct_name_taken(graph->names, scoped)) {

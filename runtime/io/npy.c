@@ -197,7 +197,7 @@ static tct_status parse_file(const char *path, unsigned char *file, size_t n, tc
 }
 
 tct_status tct_npy_read(const char *path, tct_desc *out_desc, void **out_data) {
-  *out_desc = (tct_desc){TCT_DTYPE_NONE, {0, {0}}};
+  *out_desc = (tct_desc){TCT_DTYPE_NONE, {0}};
   *out_data = NULL;
   void *file = NULL;
   size_t n = 0;

@@ -98,7 +98,7 @@ static void gradient_mean(tct_grad *grad) {
 
 static void gradient_extremum(tct_grad *grad) {
   const tct_reduce_attrs *attrs = grad->attrs;
-  const tct_reduce_attrs keeping = {attrs->axes, true};
+  const tct_reduce_attrs keeping = {.axes = attrs->axes, .keepdims = true};
   const tct_tensor x = grad->in[0];
   const tct_tensor ties = tct_cast(tct_equal(x, kept(grad, grad->out[0])), tct_tensor_dtype(x));
   const tct_tensor count = tct_build1(TCT_OP_reduce_sum, &keeping, ties);
@@ -107,7 +107,7 @@ static void gradient_extremum(tct_grad *grad) {
 
 static void gradient_prod(tct_grad *grad) {
   const tct_reduce_attrs *attrs = grad->attrs;
-  const tct_reduce_attrs keeping = {attrs->axes, true};
+  const tct_reduce_attrs keeping = {.axes = attrs->axes, .keepdims = true};
   grad->din[0] = tct_build2(TCT_OP_reduce_prod_grad, &keeping, grad->in[0], kept(grad, grad->dout[0]));
 }
 
@@ -131,7 +131,7 @@ static void decompose_logsumexp(tct_graph *graph, const void *attrs, const tct_t
                                 tct_tensor *out) {
   (void)graph, (void)n_in;
   const tct_reduce_attrs *own = attrs;
-  const tct_reduce_attrs keeping = {own->axes, true};
+  const tct_reduce_attrs keeping = {.axes = own->axes, .keepdims = true};
   const tct_tensor top = tct_build1(TCT_OP_reduce_max, &keeping, in[0]);
   const tct_tensor sum = tct_build1(TCT_OP_reduce_sum, &keeping, tct_exp(tct_sub(in[0], top)));
   const tct_shape x = tct_tensor_shape(in[0]);

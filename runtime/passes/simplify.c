@@ -1,10 +1,17 @@
 /* Simplification in one walk: dead code goes, equal nodes become one, views and transposes of views and transposes
  * collapse, transposes go into matmul, a broadcast that an elementwise op would do itself goes away. */
+#include <tercet/types.h>
+#pragma GCC diagnostic push
+#pragma GCC diagnostic error "-Wpadded" /* equal nodes are found by the bytes of their attributes */
+#include <tercet/attrs.h>
+#pragma GCC diagnostic pop
 #include <string.h>
 #include "base/status.h"
 #include "base/text.h"
 #include "passes/passes.h"
 #include "passes/rewrite.h"
+
+_Static_assert(sizeof(tct_shape) == 2 * sizeof(int32_t) + TCT_MAX_RANK * sizeof(int64_t), "a shape has no padding");
 
 typedef struct simplifier {
   tct_rewrite rewrite;

@@ -54,9 +54,9 @@ TEST(dataset, bad_fields_are_refused) {
       {{{"x", TCT_F32, scalar}, {"x", TCT_F32, scalar}}, "both named 'x'"},
       {{{"", TCT_F32, scalar}, {"y", TCT_F32, scalar}}, "has no name"},
       {{{"x", TCT_DTYPE_NONE, scalar}, {"y", TCT_F32, scalar}}, "not one of tct_dtype"},
-      {{{"x", TCT_F32, {1, {-1}}}, {"y", TCT_F32, scalar}}, "negative extent"},
-      {{{"x", TCT_F32, {2, {INT64_MAX / 4, 3}}}, {"y", TCT_F32, scalar}}, "more bytes"},
-      {{{"x", TCT_F64, {1, {INT64_MAX / 8}}}, {"y", TCT_F32, scalar}}, "4 samples of"},
+      {{{"x", TCT_F32, {.rank = 1, .dim = {-1}}}, {"y", TCT_F32, scalar}}, "negative extent"},
+      {{{"x", TCT_F32, {.rank = 2, .dim = {INT64_MAX / 4, 3}}}, {"y", TCT_F32, scalar}}, "more bytes"},
+      {{{"x", TCT_F64, {.rank = 1, .dim = {INT64_MAX / 8}}}, {"y", TCT_F32, scalar}}, "4 samples of"},
   };
   const int64_t before = tct_alloc_live();
   for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {

@@ -193,8 +193,8 @@ TEST(safetensors, the_writer_refuses_what_cannot_be_read) {
       {{{"w", desc, w}, {"__metadata__", desc, w}}, "may not be named"},
       {{{"w", desc, w}, {NULL, desc, w}}, "(null)"},
       {{{"w", desc, w}, {"\xff", desc, w}}, "not valid UTF-8"},
-      {{{"w", desc, w}, {"v", {TCT_F32, {1, {-1}}}, w}}, "tensor 'v' has a dtype or shape"},
-      {{{"w", desc, w}, {"v", {TCT_DTYPE_NONE, {0, {0}}}, w}}, "tensor 'v' has a dtype or shape"},
+      {{{"w", desc, w}, {"v", {TCT_F32, {.rank = 1, .dim = {-1}}}, w}}, "tensor 'v' has a dtype or shape"},
+      {{{"w", desc, w}, {"v", {TCT_DTYPE_NONE, {0}}, w}}, "tensor 'v' has a dtype or shape"},
   };
   char path[512];
   temp_path(path, "f.safetensors");

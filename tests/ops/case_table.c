@@ -124,7 +124,7 @@ enum {
 #define TENSOR(kind, low, high, ...)                                                                                   \
   {                                                                                                                    \
     kind, low, high, {                                                                                                 \
-      RANK_OF(__VA_ARGS__), {                                                                                          \
+      .rank = RANK_OF(__VA_ARGS__), .dim = {                                                                           \
         __VA_ARGS__                                                                                                    \
       }                                                                                                                \
     }                                                                                                                  \
@@ -133,9 +133,7 @@ enum {
 #define NUMBER(low, high)                                                                                              \
   {                                                                                                                    \
     KIND_REAL, low, high, {                                                                                            \
-      0, {                                                                                                             \
-        0                                                                                                              \
-      }                                                                                                                \
+      0                                                                                                                \
     }                                                                                                                  \
   }
 #define WHOLE(low, high, ...) TENSOR(KIND_WHOLE, low, high, __VA_ARGS__)
@@ -145,9 +143,7 @@ enum {
 #define STEP(value)                                                                                                    \
   {                                                                                                                    \
     KIND_STEP, value, value, {                                                                                         \
-      0, {                                                                                                             \
-        0                                                                                                              \
-      }                                                                                                                \
+      0                                                                                                                \
     }                                                                                                                  \
   }
 #define AXES(...)                                                                                                      \

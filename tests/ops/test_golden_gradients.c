@@ -111,9 +111,9 @@ static void check_convolution(const json_t *c, tct_dtype dtype) {
   const int32_t rank = (int32_t)json_array_size(kernel) + 2;
   const int64_t in = json_integer_value(member(c, "channels_in")), out = json_integer_value(member(c, "channels_out"));
   const int64_t groups = json_integer_value(member(c, "groups"));
-  tct_shape shape[3] = {{rank, {json_integer_value(member(c, "batch")), in}},
-                        {rank, {transposed ? in : out, (transposed ? out : in) / groups}},
-                        {1, {out}}};
+  tct_shape shape[3] = {{.rank = rank, .dim = {json_integer_value(member(c, "batch")), in}},
+                        {.rank = rank, .dim = {transposed ? in : out, (transposed ? out : in) / groups}},
+                        {.rank = 1, .dim = {out}}};
   for (int32_t i = 2; i < rank; i++) {
     shape[0].dim[i] = whole(spatial, (size_t)i - 2);
     shape[1].dim[i] = whole(kernel, (size_t)i - 2);

@@ -36,6 +36,59 @@ TEST(simplify, equal_nodes_become_one) {
   tct_device_close(ref);
 }
 
+/* Leaves `fill` where the next call has its locals. */
+__attribute__((noinline)) static void poison_stack(int fill) {
+  volatile unsigned char room[16384];
+  for (size_t i = 0; i < sizeof room; i++) room[i] = (unsigned char)fill;
+}
+
+/* Each op whose attributes have members of less than a word; shapes hold `fill` behind their rank. */
+static tct_tensor small_members(int32_t which, tct_tensor x, tct_tensor index, tct_tensor image, tct_tensor filter, int fill) {
+  static const int64_t zero[] = {0, 0}, two[] = {2, 2};
+  static const int32_t last[] = {1};
+  tct_shape row;
+  memset(&row, fill, sizeof row);
+  row.rank = 2;
+  row.reserved = 0;
+  row.dim[0] = 1;
+  row.dim[1] = 16;
+  poison_stack(fill);
+  switch (which) {
+    case 0: return tct_reduce_sum(x, last, 1, true);
+    case 1: return tct_cumsum(x, 1, false, true);
+    case 2: return tct_argmax(x, 1, false);
+    case 3: return tct_one_hot(index, 4, 1, 0, TCT_F64);
+    case 4: return tct_gather(x, index, 0);
+    case 5: return tct_matmul_transposed(x, x, true, false);
+    case 6: return tct_slice(x, zero, two, NULL);
+    case 7: return tct_broadcast_to(tct_reshape(x, row), row);
+    case 8: return tct_conv2d(image, filter, NULL);
+    case 9: return tct_attention(image, image, image, (tct_tensor){NULL, -1}, NULL);
+    default: return (tct_tensor){NULL, -1};
+  }
+}
+
+TEST(simplify, equal_nodes_become_one_whatever_the_stack_held) {
+  tct_device *ref = device_make("ref");
+  for (int32_t which = 0; which < 10; which++) {
+    int32_t n_nodes[2];
+    for (int twice = 0; twice < 2; twice++) {
+      tct_graph *graph = graph_make();
+      const tct_tensor x = INPUT(graph, "x", 4, 4), index = tct_input(graph, "i", TCT_I32, TCT_SHAPE(3)),
+                       image = INPUT(graph, "m", 1, 4, 4, 1), filter = INPUT(graph, "w", 2, 2, 1, 1);
+      const tct_tensor a = small_members(which, x, index, image, filter, 0x00);
+      tct_output(graph, "a", a);
+      tct_output(graph, "b", twice ? small_members(which, x, index, image, filter, 0xA5) : a);
+      tct_graph *out = passed(graph, ref, tct_pass_simplify);
+      n_nodes[twice] = out->n_nodes;
+      tct_graph_free(out);
+      tct_graph_free(graph);
+    }
+    CHECK(n_nodes[0] == n_nodes[1], "op %d: %d nodes built once, %d built twice", which, n_nodes[0], n_nodes[1]);
+  }
+  tct_device_close(ref);
+}
+
 TEST(simplify, equal_variables_and_dropouts_stay_apart) {
   tct_device *ref = device_make("ref");
   tct_graph *graph = graph_make();

@@ -502,7 +502,7 @@ TEST(job, targets_become_what_the_loss_reads) {
 
 TEST(job, a_programs_own_data_takes_the_place_of_the_jobs) {
   const float x[4] = {1, 2, 3, 4}, y[4] = {2, 4, 6, 8};
-  const tct_field fields[] = {{"x", TCT_F32, {1, {1}}}, {"y", TCT_F32, {1, {1}}}};
+  const tct_field fields[] = {{"x", TCT_F32, {.rank = 1, .dim = {1}}}, {"y", TCT_F32, {.rank = 1, .dim = {1}}}};
   const void *const arrays[] = {x, y};
   tct_dataset *data = NULL;
   tct_job *job = NULL;

@@ -37,13 +37,13 @@ TEST(sequences, parameters_and_shapes) {
     int64_t n_parameters; /* as Keras counts them */
     tct_shape shape;
   } rows[] = {
-      {lstm_of, 4 * (32 * 64 + 64 * 64 + 64), {1, {64}}},
-      {lstm_all, 4 * (32 * 64 + 64 * 64), {2, {10, 64}}},
-      {gru_of, 3 * (32 * 64 + 64 * 64 + 2 * 64), {2, {10, 64}}},
-      {gru_last, 3 * (32 * 3 + 3 * 3 + 2 * 3), {1, {3}}},
-      {attention_of, 2 * (32 * 10 + 10) + (32 * 14 + 14) + (14 * 32 + 32), {2, {10, 32}}},
-      {attention_of_three, 4 * (32 * 9 + 9 * 9 + 9) + 2 * 32 * 10 + 9 * 10 + 10 * 32, {2, {10, 32}}},
-      {positions, 20 * 32, {2, {10, 32}}},
+      {lstm_of, 4 * (32 * 64 + 64 * 64 + 64), {.rank = 1, .dim = {64}}},
+      {lstm_all, 4 * (32 * 64 + 64 * 64), {.rank = 2, .dim = {10, 64}}},
+      {gru_of, 3 * (32 * 64 + 64 * 64 + 2 * 64), {.rank = 2, .dim = {10, 64}}},
+      {gru_last, 3 * (32 * 3 + 3 * 3 + 2 * 3), {.rank = 1, .dim = {3}}},
+      {attention_of, 2 * (32 * 10 + 10) + (32 * 14 + 14) + (14 * 32 + 32), {.rank = 2, .dim = {10, 32}}},
+      {attention_of_three, 4 * (32 * 9 + 9 * 9 + 9) + 2 * 32 * 10 + 9 * 10 + 10 * 32, {.rank = 2, .dim = {10, 32}}},
+      {positions, 20 * 32, {.rank = 2, .dim = {10, 32}}},
   };
   for (size_t r = 0; r < sizeof rows / sizeof rows[0]; r++) {
     tct_model *m = tct_model_create("shapes", TCT_F32);
