@@ -113,7 +113,7 @@ TEST(error_texts, settings_of_a_training_come_together) {
       "1. optimizer adam: learning_rate is -0.01, needs at least 0 (0 is given as -1) [E211]\n"
       "2. optimizer adam: beta_1 is 1.5, needs 0 <= beta_1 < 1 [E211]\n"
       "4. unknown schedule 'cosin'; there are constant, step, cosine; did you mean 'cosine'? [E208]\n"
-      "5. unknown metric 'acuracy'; there are accuracy, top_k=K, mse, mae, r2, precision, recall, f1, confusion_matrix; did you "
+      "5. unknown metric 'acuracy'; there are accuracy, top_k=K, mse, mae, r2, precision, recall, f1, roc_auc, pr_auc, confusion_matrix; did you "
       "mean 'accuracy'? [E207]\n"
       "  compiling model 'm'";
   const tct_training training = {.device = "ref",
