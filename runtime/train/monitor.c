@@ -17,7 +17,7 @@ tct_status tct_monitor_create(const char *monitor, const char *mode, double min_
     return tct_fail(TCT_INVALID, "monitor '%.60s' is longer than any value's name", monitor);
   }
   if (!(min_delta >= 0)) return tct_fail(TCT_INVALID, "min_delta is %g, needs to be at least 0", min_delta);
-  for (size_t i = 0; i < TCT_COUNT_OF(modes); i++) {
+  for (unsigned i = 0; i < TCT_COUNT_OF(modes); i++) {
     if (strcmp(modes[i], mode) != 0) continue;
     out->mode = i;
     return TCT_OK;

@@ -300,6 +300,8 @@ static tct_status resume(tct_saver *s, tct_history *history, tct_position *posit
   s->saved_epoch = position->epoch;
   s->saved_step = position->step;
   s->saved_stopped = position->stopped;
+  /* What a killed run had no time to remove; the next save would, but a run that was at its end saves no more. */
+  if (s->damaged_after == s->damaged_until) tct_checkpoint_prune(s->when.folder, s->when.keep, 0, 0);
   *out_resumed = true;
   tct_log_line(TCT_LOG_INFO, "the run goes on from '%s/%s', after step %" PRId64, s->when.folder, s->last, position->step);
   return TCT_OK;
