@@ -41,8 +41,9 @@ build "$folder" tercet_tests_plain
 
 emulator=(qemu-aarch64-static -L /usr/aarch64-linux-gnu -E "LD_LIBRARY_PATH=$sysroot/usr/lib/aarch64-linux-gnu")
 "${emulator[@]}" "$folder/tercet" doctor
-# The unit tier: no suite that starts programs of this architecture, which have no emulator, and none that trains for long.
-left_out='^(cli|doctor|manual|modules|examples|lint|survive|error_codes|error_texts|job|process_malloc|goldens|golden_optimizers|optima|fit|pool)/'
+# The unit tier: no suite that starts programs of this architecture, which have no emulator, none that trains for long, and none
+# of arithmetic on whole numbers alone.
+left_out='^(cli|doctor|manual|modules|examples|lint|survive|error_codes|error_texts|job|process_malloc|goldens|golden_optimizers|optima|fit|pool|systolic|systolic_errors|chip)/'
 mapfile -t tests < <("${emulator[@]}" "$folder/tercet_tests_plain" --list | grep -Ev "$left_out")
 say "${#tests[@]} tests under emulation"
 [ "${#tests[@]}" -gt 200 ] || die "only ${#tests[@]} tests are in the unit tier"

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# The suite at every instruction-set level that this machine runs. Usage: .ci/isa.sh [BUILD].
+# The suite at every instruction-set level that this machine runs, but for the one that it chooses itself: ./check ran that.
+# Usage: .ci/isa.sh [BUILD].
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 # shellcheck source=.ci/setup.sh
@@ -8,7 +9,9 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 folder=${1:-build}
 levels=$("$folder/tercet" doctor | sed -n 's/^ *isa\.runs *//p' | tr -d ,)
 [ -n "$levels" ] || die "the CPU device does not say which levels it runs"
+chosen=$("$folder/tercet" doctor | sed -n 's/^ *isa  *//p')
 for level in $levels; do
+  [ "$level" != "$chosen" ] || continue
   say "TERCET_ISA=$level"
   TERCET_ISA=$level "$folder/tercet_tests" 2>&1 | tee "$folder/isa-$level.log" | grep -a -E '^\[(FAIL|CRASH|====)' ||
     { tail -n 40 "$folder/isa-$level.log"; die "the suite did not end at level $level"; }
