@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <spawn.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -37,6 +38,11 @@ static inline void read_text(const char *name, char *text, size_t bytes) {
   CHECK(file != NULL, "%s", name);
   text[fread(text, 1, bytes - 1, file)] = '\0';
   fclose(file);
+}
+
+/* The command leaves alone what its caller ignores, and whoever runs the tests in the background ignores SIGINT. */
+static inline void default_signals(void) {
+  CHECK(signal(SIGINT, SIG_DFL) != SIG_ERR && signal(SIGTERM, SIG_DFL) != SIG_ERR);
 }
 
 enum { MOST_ARGUMENTS = 40 };

@@ -31,6 +31,7 @@ static const char small_job[] = "name: small\n"
                                 "train: {epochs: 2, batch_size: 16}\n";
 
 static void begin(void) {
+  default_signals();
   scratch_make(folder);
   write_text("job.yaml", small_job);
 }

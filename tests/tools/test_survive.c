@@ -29,6 +29,7 @@ static const char job[] = "seed: 9\n"
                           "train: {epochs: 3, batch_size: 10}\n"; /* 15 steps */
 
 static void begin(void) {
+  default_signals();
   scratch_make(folder);
   write_text("job.yaml", job);
 }
