@@ -52,6 +52,11 @@ static int system_truncate(int fd, int64_t bytes) {
   return ftruncate(fd, (off_t)bytes);
 }
 
+static bool system_is_special(const char *path) {
+  struct stat info;
+  return stat(path, &info) == 0 && !S_ISREG(info.st_mode) && !S_ISDIR(info.st_mode);
+}
+
 const tct_file_calls tct_file_system = {
     .open = system_open,
     .read = read,
@@ -64,6 +69,7 @@ const tct_file_calls tct_file_system = {
     .mkdir = system_mkdir,
     .list = system_list,
     .truncate = system_truncate,
+    .is_special = system_is_special,
 };
 static _Atomic(const tct_file_calls *) in_force = &tct_file_system;
 
@@ -215,13 +221,13 @@ static tct_status create_beside(const tct_file_calls *calls, const char *path, t
 }
 
 static tct_status fill_and_close(const tct_file_calls *calls, int fd, const char *path, const tct_file_part *parts,
-                                 size_t n_parts) {
+                                 size_t n_parts, bool durable) {
   for (size_t i = 0; i < n_parts; i++) {
     if (tct_file_write_all(fd, parts[i].data, parts[i].bytes)) continue;
     close_quietly(calls, fd);
     return tct_file_fail("write", path);
   }
-  if (calls->fsync(fd) != 0) {
+  if (durable && calls->fsync(fd) != 0) {
     close_quietly(calls, fd);
     return tct_file_fail("bring to disk (fsync)", path);
   }
@@ -243,13 +249,20 @@ static tct_status sync_directory(const tct_file_calls *calls, const char *path, 
   return synced ? TCT_OK : tct_file_fail("bring to disk (fsync) the folder of", path);
 }
 
+/* A rename would put a file in the place of the device or the FIFO. */
+static tct_status write_through(const tct_file_calls *calls, const char *path, const tct_file_part *parts, size_t n_parts) {
+  const int fd = open_retrying(calls, path, O_WRONLY, 0);
+  return fd < 0 ? tct_file_fail("open", path) : fill_and_close(calls, fd, path, parts, n_parts, false);
+}
+
 tct_status tct_file_write_atomic(const char *path, const tct_file_part *parts, size_t n_parts) {
   const tct_file_calls *const calls = tct_file_calls_in_force();
+  if (calls->is_special(path)) return write_through(calls, path, parts, n_parts);
   tct_text name = {0};
   int fd = -1;
   tct_status status = create_beside(calls, path, &name, &fd);
   if (status == TCT_OK) {
-    status = fill_and_close(calls, fd, path, parts, n_parts);
+    status = fill_and_close(calls, fd, path, parts, n_parts, true);
     if (status == TCT_OK && calls->rename(name.data, path) != 0) status = tct_file_fail("rename the new file to", path);
     if (status != TCT_OK)
       (void)calls->unlink(name.data);

@@ -18,6 +18,7 @@ typedef struct tct_file_calls {
   int (*mkdir)(const char *path, unsigned mode);
   int (*list)(const char *path, void (*each)(void *user, const char *name), void *user); /* a folder's entries, any order */
   int (*truncate)(int fd, int64_t bytes);
+  bool (*is_special)(const char *path); /* there, and neither a regular file nor a folder: a device, a FIFO, a socket */
 } tct_file_calls;
 extern const tct_file_calls tct_file_system;          /* the system's own, for a table that wraps them */
 void tct_set_file_calls(const tct_file_calls *calls); /* borrowed until replaced; NULL: the system's again */
@@ -30,7 +31,8 @@ tct_status tct_file_read(const char *path, size_t most_bytes, void **out_data, s
 bool tct_file_peek(const char *path, char *text, size_t bytes);
 /* Writes `path` atomically: temporary file beside it, fsync, rename, fsync of the directory. On failure the old file is
  * untouched and the temporary is removed; only if the last fsync, the directory's, fails is the new file already in
- * place, whole. A failed fsync is never retried. */
+ * place, whole. A failed fsync is never retried. What is no regular file (/dev/null, a FIFO, /dev/stdout) is written to as it
+ * stands, never replaced. */
 typedef struct tct_file_part {
   const void *data;
   size_t bytes;

@@ -60,6 +60,24 @@ TEST(file, reads_and_refuses) {
   scratch_remove(folder);
 }
 
+/* As root, a rename onto /dev/null would leave the machine without it. */
+TEST(file, atomic_write_replaces_no_fifo_and_no_device) {
+  char folder[SCRATCH_BYTES], path[PATH_BYTES], text[8] = "";
+  scratch_make(folder);
+  join(path, folder, "fifo");
+  CHECK(mkfifo(path, 0600) == 0);
+  const int reader = open(path, O_RDWR | O_CLOEXEC);
+  OK(write_text(path, "hello"));
+  CHECK(read(reader, text, sizeof text) == 5 && strcmp(text, "hello") == 0, "%s", text);
+  CHECK(close(reader) == 0);
+  struct stat info;
+  CHECK(stat(path, &info) == 0 && S_ISFIFO(info.st_mode), "the FIFO was replaced");
+  CHECK(count_entries(folder) == 1, "a temporary file is left");
+  FAILS(write_text("/dev/full", "x"), TCT_IO, "/dev/full': No space left on device");
+  CHECK(stat("/dev/full", &info) == 0 && S_ISCHR(info.st_mode), "the device was replaced");
+  scratch_remove(folder);
+}
+
 /* A stream has no size; the size of a file in /proc is 0. */
 TEST(file, reads_what_has_no_size) {
   int ends[2];

@@ -232,9 +232,13 @@ static int disk_list(const char *path, void (*each)(void *user, const char *name
   return 0;
 }
 
+static bool disk_is_special(const char *path) {
+  return (void)path, false;
+}
+
 static const tct_file_calls calls = {.open = disk_open, .read = disk_read, .write = disk_write, .fsync = disk_fsync,
                                      .close = disk_close, .rename = disk_rename, .unlink = disk_unlink, .size = disk_size,
-                                     .mkdir = disk_mkdir, .list = disk_list};
+                                     .mkdir = disk_mkdir, .list = disk_list, .is_special = disk_is_special};
 
 /* ---- power ------------------------------------------------------------------------------------------- */
 

@@ -113,6 +113,10 @@ static int faulty_truncate(int fd, int64_t bytes) {
   return strikes("truncate") && file_error != FAULT_SHORT ? -1 : tct_file_system.truncate(fd, bytes);
 }
 
+static bool plain_is_special(const char *path) {
+  return tct_file_system.is_special(path);
+}
+
 bool fault_file(int64_t nth, int error) {
   static const tct_file_calls faulty = {
       .open = faulty_open,
@@ -126,6 +130,7 @@ bool fault_file(int64_t nth, int error) {
       .mkdir = faulty_mkdir,
       .list = faulty_list,
       .truncate = faulty_truncate,
+      .is_special = plain_is_special,
   };
   const bool struck = struck_call[0] != '\0';
   if (nth > 0) struck_call = "";
