@@ -12,6 +12,8 @@
 #include "base/text.h"
 #include "data/csv_scan.h"
 #include "io/gzip.h"
+#include "systolic/scale.h"
+#include "systolic/tiles.h"
 
 #define MOST_BYTES   ((size_t)1 << 30)
 #define MOST_COLUMNS 128
@@ -100,6 +102,12 @@ static tct_status bad(const batch *b, int32_t name, const char *needs) {
                   (long long)c->column, b->kind->columns[name].name, c->text, needs);
 }
 
+/* What the model refuses, at the cell that it came from. */
+static tct_status refused(const batch *b, int32_t name, const tct_refusal *refusal) {
+  return tct_fail(TCT_BAD_DATA, "%s:%lld:%lld: column '%s': %s", b->path, (long long)b->line,
+                  (long long)b->cells[b->at[name]].column, b->kind->columns[name].name, refusal->text);
+}
+
 /* "" where the column is not there. */
 static const char *text_of(const batch *b, int32_t name) { return b->at[name] < 0 ? "" : b->cells[b->at[name]].text; }
 
@@ -164,6 +172,11 @@ static tct_status run_tiles(batch *b) {
     if (folds != n) return bad(b, FOLDS, "the number of folds in T_per_fold");
   }
   for (int64_t i = 0; i < n; i++) tiles[i] = (tct_array_tile){numbers[i], n_ready > 0 ? numbers[(int64_t)most + i] : 0};
+  static const int32_t column_of[] = {[TCT_ARRAY_FIELD_MODE] = MODE,   [TCT_ARRAY_FIELD_ROWS] = ROWS,
+                                      [TCT_ARRAY_FIELD_COLS] = COLS,   [TCT_ARRAY_FIELD_STEPS] = STEPS,
+                                      [TCT_ARRAY_FIELD_READY] = READY};
+  tct_refusal refusal;
+  if (tct_array_refused(mode, rows, cols, tiles, n, &refusal)) return refused(b, column_of[refusal.field], &refusal);
   tct_array_clock clock;
   TCT_TRY(tct_array_fast(mode, rows, cols, tiles, n, &clock));
   tct_text_printf(&b->out, ",%lld", (long long)clock.cycles);
@@ -224,12 +237,27 @@ static void print_real(tct_text *out, double value) {
   if (isnan(value)) tct_text_append(out, ","); else tct_text_printf(out, ",%.17g", value);
 }
 
+/* Where a field's value stands; a refusal of the whole layer stands at its first column. */
+static const int32_t layer_column_of[] = {
+    [TCT_SCALE_FIELD_ROWS] = ARRAY_ROWS,     [TCT_SCALE_FIELD_COLS] = ARRAY_COLS,
+    [TCT_SCALE_FIELD_IFMAP_KB] = SRAM,       [TCT_SCALE_FIELD_FILTER_KB] = SRAM,
+    [TCT_SCALE_FIELD_OFMAP_KB] = SRAM,       [TCT_SCALE_FIELD_BANDWIDTH] = BANDWIDTH,
+    [TCT_SCALE_FIELD_VERSION] = SIMULATOR,   [TCT_SCALE_FIELD_DATAFLOW] = DATAFLOW,
+    [TCT_SCALE_FIELD_IFMAP_H] = IFMAP_H,     [TCT_SCALE_FIELD_IFMAP_W] = IFMAP_W,
+    [TCT_SCALE_FIELD_FILTER_H] = FILTER_H,   [TCT_SCALE_FIELD_FILTER_W] = FILTER_W,
+    [TCT_SCALE_FIELD_CHANNELS] = CHANNELS,   [TCT_SCALE_FIELD_FILTERS] = FILTERS,
+    [TCT_SCALE_FIELD_STRIDE_H] = STRIDE_H,   [TCT_SCALE_FIELD_STRIDE_W] = STRIDE_W,
+    [TCT_SCALE_FIELD_LAYER] = IFMAP_H};
+
 static tct_status run_layer(batch *b) {
   tct_scale_config config;
   tct_scale_layer layer = {0};
   tct_scale_report r;
   TCT_TRY(read_config(b, &config));
   TCT_TRY(read_layer(b, &layer));
+  tct_scale_map map;
+  tct_refusal refusal;
+  if (tct_scale_refused(&config, &layer, &map, &refusal)) return refused(b, layer_column_of[refusal.field], &refusal);
   TCT_TRY(tct_scale_run(&config, &layer, &r));
   TCT_TRY(check_product(b, &r));
   tct_text_printf(&b->out, ",%lld,%lld", (long long)r.total_cycles, (long long)r.stall_cycles);
@@ -298,7 +326,7 @@ static tct_status run_row(batch *b) {
   copy_cells(b);
   const tct_status status = b->kind->run(b);
   tct_text_append(&b->out, "\n");
-  return status == TCT_INVALID ? tct_context("in %s, line %lld", b->path, (long long)b->line) : status;
+  return status;
 }
 
 static tct_status run_table(batch *b) {

@@ -4,14 +4,13 @@
 
 #include "base/alloc.h"
 #include "base/status.h"
-
-static int64_t smaller(int64_t a, int64_t b) { return a < b ? a : b; }
-static int64_t larger(int64_t a, int64_t b) { return a > b ? a : b; }
+#include "systolic/whole.h"
 
 /* How many of the array's lanes a fold uses. */
-static int64_t used(int64_t extent, int64_t fold, int64_t lanes) { return smaller(lanes, extent - fold * lanes); }
+static int64_t used(int64_t extent, int64_t fold, int64_t lanes) { return tct_smaller(lanes, extent - fold * lanes); }
 
-/* An im2col address is a sum of a part of the pixel (m) and a part of the place in the window (k). */
+/* An im2col address is a sum of a part of the pixel (m) and a part of the place in the window (k). A window that begins
+ * behind the image is nowhere, however far. */
 static tct_status tabulate_ifmap(tct_scale_operand *o) {
   const tct_scale_map *map = o->map;
   const tct_scale_layer *l = &map->layer;
@@ -21,7 +20,8 @@ static tct_status tabulate_ifmap(tct_scale_operand *o) {
   o->k_at = tct_alloc_zero((size_t)map->k, sizeof *o->k_at);
   if (o->m_part == NULL || o->m_at == NULL || o->k_part == NULL || o->k_at == NULL) return TCT_OUT_OF_MEMORY;
   for (int64_t m = 0; m < map->m; m++) {
-    const int64_t y = m / map->out_w * l->stride_h, x = m % map->out_w * l->stride_w;
+    const int64_t y = tct_smaller(m / map->out_w * l->stride_h, l->ifmap_h);
+    const int64_t x = tct_smaller(m % map->out_w * l->stride_w, l->ifmap_w);
     o->m_at[m][0] = (int32_t)y;
     o->m_at[m][1] = (int32_t)x;
     o->m_part[m] = (y * l->ifmap_w + x) * l->channels;
@@ -75,9 +75,9 @@ tct_scale_line tct_scale_demand(const tct_scale_operand *o, int64_t row_fold, in
   const int64_t fold = o->by_cols ? col_fold : row_fold;
   const int64_t extent = o->by_cols ? map->spatial_cols : map->spatial_rows;
   const int64_t diagonal = line - o->first_line; /* lane + step */
-  const int64_t first = larger(0, diagonal - map->steps + 1);
-  const int64_t last = smaller(used(extent, fold, lanes) - 1, diagonal);
-  return (tct_scale_line){.n = larger(0, last - first + 1), .a = fold * lanes + first, .b = diagonal - first, .da = 1,
+  const int64_t first = tct_larger(0, diagonal - map->steps + 1);
+  const int64_t last = tct_smaller(used(extent, fold, lanes) - 1, diagonal);
+  return (tct_scale_line){.n = tct_larger(0, last - first + 1), .a = fold * lanes + first, .b = diagonal - first, .da = 1,
                           .db = -1};
 }
 
@@ -88,12 +88,12 @@ int64_t tct_scale_results(const tct_scale_map *map, int64_t row_fold, int64_t co
   if (map->config->dataflow == TCT_OUTPUT_STATIONARY) {
     /* Row R − 1 − p leaves column c in line T − 1 + p + c. */
     const int64_t diagonal = line - (map->steps - 1);
-    first = larger(0, diagonal - (rows - 1));
-    last = smaller(n_cols - 1, diagonal - (rows - used(map->spatial_rows, row_fold, rows)));
+    first = tct_larger(0, diagonal - (rows - 1));
+    last = tct_smaller(n_cols - 1, diagonal - (rows - used(map->spatial_rows, row_fold, rows)));
   } else {
     const int64_t diagonal = line - (2 * rows - 1); /* step + column */
-    first = larger(0, diagonal - map->steps + 1);
-    last = smaller(n_cols - 1, diagonal);
+    first = tct_larger(0, diagonal - map->steps + 1);
+    last = tct_smaller(n_cols - 1, diagonal);
   }
-  return larger(0, last - first + 1);
+  return tct_larger(0, last - first + 1);
 }

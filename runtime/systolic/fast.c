@@ -9,8 +9,7 @@
 #include "systolic/tiles.h"
 
 #include "base/status.h"
-
-static int64_t larger(int64_t a, int64_t b) { return a > b ? a : b; }
+#include "systolic/whole.h"
 
 /* Between the end of one tile's work and the start of the next one's: what is not waiting for `ready` is shifting. */
 static void add_gap(tct_array_clock *clock, int64_t gap, int64_t on_time_gap) {
@@ -22,7 +21,7 @@ static void add_gap(tct_array_clock *clock, int64_t gap, int64_t on_time_gap) {
 static void run_serial(int64_t rows, int64_t cols, const tct_array_tile *tiles, int64_t n, tct_array_clock *clock) {
   int64_t now = 0;
   for (int64_t i = 0; i < n; i++) {
-    const int64_t begin = larger(now, tiles[i].ready);
+    const int64_t begin = tct_larger(now, tiles[i].ready);
     clock->stall += begin - now;
     clock->active += tiles[i].steps;
     clock->shift += rows;
@@ -37,7 +36,7 @@ static void run_weights(int64_t rows, int64_t cols, const tct_array_tile *tiles,
   add_gap(clock, start, rows);
   for (int64_t i = 0; i + 1 < n; i++) {
     const int64_t done = start + tiles[i].steps;
-    const int64_t next = larger(done, larger(start, tiles[i + 1].ready) + rows);
+    const int64_t next = tct_larger(done, tct_larger(start, tiles[i + 1].ready) + rows);
     clock->active += tiles[i].steps;
     /* Weights that arrive late are shifted in where all can see it: the shift counts before the stall. */
     add_gap(clock, next - done, rows);
@@ -53,8 +52,8 @@ static void run_outputs(int64_t rows, int64_t cols, const tct_array_tile *tiles,
   clock->stall = start;
   for (int64_t i = 0; i + 1 < n; i++) {
     const int64_t done = start + tiles[i].steps;
-    const int64_t on_time = larger(0, rows - tiles[i + 1].steps);
-    const int64_t next = larger(done + on_time, tiles[i + 1].ready);
+    const int64_t on_time = tct_larger(0, rows - tiles[i + 1].steps);
+    const int64_t next = tct_larger(done + on_time, tiles[i + 1].ready);
     clock->active += tiles[i].steps;
     add_gap(clock, next - done, on_time);
     start = next;

@@ -4,21 +4,19 @@
  *
  * user mode: the operand's prefetch order (the streamed one along diagonals, the stationary one row by row) is cut in sets
  * of ⌈S/100⌉ words. The active half of the SRAM is a run of sets on a ring; a miss slides it by the prefetch half until the
- * word is inside. The k-th slide is complete in cycle −1 + k·(⌈P/bandwidth⌉ + 1), and the array waits for it. */
+ * word is inside. The k-th slide is complete in cycle −1 + k·(⌈P/bandwidth⌉ + 1), and the array waits for it. SCALE-Sim
+ * slides step by step, and a small SRAM turns the ring for nearly every word; here a miss takes its slides at once. */
 #include "systolic/scale.h"
 
 #include "base/alloc.h"
 #include "base/status.h"
-
-static int64_t smaller(int64_t a, int64_t b) { return a < b ? a : b; }
-static int64_t larger(int64_t a, int64_t b) { return a > b ? a : b; }
-static int64_t divide_up(int64_t n, int64_t by) { return (n + by - 1) / by; }
+#include "systolic/whole.h"
 
 /* ---- calc mode ---- */
 
 typedef struct window {
   int32_t *seen; /* [words]: the window in which a word was read last; owned */
-  int32_t number;
+  int32_t number; /* from 1. A walk has less than 2^36 words, a window at least 500: they fit */
   int64_t filled, capacity, reads;
 } window;
 
@@ -87,11 +85,11 @@ static int64_t prefetch_order(read_buffer *b, visit_fn visit, int64_t set_words)
   const int64_t lanes = o->stationary || o->by_cols ? map->config->cols : map->config->rows;
   const int64_t extent = o->stationary || o->by_cols ? map->spatial_cols : map->spatial_rows;
   const int64_t height = o->stationary ? map->spatial_rows : map->steps; /* of one fold; folds are stacked */
-  const int64_t rows = divide_up(extent, lanes) * height;
+  const int64_t rows = tct_divide_up(extent, lanes) * height;
   int64_t position = 0;
   /* Row by row: `diagonal` is the row. Along diagonals: row + column. */
   for (int64_t diagonal = 0; diagonal < rows + (o->stationary ? 0 : lanes - 1); diagonal++) {
-    const int64_t first = o->stationary ? 0 : larger(0, diagonal - rows + 1);
+    const int64_t first = o->stationary ? 0 : tct_larger(0, diagonal - rows + 1);
     for (int64_t lane = first; lane < lanes && (o->stationary || lane <= diagonal); lane++) {
       const int64_t row = o->stationary ? diagonal : diagonal - lane;
       const int64_t spatial = row / height * lanes + lane, step = row % height;
@@ -110,10 +108,6 @@ static tct_status index_sets(read_buffer *b, int64_t set_words) {
   if (b->first_of == NULL) return TCT_OUT_OF_MEMORY;
   const int64_t n = prefetch_order(b, count_word, set_words);
   b->n_sets = n / set_words + 1;
-  if (b->n_sets > INT32_MAX) {
-    return tct_fail(TCT_INVALID, "scale-sim: %lld words of an operand in sets of %lld; needs a larger SRAM", (long long)n,
-                    (long long)set_words);
-  }
   b->sets = tct_alloc_zero((size_t)n, sizeof *b->sets);
   if (b->sets == NULL) return TCT_OUT_OF_MEMORY;
   for (int64_t i = 0; i < words; i++) b->first_of[i + 1] += b->first_of[i];
@@ -125,20 +119,20 @@ static tct_status index_sets(read_buffer *b, int64_t set_words) {
 
 static tct_status begin_reads(const tct_scale_map *map, bool filter, read_buffer *b) {
   const int64_t size = (filter ? map->config->filter_kb : map->config->ifmap_kb) * 1024;
-  const int64_t half = divide_up(size, 2), prefetch = size - half, set_words = divide_up(size, 100);
+  const int64_t half = tct_divide_up(size, 2), prefetch = size - half, set_words = tct_divide_up(size, 100);
   *b = (read_buffer){.last_prefetch = -1, .bandwidth = map->config->bandwidth, .version = map->config->version};
   TCT_TRY(tct_scale_operand_begin(map, filter, &b->operand));
   TCT_TRY(index_sets(b, set_words));
-  b->active = smaller(divide_up(half, set_words), b->n_sets);
-  b->slide = smaller(divide_up(prefetch, set_words), b->n_sets - b->active);
-  b->slide_lines = divide_up(prefetch, b->bandwidth);
+  b->active = tct_smaller(tct_divide_up(half, set_words), b->n_sets);
+  b->slide = tct_smaller(tct_divide_up(prefetch, set_words), b->n_sets - b->active);
+  b->slide_lines = tct_divide_up(prefetch, b->bandwidth);
   /* The first fill is of the active half, or of the whole operand if that is less: SCALE-Sim lays its prefetch order, with
    * the array's unused lanes, in lines of the bandwidth's width. */
   const bool by_cols = b->operand.stationary || b->operand.by_cols;
   const int64_t lanes = by_cols ? map->config->cols : map->config->rows;
   const int64_t folds = by_cols ? map->col_folds : map->row_folds;
   const int64_t height = b->operand.stationary ? map->spatial_rows : map->steps;
-  b->reads = smaller(divide_up(half, b->bandwidth), divide_up(folds * height * lanes, b->bandwidth)) * b->bandwidth;
+  b->reads = tct_smaller(tct_divide_up(half, b->bandwidth), tct_divide_up(folds * height * lanes, b->bandwidth)) * b->bandwidth;
   return TCT_OK;
 }
 
@@ -148,14 +142,36 @@ static void end_reads(read_buffer *b) {
   tct_scale_operand_end(&b->operand);
 }
 
-/* Is the word in a set of the active half? The half's end lies before its beginning when it runs over the ring's end. */
-static bool holds(const read_buffer *b, int64_t address) {
-  const int64_t end = (b->start + b->active) % b->n_sets;
-  for (int64_t i = b->first_of[address]; i < b->first_of[address + 1]; i++) {
-    const int64_t set = b->sets[i];
-    if (b->start < end ? set >= b->start && set < end : set >= b->start || set < end) return true;
+/* How many slides bring a word's nearest set into the active half. A slide is never longer than the half, so that the half
+ * passes over every set of the ring. */
+static int64_t slides_to(const read_buffer *b, int64_t address) {
+  int64_t first = b->first_of[address], end = b->first_of[address + 1];
+  const int64_t wrapped = b->sets[first] + b->n_sets; /* behind the ring's end comes the word's first set */
+  while (first < end) { /* sets are in order: the first one that is not before the half */
+    const int64_t middle = first + (end - first) / 2;
+    if (b->sets[middle] < b->start) first = middle + 1;
+    else end = middle;
   }
-  return false;
+  const int64_t set = first < b->first_of[address + 1] ? b->sets[first] : wrapped;
+  const int64_t beyond = set - b->start - b->active;
+  return beyond < 0 ? 0 : beyond / b->slide + 1;
+}
+
+/* n slides, one behind the other, for a word that is wanted in `cycle`, after the line has waited for others. Returns what it
+ * has waited then. */
+static int64_t wait_for(read_buffer *b, int64_t n, int64_t cycle, int64_t waited) {
+  const int64_t each = b->slide_lines + 1;
+  int64_t late = b->last_prefetch + each - (cycle + 1 + waited); /* the first slide's */
+  b->last_prefetch += n * each;
+  b->reads += n * b->slide_lines * b->bandwidth;
+  if (b->version == 2) return waited + tct_larger(0, late + (n - 1) * each);
+  /* Version 3 adds a late slide's cycles twice, and an early one's once. So after a slide late by l the next is late by
+   * each − l, after an early one by each: soon every two of them add 2·each. */
+  for (; n > 0 && (late < 0 || late > each); n--) {
+    waited += late > 0 ? 2 * late : late;
+    late = late > 0 ? each - late : each;
+  }
+  return waited + n / 2 * 2 * each + n % 2 * 2 * late;
 }
 
 /* The cycles for which one line's words hold the array up. */
@@ -164,14 +180,10 @@ static int64_t read_line(read_buffer *b, int64_t row_fold, int64_t col_fold, int
   int64_t waited = 0;
   for (int64_t i = 0; i < l.n; i++) {
     const int64_t address = tct_scale_address(&b->operand, l.a + i * l.da, l.b + i * l.db);
-    while (address >= 0 && !holds(b, address)) {
-      b->start = (b->start + b->slide) % b->n_sets;
-      b->last_prefetch += b->slide_lines + 1;
-      b->reads += b->slide_lines * b->bandwidth;
-      const int64_t late = b->last_prefetch - (cycle + 1 + waited);
-      if (b->version == 3) waited += late; /* its double count, early arrivals included */
-      if (late > 0) waited += late;
-    }
+    const int64_t n = address < 0 ? 0 : slides_to(b, address);
+    if (n == 0) continue;
+    b->start = (b->start + n * b->slide) % b->n_sets;
+    waited = wait_for(b, n, cycle, waited);
   }
   return waited;
 }
@@ -187,8 +199,8 @@ static tct_status walk_user(const tct_scale_map *map, read_buffer *ifmap, read_b
       const int64_t filter_wait = read_line(filter, r, c, i, cycle);
       int64_t written = cycle;
       TCT_TRY(tct_scale_writer_put(writer, tct_scale_results(map, r, c, i), &written));
-      out->stall_cycles += larger(written - cycle, larger(ifmap_wait, filter_wait));
-      out->total_cycles = larger(out->total_cycles, written);
+      out->stall_cycles += tct_larger(written - cycle, tct_larger(ifmap_wait, filter_wait));
+      out->total_cycles = tct_larger(out->total_cycles, written);
     }
   }
   TCT_TRY(tct_scale_writer_flush(writer));

@@ -8,73 +8,131 @@
 
 #include <math.h>
 #include "base/status.h"
+#include "systolic/whole.h"
 
+#define MOST_SIDE   ((int64_t)1 << 20) /* of the array, KiB of an SRAM, words a cycle */
 #define MOST_EXTENT ((int64_t)1 << 30) /* positions in an image fit 32 bits */
-#define MOST_WORK ((int64_t)1 << 52)
-
-static int64_t fold(int64_t n, int64_t by) { return (n + by - 1) / by; }
+#define MOST_COUNT  0x1p52             /* what a double holds exactly */
+#define MOST_STEPS  0x1p36             /* of a walk: minutes */
 
 typedef struct range_row {
+  tct_scale_field field;
   const char *name;
   int64_t value, least, most;
 } range_row;
 
-static tct_status check_ranges(const tct_scale_config *c, const tct_scale_layer *l) {
-  const range_row rows[] = {
-      {"array rows", c->rows, 1, 1 << 20}, {"array columns", c->cols, 1, 1 << 20},
-      {"ifmap SRAM (KiB)", c->ifmap_kb, 1, 1 << 20}, {"filter SRAM (KiB)", c->filter_kb, 1, 1 << 20},
-      {"ofmap SRAM (KiB)", c->ofmap_kb, 1, 1 << 20}, {"bandwidth", c->bandwidth, 0, 1 << 20},
-      {"version", c->version, 2, 3},
-      {"ifmap height", l->ifmap_h, 1, MOST_EXTENT}, {"ifmap width", l->ifmap_w, 1, MOST_EXTENT},
-      {"filter height", l->filter_h, 1, l->ifmap_h}, {"filter width", l->filter_w, 1, l->ifmap_w},
-      {"channels", l->channels, 1, MOST_EXTENT}, {"filters", l->n_filters, 1, MOST_EXTENT},
-      {"stride_h", l->stride_h, 1, MOST_EXTENT}, {"stride_w", l->stride_w, 1, MOST_EXTENT}};
-  for (size_t i = 0; i < TCT_COUNT_OF(rows); i++) {
-    if (rows[i].value < rows[i].least || rows[i].value > rows[i].most) {
-      return tct_fail(TCT_INVALID, "scale-sim: %s is %lld, needs %lld to %lld", rows[i].name, (long long)rows[i].value,
-                      (long long)rows[i].least, (long long)rows[i].most);
-    }
+static bool find_refused(const range_row *rows, size_t n, tct_refusal *out) {
+  for (size_t i = 0; i < n; i++) {
+    if (rows[i].value >= rows[i].least && rows[i].value <= rows[i].most) continue;
+    return tct_refuse_value(out, (int32_t)rows[i].field, "%s is %lld, needs %lld to %lld", rows[i].name,
+                      (long long)rows[i].value, (long long)rows[i].least, (long long)rows[i].most);
   }
-  if ((unsigned)c->dataflow >= TCT_N_DATAFLOWS) {
-    return tct_fail(TCT_INVALID, "scale-sim: dataflow is %d, needs one of tct_dataflow", (int)c->dataflow);
-  }
-  return TCT_OK;
+  return false;
 }
 
-/* The product's extents and folds; refuses what could not be counted in 52 bits. */
-static tct_status map_layer(const tct_scale_config *config, const tct_scale_layer *l, tct_scale_map *out) {
-  TCT_TRY(check_ranges(config, l));
-  const int64_t out_h = fold(l->ifmap_h - l->filter_h + l->stride_h, l->stride_h);
-  const int64_t out_w = fold(l->ifmap_w - l->filter_w + l->stride_w, l->stride_w);
+static bool config_refused(const tct_scale_config *c, tct_refusal *out) {
+  const range_row rows[] = {
+      {TCT_SCALE_FIELD_ROWS, "array rows", c->rows, 1, MOST_SIDE},
+      {TCT_SCALE_FIELD_COLS, "array columns", c->cols, 1, MOST_SIDE},
+      {TCT_SCALE_FIELD_IFMAP_KB, "ifmap SRAM (KiB)", c->ifmap_kb, 1, MOST_SIDE},
+      {TCT_SCALE_FIELD_FILTER_KB, "filter SRAM (KiB)", c->filter_kb, 1, MOST_SIDE},
+      {TCT_SCALE_FIELD_OFMAP_KB, "ofmap SRAM (KiB)", c->ofmap_kb, 1, MOST_SIDE},
+      {TCT_SCALE_FIELD_BANDWIDTH, "bandwidth", c->bandwidth, 0, MOST_SIDE},
+      {TCT_SCALE_FIELD_VERSION, "version", c->version, 2, 3}};
+  if (find_refused(rows, TCT_COUNT_OF(rows), out)) return true;
+  return (unsigned)c->dataflow >= TCT_N_DATAFLOWS &&
+         tct_refuse_value(out, TCT_SCALE_FIELD_DATAFLOW, "dataflow is %d, needs one of tct_dataflow", (int)c->dataflow);
+}
+
+bool tct_scale_layer_refused(const tct_scale_layer *l, tct_refusal *out) {
+  const range_row rows[] = {
+      {TCT_SCALE_FIELD_IFMAP_H, "ifmap height", l->ifmap_h, 1, MOST_EXTENT},
+      {TCT_SCALE_FIELD_IFMAP_W, "ifmap width", l->ifmap_w, 1, MOST_EXTENT},
+      {TCT_SCALE_FIELD_FILTER_H, "filter height", l->filter_h, 1, l->ifmap_h},
+      {TCT_SCALE_FIELD_FILTER_W, "filter width", l->filter_w, 1, l->ifmap_w},
+      {TCT_SCALE_FIELD_CHANNELS, "channels", l->channels, 1, MOST_EXTENT},
+      {TCT_SCALE_FIELD_FILTERS, "filters", l->n_filters, 1, MOST_EXTENT},
+      {TCT_SCALE_FIELD_STRIDE_H, "stride_h", l->stride_h, 1, MOST_EXTENT},
+      {TCT_SCALE_FIELD_STRIDE_W, "stride_w", l->stride_w, 1, MOST_EXTENT}};
+  return find_refused(rows, TCT_COUNT_OF(rows), out);
+}
+
+/* The product's extents and folds; false when they could not be counted in 52 bits. */
+static bool map_layer(const tct_scale_config *config, const tct_scale_layer *l, tct_scale_map *out) {
+  const int64_t out_h = tct_divide_up(l->ifmap_h - l->filter_h + l->stride_h, l->stride_h);
+  const int64_t out_w = tct_divide_up(l->ifmap_w - l->filter_w + l->stride_w, l->stride_w);
   *out = (tct_scale_map){.config = config, .layer = *l, .out_w = out_w, .n = l->n_filters};
   int64_t work = 0;
-  const bool large =
-      __builtin_mul_overflow(out_h, out_w, &out->m) ||
+  if (__builtin_mul_overflow(out_h, out_w, &out->m) ||
       __builtin_mul_overflow(l->filter_h * l->filter_w, l->channels, &out->k) || /* each factor is at most 2^30 */
       __builtin_mul_overflow(out->m, out->k, &work) || __builtin_mul_overflow(work, out->n, &work) ||
-      __builtin_mul_overflow(l->ifmap_h * l->ifmap_w, l->channels, &work);
+      __builtin_mul_overflow(l->ifmap_h * l->ifmap_w, l->channels, &work)) {
+    return false;
+  }
   const bool by_k = config->dataflow != TCT_OUTPUT_STATIONARY;
   out->spatial_rows = by_k ? out->k : out->m;
   out->spatial_cols = config->dataflow == TCT_INPUT_STATIONARY ? out->m : out->n;
   out->steps = config->dataflow == TCT_WEIGHT_STATIONARY ? out->m : by_k ? out->n : out->k;
-  if (!large) {
-    out->row_folds = fold(out->spatial_rows, config->rows);
-    out->col_folds = fold(out->spatial_cols, config->cols);
-    out->lines = (by_k ? 2 : 1) * config->rows + config->cols + out->steps - 2;
-    const double most = fmax((double)out->row_folds * (double)out->col_folds * (double)out->lines,
-                             (double)out->m * (double)out->k * (double)out->col_folds +
-                                 (double)out->n * (double)out->k * (double)(out->row_folds + out->col_folds) +
-                                 (double)out->m * (double)out->n * (double)out->row_folds);
-    if (most < (double)MOST_WORK) {
-      out->overlaps = (l->stride_h < l->filter_h && out_h > 1) || (l->stride_w < l->filter_w && out_w > 1) ||
-                      (out_h - 1) * l->stride_h + l->filter_h > l->ifmap_h ||
-                      (out_w - 1) * l->stride_w + l->filter_w > l->ifmap_w;
-      return TCT_OK;
-    }
+  out->row_folds = tct_divide_up(out->spatial_rows, config->rows);
+  out->col_folds = tct_divide_up(out->spatial_cols, config->cols);
+  out->lines = (by_k ? 2 : 1) * config->rows + config->cols + out->steps - 2;
+  out->overlaps = (l->stride_h < l->filter_h && out_h > 1) || (l->stride_w < l->filter_w && out_w > 1) ||
+                  (out_h - 1) * l->stride_h + l->filter_h > l->ifmap_h ||
+                  (out_w - 1) * l->stride_w + l->filter_w > l->ifmap_w;
+  const double most = fmax((double)out->row_folds * (double)out->col_folds * (double)out->lines,
+                           (double)out->m * (double)out->k * (double)out->col_folds +
+                               (double)out->n * (double)out->k * (double)(out->row_folds + out->col_folds) +
+                               (double)out->m * (double)out->n * (double)out->row_folds);
+  return most < MOST_COUNT;
+}
+
+/* An operand's part in a walk: every word that is asked for, a table of its words, and in user mode its prefetch order with
+ * the array's unused lanes. */
+static double operand_steps(const tct_scale_map *map, bool filter) {
+  const tct_scale_config *c = map->config;
+  const tct_scale_layer *l = &map->layer;
+  const bool stationary = c->dataflow == (filter ? TCT_WEIGHT_STATIONARY : TCT_INPUT_STATIONARY);
+  const bool by_cols = stationary || (filter && c->dataflow == TCT_OUTPUT_STATIONARY);
+  const double words = filter ? (double)map->k * (double)map->n
+                              : (double)l->ifmap_h * (double)l->ifmap_w * (double)l->channels;
+  const double elements = filter ? words : (double)map->m * (double)map->k;
+  const double asked = elements * (double)(stationary ? 1 : by_cols ? map->row_folds : map->col_folds);
+  const double height = (double)(stationary ? map->spatial_rows : map->steps);
+  const double lanes = by_cols ? (double)map->col_folds * (double)c->cols : (double)map->row_folds * (double)c->rows;
+  return words + asked + (c->bandwidth > 0 ? 2 * height * lanes : 0);
+}
+
+static bool walk_refused(const tct_scale_map *map, tct_refusal *out) {
+  const tct_scale_config *c = map->config;
+  const bool user = c->bandwidth > 0, ifmap = user || (map->overlaps && c->walks != TCT_SCALE_WALK_NONE);
+  if (!ifmap && c->walks != TCT_SCALE_WALK_ALL) return false;
+  const double steps = (double)map->row_folds * (double)map->col_folds * (double)map->lines +
+                       (ifmap ? operand_steps(map, false) : 0) + (user ? operand_steps(map, true) : 0);
+  if (steps >= MOST_STEPS) {
+    return tct_refuse_value(out, TCT_SCALE_FIELD_LAYER, "the walk over its addresses takes %.3g steps, more than 2^36; needs a "
+                      "smaller layer%s", steps, user ? ", or calc mode without walks (no bandwidth, --walks none)"
+                                                     : " or no walks (--walks none)");
   }
-  return tct_fail(TCT_INVALID, "scale-sim: ifmap %lld×%lld×%lld, filters %lld×%lld×%lld: more than 2^52 accesses; needs a "
-                  "smaller layer or a larger array", (long long)l->ifmap_h, (long long)l->ifmap_w, (long long)l->channels,
-                  (long long)l->n_filters, (long long)l->filter_h, (long long)l->filter_w);
+  const struct { tct_scale_field field; double words; int64_t kb; } operands[] = {
+      {TCT_SCALE_FIELD_IFMAP_KB, (double)map->m * (double)map->k, c->ifmap_kb},
+      {TCT_SCALE_FIELD_FILTER_KB, (double)map->k * (double)map->n, c->filter_kb}};
+  for (size_t i = 0; user && i < TCT_COUNT_OF(operands); i++) { /* sets are numbered in 32 bits */
+    const int64_t set_words = tct_divide_up(operands[i].kb * 1024, 100);
+    if (operands[i].words / (double)set_words < (double)INT32_MAX) continue;
+    return tct_refuse_value(out, (int32_t)operands[i].field, "an operand of %.3g words in sets of %lld is more than 2^31 sets; "
+                      "needs a larger SRAM", operands[i].words, (long long)set_words);
+  }
+  return false;
+}
+
+bool tct_scale_refused(const tct_scale_config *config, const tct_scale_layer *l, tct_scale_map *out_map, tct_refusal *out) {
+  if (config_refused(config, out) || tct_scale_layer_refused(l, out)) return true;
+  if (!map_layer(config, l, out_map)) {
+    return tct_refuse_value(out, TCT_SCALE_FIELD_LAYER, "ifmap %lld×%lld×%lld, filters %lld×%lld×%lld: more than 2^52 accesses; "
+                      "needs a smaller layer or a larger array", (long long)l->ifmap_h, (long long)l->ifmap_w,
+                      (long long)l->channels, (long long)l->n_filters, (long long)l->filter_h, (long long)l->filter_w);
+  }
+  return walk_refused(out_map, out);
 }
 
 static void count_sram(const tct_scale_map *map, tct_scale_report *out) {
@@ -161,7 +219,8 @@ static tct_status run_calc(const tct_scale_map *map, tct_scale_report *out) {
 tct_status tct_scale_run(const tct_scale_config *config, const tct_scale_layer *layer, tct_scale_report *out) {
   *out = (tct_scale_report){0};
   tct_scale_map map;
-  TCT_TRY(map_layer(config, layer, &map));
+  tct_refusal refusal;
+  if (tct_scale_refused(config, layer, &map, &refusal)) return tct_fail(TCT_INVALID, "scale-sim: %s", refusal.text);
   out->m = map.m;
   out->k = map.k;
   out->n = map.n;

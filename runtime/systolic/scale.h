@@ -5,6 +5,29 @@
 
 #include <tercet/systolic.h>
 
+#include "systolic/refusal.h"
+
+/* What a configuration or a layer can be refused for; TCT_SCALE_FIELD_LAYER: for more than one value together. */
+typedef enum tct_scale_field {
+  TCT_SCALE_FIELD_ROWS,
+  TCT_SCALE_FIELD_COLS,
+  TCT_SCALE_FIELD_IFMAP_KB,
+  TCT_SCALE_FIELD_FILTER_KB,
+  TCT_SCALE_FIELD_OFMAP_KB,
+  TCT_SCALE_FIELD_BANDWIDTH,
+  TCT_SCALE_FIELD_VERSION,
+  TCT_SCALE_FIELD_DATAFLOW,
+  TCT_SCALE_FIELD_IFMAP_H,
+  TCT_SCALE_FIELD_IFMAP_W,
+  TCT_SCALE_FIELD_FILTER_H,
+  TCT_SCALE_FIELD_FILTER_W,
+  TCT_SCALE_FIELD_CHANNELS,
+  TCT_SCALE_FIELD_FILTERS,
+  TCT_SCALE_FIELD_STRIDE_H,
+  TCT_SCALE_FIELD_STRIDE_W,
+  TCT_SCALE_FIELD_LAYER
+} tct_scale_field;
+
 /* The im2col product Y [M,N] = X [M,K] · W [K,N] and how it is folded. */
 typedef struct tct_scale_map {
   const tct_scale_config *config;
@@ -15,6 +38,13 @@ typedef struct tct_scale_map {
   int64_t lines; /* of one fold's demand: cycles */
   bool overlaps; /* ifmap addresses repeat, or windows stick out: no closed form */
 } tct_scale_map;
+
+/* True with the first value that is out of range (a tct_scale_field), or a run that would take too long. Else the map:
+ * counts stay below 2^52, those of a walk below 2^36. */
+bool tct_scale_refused(const tct_scale_config *config, const tct_scale_layer *layer, tct_scale_map *out_map,
+                       tct_refusal *out);
+/* Of a layer alone: its values' ranges. */
+bool tct_scale_layer_refused(const tct_scale_layer *layer, tct_refusal *out);
 
 /* ---- demand.c: who is asked for when ---- */
 

@@ -42,28 +42,39 @@ bool tct_dataflow_find(const char *name, tct_dataflow *out) {
   return i >= 0;
 }
 
-tct_status tct_array_check(tct_array_mode mode, int64_t rows, int64_t cols, const tct_array_tile *tiles, int64_t n) {
+bool tct_array_refused(tct_array_mode mode, int64_t rows, int64_t cols, const tct_array_tile *tiles, int64_t n,
+                       tct_refusal *out) {
   if ((unsigned)mode >= TCT_N_ARRAY_MODES) {
-    return tct_fail(TCT_INVALID, "systolic array: mode is %d, needs one of tct_array_mode", (int)mode);
+    return tct_refuse_value(out, TCT_ARRAY_FIELD_MODE, "mode is %d, needs one of tct_array_mode", (int)mode);
   }
-  if (rows < 1 || rows > MOST_EXTENT || cols < 1 || cols > MOST_EXTENT) {
-    return tct_fail(TCT_INVALID, "systolic array: it is %lld×%lld, needs 1 to %lld rows and columns", (long long)rows,
-                    (long long)cols, (long long)MOST_EXTENT);
+  const bool few_rows = rows < 1 || rows > MOST_EXTENT;
+  if (few_rows || cols < 1 || cols > MOST_EXTENT) {
+    return tct_refuse_value(out, few_rows ? TCT_ARRAY_FIELD_ROWS : TCT_ARRAY_FIELD_COLS,
+                      "it is %lld×%lld, needs 1 to %lld rows and columns", (long long)rows, (long long)cols,
+                      (long long)MOST_EXTENT);
   }
-  if (tiles == NULL || n < 1) return tct_fail(TCT_INVALID, "systolic array: no tiles, needs at least one");
+  if (tiles == NULL || n < 1) return tct_refuse_value(out, TCT_ARRAY_FIELD_STEPS, "no tiles, needs at least one");
   int64_t most = 0; /* no schedule is longer: every tile waits for the latest, then runs alone */
   int64_t latest = 0;
   for (int64_t i = 0; i < n; i++) {
     if (tiles[i].steps < 1 || tiles[i].ready < 0) {
-      return tct_fail(TCT_INVALID, "systolic array: tile %lld has %lld steps and is ready in cycle %lld; needs at least 1 "
-                      "and at least 0", (long long)i, (long long)tiles[i].steps, (long long)tiles[i].ready);
+      return tct_refuse_value(out, tiles[i].steps < 1 ? TCT_ARRAY_FIELD_STEPS : TCT_ARRAY_FIELD_READY,
+                        "tile %lld has %lld steps and is ready in cycle %lld; needs at least 1 and at least 0", (long long)i,
+                        (long long)tiles[i].steps, (long long)tiles[i].ready);
     }
     if (tiles[i].ready > latest) latest = tiles[i].ready;
     if (__builtin_add_overflow(most, tiles[i].steps, &most) ||
         __builtin_add_overflow(most, 2 * rows + cols, &most) || most > MOST_CYCLES || latest > MOST_CYCLES - most) {
-      return tct_fail(TCT_INVALID, "systolic array: the tiles up to number %lld could take more than 2^62 cycles; needs "
-                      "fewer steps or an earlier `ready`", (long long)i);
+      return tct_refuse_value(out, latest > MOST_CYCLES / 2 ? TCT_ARRAY_FIELD_READY : TCT_ARRAY_FIELD_STEPS,
+                        "the tiles up to number %lld could take more than 2^62 cycles; needs fewer steps or an earlier "
+                        "`ready`", (long long)i);
     }
   }
-  return TCT_OK;
+  return false;
+}
+
+tct_status tct_array_check(tct_array_mode mode, int64_t rows, int64_t cols, const tct_array_tile *tiles, int64_t n) {
+  tct_refusal refusal;
+  const bool refused = tct_array_refused(mode, rows, cols, tiles, n, &refusal);
+  return refused ? tct_fail(TCT_INVALID, "systolic array: %s", refusal.text) : TCT_OK;
 }

@@ -4,7 +4,20 @@
 
 #include <tercet/systolic.h>
 
-/* Names the value that is out of range. After it, sums over the list stay below 2^62. */
+#include "systolic/refusal.h"
+
+typedef enum tct_array_field {
+  TCT_ARRAY_FIELD_MODE,
+  TCT_ARRAY_FIELD_ROWS,
+  TCT_ARRAY_FIELD_COLS,
+  TCT_ARRAY_FIELD_STEPS,
+  TCT_ARRAY_FIELD_READY
+} tct_array_field;
+
+/* True with the first value that is out of range (a tct_array_field). Else sums over the list stay below 2^62. */
+bool tct_array_refused(tct_array_mode mode, int64_t rows, int64_t cols, const tct_array_tile *tiles, int64_t n,
+                       tct_refusal *out);
+/* The same as an error. */
 tct_status tct_array_check(tct_array_mode mode, int64_t rows, int64_t cols, const tct_array_tile *tiles, int64_t n)
     TCT_CHECKED;
 
