@@ -3,31 +3,12 @@
  * beside the real data. Operands keep PyTorch's layout; transposes in the graph make ours, so gradients come back in
  * PyTorch's. Not here, for want of the op: conv3d, conv_transpose1d and 3d, logcumsumexp, pixel_unshuffle, a cross-entropy
  * that ignores labels, an average pooling that counts padding. */
-#include <jansson.h>
 #include <tercet/tercet.h>
+#include "goldens.h"
 #include "graphs.h"
 #include "test.h"
 
-#define DATA_OR_SKIP()                                                                                                 \
-  const char *folder = getenv("TERCET_DATA");                                                                          \
-  if (folder == NULL || folder[0] == '\0') SKIP("not run: TERCET_DATA is not set")
-
 enum { MOST_VALUES = 4096 };
-
-static json_t *open_goldens(const char *folder, const char *file) {
-  char path[1024];
-  json_error_t error;
-  snprintf(path, sizeof path, "%s/../reference/goldens/%s", folder, file);
-  json_t *root = json_load_file(path, 0, &error);
-  CHECK(root != NULL, "%s: %s", path, error.text);
-  return root;
-}
-
-static const json_t *member(const json_t *object, const char *key) {
-  const json_t *value = json_object_get(object, key);
-  CHECK(value != NULL, "the golden file has no '%s'", key);
-  return value;
-}
 
 static int64_t whole(const json_t *list, size_t i) {
   return json_integer_value(json_array_get(list, i));

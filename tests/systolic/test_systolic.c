@@ -3,6 +3,7 @@
 #include <tercet/systolic.h>
 #include "base/alloc.h"
 #include "base/file.h"
+#include "draws.h"
 #include "faults.h"
 #include "test.h"
 
@@ -10,17 +11,6 @@
 #define MOST_STEPS 20
 #define MOST_SIDE 16
 #define MOST_NUMBERS (MOST_SIDE * MOST_STEPS)
-
-/* A small generator of its own: the cases must not depend on the library's. */
-static uint64_t next(uint64_t *state) {
-  *state ^= *state << 13;
-  *state ^= *state >> 7;
-  *state ^= *state << 17;
-  return *state;
-}
-static int64_t between(uint64_t *state, int64_t least, int64_t most) {
-  return least + (int64_t)(next(state) % (uint64_t)(most - least + 1));
-}
 
 typedef struct experiment {
   tct_array_mode mode;

@@ -1,32 +1,13 @@
 /* Optimizers step by step in f64 on the reference: PyTorch's 1 001 steps of a small network
  * (pytorch-optimizers-1001-steps.json) and Keras' own five-step and one-step checks (keras-optimizers.json). Not here, for
  * want of the method: AMSGrad, Adadelta, Adamax, Nadam, Lion, Ftrl, Lamb, Adafactor. */
-#include <jansson.h>
 #include <tercet/tercet.h>
+#include "goldens.h"
 #include "graphs.h"
 #include "nn/optimizers.h"
 #include "test.h"
 
-#define DATA_OR_SKIP()                                                                                                 \
-  const char *folder = getenv("TERCET_DATA");                                                                          \
-  if (folder == NULL || folder[0] == '\0') SKIP("not run: TERCET_DATA is not set")
-
 enum { MOST_VALUES = 16 };
-
-static json_t *open_goldens(const char *folder, const char *file) {
-  char path[1024];
-  json_error_t error;
-  snprintf(path, sizeof path, "%s/../reference/goldens/%s", folder, file);
-  json_t *root = json_load_file(path, 0, &error);
-  CHECK(root != NULL, "%s: %s", path, error.text);
-  return root;
-}
-
-static const json_t *member(const json_t *object, const char *key) {
-  const json_t *value = json_object_get(object, key);
-  CHECK(value != NULL, "the golden file has no '%s'", key);
-  return value;
-}
 
 static size_t numbers(const json_t *list, double *out) {
   const size_t n = json_array_size(list);

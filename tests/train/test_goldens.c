@@ -1,13 +1,9 @@
 /* Three training runs, repeated step by step from weights that a hash defines: the losses are those that PyTorch gave,
  * to 1e-9 in double on the reference and to 1e-4 relative in f32 on the CPU. The runs, and how their weights are made,
  * stand in training-trajectories.json beside the real data. */
-#include <jansson.h>
 #include <tercet/tercet.h>
+#include "goldens.h"
 #include "test.h"
-
-#define DATA_OR_SKIP()                                                                                                 \
-  const char *folder = getenv("TERCET_DATA");                                                                          \
-  if (folder == NULL || folder[0] == '\0') SKIP("not run: TERCET_DATA is not set")
 
 /* Under a sanitizer, which is slow and looks at memory, not at numbers, a run is its first steps. */
 #if defined(__SANITIZE_ADDRESS__)
@@ -23,21 +19,6 @@ enum { MOST_STEPS = 1000000 };
 #endif
 
 /* ---- the golden file ---- */
-
-static json_t *open_goldens(const char *folder) {
-  char path[1024];
-  json_error_t error;
-  snprintf(path, sizeof path, "%s/../reference/goldens/training-trajectories.json", folder);
-  json_t *root = json_load_file(path, 0, &error);
-  CHECK(root != NULL, "%s: %s", path, error.text);
-  return root;
-}
-
-static const json_t *member(const json_t *object, const char *key) {
-  const json_t *value = json_object_get(object, key);
-  CHECK(value != NULL, "the golden file has no '%s'", key);
-  return value;
-}
 
 /* Of an object, member prefix_key: "f64_loss". */
 static const json_t *member_of(const json_t *object, const char *prefix, const char *key) {
@@ -221,7 +202,7 @@ static tct_dataset *fashion(const char *folder, const char *part, tct_dtype dtyp
 static void run_mlp(const char *folder, tct_dtype dtype) {
   static const weight weights[] = {
       {"fc1/kernel", DENSE}, {"fc1/bias", AS_IS}, {"fc2/kernel", DENSE}, {"fc2/bias", AS_IS}};
-  json_t *root = open_goldens(folder);
+  json_t *root = open_goldens(folder, "training-trajectories.json");
   const json_t *run = member(member(root, "trajectories"), "mlp_fashion_sgd");
   tct_dataset *train = fashion(folder, "train", dtype), *test = fashion(folder, "t10k", dtype);
   tct_model *model = tct_model_create("mlp", dtype);
@@ -256,7 +237,7 @@ TEST(goldens, mlp_f32) {
 static void run_cnn(const char *folder, tct_dtype dtype) {
   static const weight weights[] = {{"c1/kernel", CONV}, {"c1/bias", AS_IS},  {"c2/kernel", CONV},
                                    {"c2/bias", AS_IS},  {"fc/kernel", FLAT}, {"fc/bias", AS_IS}};
-  json_t *root = open_goldens(folder);
+  json_t *root = open_goldens(folder, "training-trajectories.json");
   const json_t *run = member(member(root, "trajectories"), "cnn_fashion_momentum");
   tct_dataset *train = fashion(folder, "train", dtype);
   tct_model *model = tct_model_create("cnn", dtype);
@@ -328,7 +309,7 @@ static void run_names(const char *folder, tct_dtype dtype) {
                                    {"h/bias", AS_IS},
                                    {"out/kernel", DENSE},
                                    {"out/bias", AS_IS}};
-  json_t *root = open_goldens(folder);
+  json_t *root = open_goldens(folder, "training-trajectories.json");
   const json_t *run = member(member(root, "trajectories"), "makemore_mlp_names_sgd");
   tct_dataset *data = name_windows(folder);
   tct_model *model = tct_model_create("names", dtype);

@@ -1,24 +1,11 @@
 /* Convex problems have one optimum, which exact-optima.json gives: training in double must find it. Full batches and
  * Nesterov's momentum, whose rates follow from the condition of each problem; for the bigram, whose optimum lies at
  * infinity, Adam. */
-#include <jansson.h>
 #include <tercet/tercet.h>
+#include "goldens.h"
 #include "test.h"
 
-#define DATA_OR_SKIP()                                                                                                 \
-  const char *folder = getenv("TERCET_DATA");                                                                          \
-  if (folder == NULL || folder[0] == '\0') SKIP("not run: TERCET_DATA is not set")
-
 /* ---- the golden file ---- */
-
-static json_t *open_optima(const char *folder) {
-  char path[1024];
-  json_error_t error;
-  snprintf(path, sizeof path, "%s/../reference/goldens/exact-optima.json", folder);
-  json_t *root = json_load_file(path, 0, &error);
-  CHECK(root != NULL, "%s: %s", path, error.text);
-  return root;
-}
 
 static double number(const json_t *root, const char *problem, const char *key) {
   const json_t *value = json_object_get(json_object_get(root, problem), key);
@@ -74,7 +61,7 @@ static tct_dataset *standardized(const char *folder, const char *name, tct_toggl
 
 TEST(optima, housing) {
   DATA_OR_SKIP();
-  json_t *root = open_optima(folder);
+  json_t *root = open_goldens(folder, "exact-optima.json");
   double mean[16], std[16], w[13], b = 0;
   tct_dataset *data = standardized(folder, "housing", TCT_OFF, mean, std);
   tct_model *model = tct_model_create("housing", TCT_F64);
@@ -105,7 +92,7 @@ TEST(optima, housing) {
 /* ---- softmax regression ---- */
 
 static void check_softmax(const char *folder, const char *name, const char *problem, int64_t n_features) {
-  json_t *root = open_optima(folder);
+  json_t *root = open_goldens(folder, "exact-optima.json");
   const double lambda = number(root, problem, "lambda_on_W");
   tct_dataset *data = standardized(folder, name, TCT_ON, NULL, NULL);
   tct_model *model = tct_model_create(name, TCT_F64);
@@ -179,7 +166,7 @@ static tct_dataset *bigrams(const char *folder, double total) {
 
 TEST(optima, bigram) {
   DATA_OR_SKIP();
-  json_t *root = open_optima(folder);
+  json_t *root = open_goldens(folder, "exact-optima.json");
   tct_dataset *data = bigrams(folder, number(root, "names_bigram", "bigrams"));
   tct_model *model = tct_model_create("bigram", TCT_F64);
   tct_layer_embedding(tct_layer_input(model, "x", TCT_I32, tct_shape_of(0, NULL)),

@@ -1,0 +1,141 @@
+/* What is no continuation of the checkpoint is refused, with all that differs; a fit that fails leaves what was there. */
+#include <tercet/tercet.h>
+
+#include "base/status.h"
+#include "faults.h"
+#include "io/checkpoint.h"
+#include "test.h"
+#include "train/resume.h"
+
+TEST(resume, another_run_is_refused_with_all_differences) {
+  static const recipe first = {.device = "ref", .epochs = 2, .constant = true};
+  static const struct {
+    recipe r;
+    const char *parts[4];
+  } rows[] = {
+      {{.device = "ref", .constant = true, .rate = 0.5, .loss_metrics = "accuracy,top_k=2"},
+       {"'optimizer.learning_rate' is 0.02", "in the checkpoint, 0.5 here", "'metrics' is accuracy in the checkpoint, accuracy,top_2 here"}},
+      {{.device = "ref", .constant = true, .precision = "bfloat16"}, {"'precision' is f32 in the checkpoint, bf16 here"}},
+      {{.device = "ref"}, {"'schedule' is constant in the checkpoint, cosine here"}},
+      {{.device = "ref", .constant = true, .dropout = 0.25}, {"rate=0.3", "in the checkpoint, 'dropout", "rate=0.25"}},
+      {{.device = "ref", .constant = true, .dropout = 0.3000001}, {"1 difference", "rate=0.30000009999999"}},
+      {{.device = "ref", .constant = true, .penalty = 1.0000004e-4}, {"1 difference", "p0=0.0001 ", "p0=0.0001000000"}},
+      {{.device = "ref", .constant = true, .units = 9}, {"'dense/kernel' is f32[3,8] in the checkpoint, f32[3,9] here"}},
+      {{.device = "ref", .constant = true, .epochs = 1}, {"1 difference", "the checkpoint is after step 10, the run ends after step 5"}},
+  };
+  begin();
+  tct_fit_options o = options_of(&first);
+  (void)run_fit(&first, &o, TCT_OK);
+  for (size_t i = 0; i < TCT_COUNT_OF(rows); i++) {
+    o = options_of(&rows[i].r);
+    o.resume = true;
+    (void)run_fit(&rows[i].r, &o, TCT_INVALID);
+    for (size_t p = 0; p < TCT_COUNT_OF(rows[i].parts) && rows[i].parts[p] != NULL; p++) {
+      CHECK(strstr(tct_error_message(), rows[i].parts[p]) != NULL, "row %zu lacks '%s': %s", i, rows[i].parts[p], tct_error_message());
+    }
+    CHECK(strstr(tct_error_message(), "going on from checkpoint") != NULL, "%s", tct_error_message());
+  }
+  /* Other data, other batches, no validation: the model would fit, the cursor would not. */
+  tct_model *m = make_model(&first);
+  tct_dataset *other = make_data(1.5f);
+  o = options_of(&first);
+  o.resume = true;
+  FAILS(tct_fit(m, other, &o), TCT_INVALID, "'data' is 40 samples of x f32[3], y i32[]");
+  CHECK(strstr(tct_error_message(), "2 differences") != NULL, "%s", tct_error_message());
+  o.batch_size = 4;
+  o.validation_split = 0;
+  o.no_shuffle = true;
+  FAILS(tct_fit(m, other, &o), TCT_INVALID, "'batch_size' is 8 in the checkpoint, 4 here");
+  CHECK(strstr(tct_error_message(), "'shuffle' is true in the checkpoint, false here") != NULL, "%s", tct_error_message());
+  CHECK(strstr(tct_error_message(), "'validation data' is 10 samples") != NULL, "%s", tct_error_message());
+  tct_dataset *last = make_data_but(1, 39); /* of the samples that train */
+  o = options_of(&first);
+  o.resume = true;
+  FAILS(tct_fit(m, last, &o), TCT_INVALID, "1 difference");
+  tct_dataset_free(last);
+  OK(tct_fit(m, other, &(tct_fit_options){.epochs = 4, .batch_size = BATCH}));
+  const double loss = tct_history_value(m, 3, 0);
+  o = options_of(&first);
+  o.resume = true;
+  o.class_weight = (const double[]){1, 2};
+  o.n_class_weights = 2;
+  FAILS(tct_fit(m, other, &o), TCT_INVALID, "'class_weight' is not in the checkpoint, 1: 2 here");
+  o = options_of(&first);
+  FAILS(tct_fit(m, other, &o), TCT_INVALID, "holds checkpoints of an earlier run, the newest checkpoint-00000002");
+  CHECK(tct_history_n_epochs(m) == 4 && tct_history_n_values(m) == 2 && tct_history_value(m, 3, 0) == loss,
+        "a refused fit leaves %d epochs of history", tct_history_n_epochs(m));
+  tct_model_free(m);
+  tct_dataset_free(other);
+  scratch_remove(resume_folder());
+}
+
+TEST(resume, settings_that_make_no_sense) {
+  static const struct {
+    tct_fit_options o;
+    const char *part;
+  } rows[] = {{{.resume = true}, "to resume needs a folder"},
+              {{.checkpoint = {.every_steps = 5}}, "checkpoint has settings, but not a folder"},
+              {{.checkpoint = {.folder = "x", .every_steps = -1}}, "every_steps is -1"},
+              {{.checkpoint = {.folder = "x", .every_seconds = (double)NAN}}, "every_seconds nan"},
+              {{.checkpoint = {.folder = "x", .keep = 1}}, "keep is 1, needs 2"},
+              {{.checkpoint = {.folder = "/dev/null/x"}}, "cannot create the folder"}};
+  tct_dataset *data = make_data(1);
+  tct_model *m = make_model(&(recipe){.device = "ref"});
+  for (size_t i = 0; i < TCT_COUNT_OF(rows); i++) {
+    const tct_status status = tct_fit(m, data, &rows[i].o);
+    CHECK(status != TCT_OK && strstr(tct_error_message(), rows[i].part) != NULL, "row %zu: %s", i, tct_error_message());
+  }
+  tct_model_free(m);
+  tct_dataset_free(data);
+}
+
+/* Wherever memory ends, the model's history is the old one or the new one, never half of one. */
+TEST(resume, a_fit_that_fails_leaves_a_whole_history) {
+  tct_dataset *data = make_data(1);
+  tct_model *m = make_model(&(recipe){.device = "ref"});
+  const tct_fit_options o = {.epochs = 2, .batch_size = BATCH};
+  OK(tct_fit(m, data, &o));
+  bool struck = true;
+  for (int64_t nth = 1; struck; nth++) {
+    (void)fault_alloc(nth);
+    const tct_status status = tct_fit(m, data, &o);
+    struck = fault_alloc(0);
+    CHECK(status == (struck ? TCT_OUT_OF_MEMORY : TCT_OK) && nth < 200, "allocation %d: %s", (int)nth, tct_error_message());
+    CHECK(tct_history_name(m, 0) != NULL && strcmp(tct_history_name(m, 0), "loss") == 0 && tct_history_n_values(m) == 2,
+          "allocation %d", (int)nth);
+  }
+  tct_model_free(m);
+  tct_dataset_free(data);
+}
+
+/* A body with a true checksum whose counters are not those of any run. */
+TEST(resume, hostile_counters) {
+  static const recipe r = {.device = "ref", .constant = true};
+  static const struct {
+    const char *key;
+    json_int_t value;
+  } rows[] = {{"epoch", 1}, {"epoch", 4000000000}, {"epoch", -1}, {"epoch_step", 1}, {"epoch_step", 6}, {"step", 14},
+              {"step", INT64_MAX}, {"stopped", 1}, {"callbacks", 0}};
+  for (size_t i = 0; i < TCT_COUNT_OF(rows); i++) {
+    begin();
+    tct_fit_options o = options_of(&r);
+    (void)run_fit(&r, &o, TCT_OK);
+    tct_checkpoint c;
+    OK(tct_checkpoint_read(resume_folder(), &c));
+    CHECK(json_object_set_new(c.run, rows[i].key, json_integer(rows[i].value)) == 0);
+    char *const text = json_dumps(c.run, JSON_COMPACT);
+    const size_t n = tct_safetensors_count(c.tensors);
+    tct_named_array *const arrays = malloc(n * sizeof *arrays);
+    CHECK(text != NULL && arrays != NULL);
+    for (size_t a = 0; a < n; a++) arrays[a] = *tct_safetensors_at(c.tensors, a);
+    int64_t number = 0;
+    OK(tct_checkpoint_write(resume_folder(), arrays, n, text, &number));
+    o.resume = true;
+    const uint64_t hash = run_fit(&r, &o, rows[i].value == INT64_MAX ? TCT_INVALID : TCT_BAD_DATA);
+    CHECK(hash != 0 && strstr(tct_error_message(), "checkpoint-00000004") != NULL, "%s", tct_error_message());
+    free(arrays);
+    free(text);
+    tct_checkpoint_close(&c);
+    scratch_remove(resume_folder());
+  }
+}
