@@ -3,13 +3,10 @@
 #include <string.h>
 #include "base/alloc.h"
 #include "base/checked.h"
+#include "base/desc.h"
 #include "base/log.h"
 #include "base/status.h"
 #include "exec/exec.h"
-
-static size_t bytes_of(const tct_desc *desc) {
-  return (size_t)tct_shape_size(&desc->shape) * tct_dtype_bytes(desc->dtype);
-}
 
 static size_t alignment_of(const tct_device *device) {
   return device->info.alignment > 64 ? device->info.alignment : 64;
@@ -54,7 +51,7 @@ static tct_status take_fixed(tct_program *program, void **base) {
       const tct_storage storage = program->plan.storage[v];
       if (program->plan.root[v] != v || (storage != TCT_STORAGE_INPUT && storage != TCT_STORAGE_CONSTANT)) continue;
       size_t bytes = 0;
-      if (!tct_align_size(bytes_of(&graph->values[v].desc), alignment_of(device), &bytes)) {
+      if (!tct_align_size(tct_desc_bytes(&graph->values[v].desc), alignment_of(device), &bytes)) {
         return tct_fail(TCT_OUT_OF_MEMORY, "'%s': the size overflows", tct_maker(graph, v)->name);
       }
       if (pass == 1) base[v] = (char *)program->fixed + at;
@@ -69,7 +66,7 @@ static tct_status take_fixed(tct_program *program, void **base) {
   for (int32_t v = 0; v < graph->n_values; v++) {
     if (base[v] == NULL || program->plan.storage[v] != TCT_STORAGE_CONSTANT) continue;
     const tct_constant_attrs *constant = tct_maker(graph, v)->attrs;
-    TCT_TRY(device->backend->upload(device->impl, base[v], constant->data, bytes_of(&graph->values[v].desc)));
+    TCT_TRY(device->backend->upload(device->impl, base[v], constant->data, tct_desc_bytes(&graph->values[v].desc)));
   }
   return device->backend->sync(device->impl);
 }
@@ -125,12 +122,12 @@ static tct_status bind_ports(tct_program *program, void *const *base) {
     const tct_node *node = &graph->nodes[n];
     if (node->op != TCT_OP_input) continue;
     const tct_desc *desc = &graph->values[node->out].desc;
-    program->inputs[program->n_inputs++] = (tct_port){node->name, base[node->out], bytes_of(desc), *desc};
+    program->inputs[program->n_inputs++] = (tct_port){node->name, base[node->out], tct_desc_bytes(desc), *desc};
   }
   for (int32_t i = 0; i < graph->n_outputs; i++) {
     const int32_t value = graph->outputs[i].value;
     const tct_desc *desc = &graph->values[value].desc;
-    program->outputs[program->n_outputs++] = (tct_port){graph->outputs[i].name, base[value], bytes_of(desc), *desc};
+    program->outputs[program->n_outputs++] = (tct_port){graph->outputs[i].name, base[value], tct_desc_bytes(desc), *desc};
   }
   return TCT_OK;
 }

@@ -3,6 +3,7 @@
 #include <string.h>
 #include "base/alloc.h"
 #include "base/checked.h"
+#include "base/desc.h"
 #include "base/status.h"
 #include "base/text.h"
 #include "exec/exec.h"
@@ -111,7 +112,7 @@ static tct_status add_entry(tct_variables *variables, const char *name, const tc
   TCT_TRY(reserve(variables));
   char *copy = tct_strdup(name);
   if (copy == NULL) return TCT_OUT_OF_MEMORY;
-  const size_t bytes = (size_t)tct_shape_size(&desc->shape) * tct_dtype_bytes(desc->dtype);
+  const size_t bytes = tct_desc_bytes(desc);
   variables->entries[variables->n++] = (tct_variable_entry){copy, *desc, bytes, NULL};
   return TCT_OK;
 }

@@ -7,6 +7,7 @@
 #include <tercet/ops.h>
 #include "base/alloc.h"
 #include "base/checked.h"
+#include "base/desc.h"
 #include "base/number.h"
 #include "base/status.h"
 #include "base/text.h"
@@ -102,7 +103,7 @@ int32_t tct_graph_append(tct_graph *graph, const tct_node *like, const char *nam
   }
   if (node.op == TCT_OP_constant) {
     tct_constant_attrs *constant = node.attrs;
-    const size_t bytes = (size_t)tct_shape_size(&out_desc->shape) * tct_dtype_bytes(out_desc->dtype);
+    const size_t bytes = tct_desc_bytes(out_desc);
     constant->data = tct_arena_copy(&graph->arena, constant->data, bytes);
     if (constant->data == NULL) return -1;
   }

@@ -1,6 +1,7 @@
 /* Evaluates, at compile time and on the reference kernels, what depends on constants only. Large results stay ops: a
  * broadcast zero costs less to make than to keep. */
 #include "base/alloc.h"
+#include "base/desc.h"
 #include "base/status.h"
 #include "passes/passes.h"
 #include "passes/rewrite.h"
@@ -45,7 +46,7 @@ static tct_status fold(tct_rewrite *rewrite, tct_device *reference, const tct_no
   }
   const tct_node_view *view = tct_node_view_of(rewrite->from, node, scratch);
   const tct_desc *desc = &rewrite->from->values[node->out].desc;
-  const size_t bytes = (size_t)tct_shape_size(&desc->shape) * tct_dtype_bytes(desc->dtype);
+  const size_t bytes = tct_desc_bytes(desc);
   void *data = tct_arena_alloc(scratch, bytes + 64);
   if (view == NULL || data == NULL) return TCT_OUT_OF_MEMORY;
   if (tct_op_is_view(node->op)) {

@@ -2,6 +2,7 @@
  * kernel its dying operand's; the rest is placed greedily, largest first, into the lowest gap that is free for its life. */
 #include <stdlib.h>
 #include "base/checked.h"
+#include "base/desc.h"
 #include "base/status.h"
 #include "passes/passes.h"
 
@@ -34,8 +35,7 @@ static tct_storage storage_of(const tct_graph *graph, int32_t value) {
 }
 
 static size_t bytes_of(const tct_graph *graph, int32_t value) {
-  const tct_desc *desc = &graph->values[value].desc;
-  return (size_t)tct_shape_size(&desc->shape) * tct_dtype_bytes(desc->dtype);
+  return tct_desc_bytes(&graph->values[value].desc);
 }
 
 static void find_lifetimes(planner *p) {

@@ -6,7 +6,6 @@
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
-#include "base/alloc.h"
 #include "base/status.h"
 #include "train/callbacks.h"
 #include "train/monitor.h"
@@ -24,23 +23,17 @@ typedef struct early_stopping {
   double best;
 } early_stopping;
 
+/* The best weights so far, into variables of the session or back. */
 static tct_status copy_weights(const early_stopping *e, tct_model *model, bool restore) {
   for (int32_t i = 0; i < model->n_parameters; i++) {
     const tct_parameter *p = &model->parameters[i];
-    const size_t bytes = (size_t)tct_shape_size(&p->desc.shape) * tct_dtype_bytes(p->desc.dtype);
     char kept[256];
     if ((size_t)snprintf(kept, sizeof kept, "callbacks/%s/%s", e->name, p->name) >= sizeof kept) {
       return tct_fail(TCT_INVALID, "restore_best_weights: the name '%s' is too long", p->name);
     }
     TCT_TRY(tct_session_keep(model->session, kept, &p->desc));
-    void *data = tct_alloc(bytes);
-    if (data == NULL) return TCT_OUT_OF_MEMORY;
-    tct_status status = tct_variables_read(model->session->variables, restore ? kept : p->name, data, bytes);
-    if (status == TCT_OK) {
-      status = tct_variables_write(model->session->variables, restore ? p->name : kept, data, bytes);
-    }
-    tct_release(data);
-    TCT_TRY(status);
+    tct_variables *const variables = model->session->variables;
+    TCT_TRY(tct_copy_variable(variables, restore ? kept : p->name, variables, restore ? p->name : kept));
   }
   return TCT_OK;
 }

@@ -2,6 +2,7 @@
 #include <stdio.h>
 #include <string.h>
 #include "base/alloc.h"
+#include "base/desc.h"
 #include "base/error_list.h"
 #include "base/number.h"
 #include "base/status.h"
@@ -67,7 +68,7 @@ static void add_port(tct_feed *feed, const char *port, int32_t from_field, const
   const int32_t p = feed->n_ports++;
   feed->port[p].name = port;
   feed->port[p].field = p;
-  feed->port[p].bytes = (size_t)tct_shape_size(&wants->shape) * tct_dtype_bytes(wants->dtype);
+  feed->port[p].bytes = tct_desc_bytes(wants);
   fields[p] = (tct_field){port, wants->dtype, wants->shape};
   from[p] = from_field;
 }

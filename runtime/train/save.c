@@ -3,6 +3,7 @@
 #include <stdarg.h>
 #include <string.h>
 #include "base/alloc.h"
+#include "base/desc.h"
 #include "base/number.h"
 #include "base/arena.h"
 #include "base/error_list.h"
@@ -11,19 +12,15 @@
 #include "io/safetensors.h"
 #include "train/session.h"
 
-static size_t bytes_of(const tct_desc *desc) {
-  return (size_t)tct_shape_size(&desc->shape) * tct_dtype_bytes(desc->dtype);
-}
-
 static tct_status save(tct_model *model, const char *path, const char *job, tct_arena *arena) {
   const size_t n = (size_t)model->n_parameters;
   tct_named_array *arrays = tct_arena_alloc(arena, (n + 1) * sizeof *arrays);
   if (arrays == NULL) return TCT_OUT_OF_MEMORY;
   for (size_t i = 0; i < n; i++) {
     const tct_parameter *p = &model->parameters[i];
-    void *data = tct_arena_alloc(arena, bytes_of(&p->desc) + 16);
+    void *data = tct_arena_alloc(arena, tct_desc_bytes(&p->desc) + 16);
     if (data == NULL) return TCT_OUT_OF_MEMORY;
-    TCT_TRY(tct_variables_read(model->session->variables, p->name, data, bytes_of(&p->desc)));
+    TCT_TRY(tct_variables_read(model->session->variables, p->name, data, tct_desc_bytes(&p->desc)));
     arrays[i] = (tct_named_array){p->name, p->desc, data};
   }
   const tct_named_text metadata[] = {
@@ -97,10 +94,10 @@ static void convert(const tct_named_array *array, tct_dtype to, void *data) {
 static tct_status load(tct_model *model, const tct_safetensors *file) {
   for (int32_t i = 0; i < model->n_parameters; i++) {
     const tct_parameter *p = &model->parameters[i];
-    void *data = tct_alloc(bytes_of(&p->desc) + 16);
+    void *data = tct_alloc(tct_desc_bytes(&p->desc) + 16);
     if (data == NULL) return TCT_OUT_OF_MEMORY;
     convert(tct_safetensors_find(file, p->name), p->desc.dtype, data);
-    const tct_status status = tct_variables_write(model->session->variables, p->name, data, bytes_of(&p->desc));
+    const tct_status status = tct_variables_write(model->session->variables, p->name, data, tct_desc_bytes(&p->desc));
     tct_release(data);
     TCT_TRY(status);
   }

@@ -7,6 +7,7 @@
 #include <string.h>
 #include "base/alloc.h"
 #include "base/clock.h"
+#include "base/desc.h"
 #include "base/file.h"
 #include "base/log.h"
 #include "base/status.h"
@@ -19,19 +20,8 @@
 #define RATE    "learning_rate" /* the optimizer's, which callbacks may have changed since the settings were collected */
 #define KEPT_BY_CALLBACKS "callbacks/"
 
-static size_t bytes_of(const tct_desc *desc) {
-  return (size_t)tct_shape_size(&desc->shape) * tct_dtype_bytes(desc->dtype);
-}
-
 static bool is_variable_name(const char *name) {
   return strcmp(name, TOTALS) != 0 && strcmp(name, HISTORY) != 0 && strcmp(name, RATE) != 0;
-}
-
-static bool has_variable(const tct_variables *variables, const char *name) {
-  for (int32_t i = 0; i < tct_variables_count(variables); i++) {
-    if (strcmp(tct_variables_name(variables, i), name) == 0) return true;
-  }
-  return false;
 }
 
 static bool begins_with(const char *text, const char *begin) { return strncmp(text, begin, strlen(begin)) == 0; }
@@ -93,9 +83,9 @@ static tct_status collect_tensors(const tct_session *session, const tct_position
     tct_desc desc;
     const char *const name = tct_variables_name(variables, i);
     TCT_TRY(tct_variables_desc(variables, name, &desc));
-    void *const data = tct_arena_alloc(arena, bytes_of(&desc) + 16);
+    void *const data = tct_arena_alloc(arena, tct_desc_bytes(&desc) + 16);
     if (data == NULL) return TCT_OUT_OF_MEMORY;
-    TCT_TRY(tct_variables_read(variables, name, data, bytes_of(&desc)));
+    TCT_TRY(tct_variables_read(variables, name, data, tct_desc_bytes(&desc)));
     arrays[i] = (tct_named_array){name, desc, data};
   }
   memcpy(totals, at->totals.sums, (size_t)session->n_sums * sizeof *totals);
@@ -216,7 +206,7 @@ static int compare_tensors(const tct_session *session, const tct_safetensors *fi
   }
   for (size_t i = 0; i < tct_safetensors_count(file); i++) {
     const char *const name = tct_safetensors_at(file, i)->name;
-    if (!is_variable_name(name) || begins_with(name, KEPT_BY_CALLBACKS) || has_variable(session->variables, name)) continue;
+    if (!is_variable_name(name) || begins_with(name, KEPT_BY_CALLBACKS) || tct_has_variable(session->variables, name)) continue;
     n++;
     tct_text_printf(out, "\n'%s' of the checkpoint is not here", name);
   }
@@ -250,7 +240,7 @@ static tct_status restore(tct_session *session, const tct_safetensors *file, con
     if (!is_variable_name(array->name)) continue;
     /* What callbacks keep with the weights is not there before they have run. */
     if (begins_with(array->name, KEPT_BY_CALLBACKS)) TCT_TRY(tct_session_keep(session, array->name, &array->desc));
-    TCT_TRY(tct_variables_write(session->variables, array->name, array->data, bytes_of(&array->desc)));
+    TCT_TRY(tct_variables_write(session->variables, array->name, array->data, tct_desc_bytes(&array->desc)));
   }
   const size_t bytes = (size_t)at->epoch * (size_t)history->n_values * sizeof(double);
   if (bytes > 0) memcpy(history->values, tct_safetensors_find(file, HISTORY)->data, bytes);

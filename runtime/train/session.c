@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 #include "base/alloc.h"
+#include "base/desc.h"
 #include "base/error_list.h"
 #include "base/status.h"
 #include "base/text.h"
@@ -132,25 +133,30 @@ static tct_status make_variables(const tct_model *model, tct_session *session) {
   return add_variables(session, graph);
 }
 
-static bool has_variable(const tct_variables *variables, const char *name) {
+bool tct_has_variable(const tct_variables *variables, const char *name) {
   for (int32_t i = 0; i < tct_variables_count(variables); i++) {
     if (strcmp(tct_variables_name(variables, i), name) == 0) return true;
   }
   return false;
 }
 
+tct_status tct_copy_variable(tct_variables *from, const char *name, tct_variables *to, const char *as) {
+  tct_desc desc;
+  TCT_TRY(tct_variables_desc(from, name, &desc));
+  const size_t bytes = tct_desc_bytes(&desc);
+  void *data = tct_alloc(bytes);
+  if (data == NULL) return TCT_OUT_OF_MEMORY;
+  tct_status status = tct_variables_read(from, name, data, bytes);
+  if (status == TCT_OK) status = tct_variables_write(to, as, data, bytes);
+  tct_release(data);
+  return status;
+}
+
 /* Layers that were added in between keep their first values. */
 static tct_status copy_weights(const tct_model *model, tct_variables *from, tct_variables *to) {
   for (int32_t i = 0; i < model->n_parameters; i++) {
-    const tct_parameter *p = &model->parameters[i];
-    const size_t bytes = (size_t)tct_shape_size(&p->desc.shape) * tct_dtype_bytes(p->desc.dtype);
-    if (!has_variable(from, p->name)) continue;
-    void *data = tct_alloc(bytes);
-    if (data == NULL) return TCT_OUT_OF_MEMORY;
-    tct_status status = tct_variables_read(from, p->name, data, bytes);
-    if (status == TCT_OK) status = tct_variables_write(to, p->name, data, bytes);
-    tct_release(data);
-    TCT_TRY(status);
+    const char *const name = model->parameters[i].name;
+    if (tct_has_variable(from, name)) TCT_TRY(tct_copy_variable(from, name, to, name));
   }
   return TCT_OK;
 }
@@ -203,7 +209,7 @@ tct_status tct_model_compile(tct_model *model, const tct_training *training) {
 
 tct_status tct_session_keep(tct_session *session, const char *name, const tct_desc *desc) {
   tct_graph *graph = NULL;
-  if (has_variable(session->variables, name)) return TCT_OK;
+  if (tct_has_variable(session->variables, name)) return TCT_OK;
   TCT_TRY(tct_graph_create(&graph));
   tct_output(graph, name, tct_variable(graph, name, desc->dtype, desc->shape, (tct_init){0}));
   return add_variables(session, graph);

@@ -58,6 +58,9 @@ tct_status tct_session_of(tct_model *model, tct_session **out) TCT_CHECKED;
 /* A variable beside the model's, made with zeros when it is not there: what a callback keeps with the weights (the best
  * ones so far). Its name begins with "callbacks/", and a checkpoint of all variables holds it too. */
 tct_status tct_session_keep(tct_session *session, const char *name, const tct_desc *desc) TCT_CHECKED;
+bool tct_has_variable(const tct_variables *variables, const char *name);
+/* Copies variable `name` of `from` to variable `as` of `to`, which is like it. */
+tct_status tct_copy_variable(tct_variables *from, const char *name, tct_variables *to, const char *as) TCT_CHECKED;
 /* The program of a mode and batch size, compiled when it is not there. */
 tct_status tct_session_program(tct_model *model, tct_mode mode, int64_t batch, bool weighted, tct_program **out)
     TCT_CHECKED;

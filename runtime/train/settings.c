@@ -6,6 +6,7 @@
 #include <string.h>
 #include "base/alloc.h"
 #include "base/checked.h"
+#include "base/desc.h"
 #include "base/status.h"
 #include "data/dataset.h"
 #include "graph/graph.h"
@@ -90,8 +91,7 @@ static void put_constants(tct_settings *s, const tct_graph *graph) {
     const tct_node *const node = &graph->nodes[n];
     if (node->op != TCT_OP_constant) continue;
     const tct_desc *const desc = &graph->values[node->out].desc;
-    tct_checksum_add(&sum, ((const tct_constant_attrs *)node->attrs)->data,
-                     (size_t)tct_shape_size(&desc->shape) * tct_dtype_bytes(desc->dtype));
+    tct_checksum_add(&sum, ((const tct_constant_attrs *)node->attrs)->data, tct_desc_bytes(desc));
   }
   put(s, "constants", tct_arena_printf(&s->arena, "%" PRIu64 " bytes with checksum %08" PRIx32, sum.bytes, sum.crc32));
 }
