@@ -83,7 +83,12 @@ static void free_memory(tct_device_impl *device, void *memory) {
   device->inner->free(device->impl, base);
 }
 
+/* Over PCIe, behind what is on its way, and not before the step before began, which left a buffer free. */
 static tct_status upload(tct_device_impl *device, void *to, const void *from_host, size_t bytes) {
+  const double from = device->infeed_ready > device->step_began ? device->infeed_ready : device->step_began;
+  device->infeed_ready = from + (double)bytes * device->chip.clock / device->chip.pcie;
+  device->totals.infeed_bytes += (double)bytes;
+  device->uploaded = true;
   return device->inner->upload(device->impl, to, from_host, bytes);
 }
 
@@ -97,10 +102,11 @@ static tct_status copy(tct_device_impl *device, void *to, const void *from, size
   return TCT_OK;
 }
 
-/* Everything is done when it is enqueued; a ticket remembers the modelled time. */
+/* Everything is done when it is enqueued; a ticket remembers the modelled time that ops took: waiting for input and for other
+ * chips is no op's. */
 static tct_status mark(tct_device_impl *device, tct_queue queue, tct_ticket *out) {
   *out = (tct_ticket){queue, ++device->marks};
-  device->marked[device->marks % TPU_MARKS] = device->totals.cycles;
+  device->marked[device->marks % TPU_MARKS] = device->totals.cycles - device->totals.infeed - device->totals.links;
   return TCT_OK;
 }
 
@@ -114,7 +120,7 @@ static tct_status sync_device(tct_device_impl *device) { return device->inner->s
 
 static int32_t counters(tct_device_impl *device, tct_counter *out, int32_t most) {
   const tpu_totals *t = &device->totals;
-  const double seconds = t->cycles / device->chip.clock;
+  const double seconds = t->cycles / device->chip.clock, chips = (double)device->chip.chips;
   const tct_counter all[] = {{"time", "s", seconds},
                              {"arrays, useful", "cycles", t->useful},
                              {"arrays, padding", "cycles", t->padding},
@@ -122,11 +128,15 @@ static int32_t counters(tct_device_impl *device, tct_counter *out, int32_t most)
                              {"vector unit", "cycles", t->vector},
                              {"waiting for HBM", "cycles", t->memory},
                              {"fill, drain and start", "cycles", t->skew},
+                             {"waiting for input", "cycles", t->infeed},
+                             {"waiting for other chips", "cycles", t->links},
                              {"total", "cycles", t->cycles},
                              {"HBM traffic", "B", t->hbm_bytes},
+                             {"input over PCIe", "B", t->infeed_bytes},
+                             {"gradients over links", "B", t->link_bytes},
                              {"products issued", "MAC", t->macs},
-                             {"energy", "J", t->joules},
-                             {"cost", "USD", seconds / 3600 * device->chip.price}};
+                             {"energy", "J", chips * (t->joules + (t->infeed + t->links) / device->chip.clock * device->chip.idle)},
+                             {"cost", "USD", chips * seconds / 3600 * device->chip.price}};
   int32_t n = 0;
   for (; n < most && n < (int32_t)(sizeof all / sizeof all[0]); n++) out[n] = all[n];
   return n;
@@ -168,6 +178,8 @@ const tct_backend *tct_backend_entry_tpu(const tct_host *given) {
       .counters = counters,
       .own_kernels = own_kernels,
       .facts = facts,
+      .step_counters = tct_tpu_step_counters,
+      .step_listing = tct_tpu_step_listing,
   };
   if (given->abi != TCT_BACKEND_ABI) {
     (void)given->fail(TCT_UNSUPPORTED, "backend 'tpu': the host speaks version %u of the interface, this one %u",

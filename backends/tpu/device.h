@@ -4,14 +4,22 @@
 
 #include <tercet/backend.h>
 #include <tercet/chip.h>
+#include "backends/tpu/list.h"
 
 #define TPU_MARKS 4096 /* tickets whose time is remembered */
+#define TPU_MADE 4096  /* buffers whose time of writing is remembered; one that was forgotten is taken for new */
 
 /* Sums since the device was opened, by the classes of tct_chip_time. */
 typedef struct tpu_totals {
   double cycles, useful, padding, shift, vector, memory, skew;
-  double hbm_bytes, macs, joules;
+  double infeed, links; /* waiting for PCIe, for the other chips */
+  double hbm_bytes, macs, joules, infeed_bytes, link_bytes;
 } tpu_totals;
+
+typedef struct tpu_made {
+  const void *buffer;
+  double cycles;
+} tpu_made;
 
 struct tct_device_impl {
   const tct_host *host;
@@ -24,29 +32,22 @@ struct tct_device_impl {
   double allocated;         /* bytes of HBM */
   tpu_totals totals;
   uint64_t marks;
-  double marked[TPU_MARKS]; /* totals.cycles when a ticket was made */
+  double marked[TPU_MARKS]; /* cycles of ops when a ticket was made */
+  /* PCIe: one channel, two buffers: what a step reads is sent while the step before runs */
+  bool uploaded;            /* since the last launch */
+  double infeed_ready;      /* when the last upload has arrived */
+  double step_began;        /* the last step that read an upload */
+  double links_free;
+  tpu_made made[TPU_MADE];
 };
-
-/* ---- lower.c ---- */
-
-/* Whether the chip has what the node needs; `why` says what it lacks. */
-bool tct_tpu_accepts(const tct_node_view *node, char *why, size_t why_bytes);
-/* Bit i: input i goes through the arrays and is rounded to bf16. */
-uint32_t tct_tpu_rounded(const tct_node_view *node);
-/* The inputs and outputs in HBM, padded; an update's states are written too. */
-double tct_tpu_bytes(const tct_chip *chip, const tct_node_view *node);
-/* The chip's time for the node. */
-tct_status tct_tpu_time(const tct_chip *chip, const tct_node_view *node, tct_chip_time *out);
-
-/* ---- composite.c ---- */
-
-/* Attention and recurrent layers: the sum of their products and their vector work. */
-tct_status tct_tpu_composite_time(const tct_chip *chip, const tct_node_view *node, tct_chip_time *out);
 
 /* ---- kernels.c ---- */
 
 /* The backend that computes, set when the first device is opened: a kernel's `supports` is asked without a device. */
 extern const tct_backend *tct_tpu_arithmetic;
 tct_status tct_tpu_wrap_kernels(tct_device_impl *device);
+/* tct_backend's step_counters and step_listing. */
+int32_t tct_tpu_step_counters(tct_device_impl *device, const void *state, tct_counter *out, int32_t most);
+void tct_tpu_step_listing(tct_device_impl *device, const void *state, tct_line_fn line, void *user);
 
 #endif

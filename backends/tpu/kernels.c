@@ -1,6 +1,7 @@
 /* The CPU's kernels with a TPU's numbers and clock: operands of products are rounded to bf16 (to nearest, ties to even)
  * before they meet, sums are f32 as they were, and every launch adds its modelled time. Which time that is, is known when the
- * step is prepared: shapes are static. */
+ * step is prepared: shapes are static. Where the chip's description asks for the array's own sums (array_order) or for
+ * three passes, products run on the machine instead, and only what follows them on the CPU's kernels. */
 #include <string.h>
 
 #include "backends/tpu/device.h"
@@ -8,14 +9,28 @@
 #define ALIGN ((size_t)64)
 #define MOST_INPUTS 8 /* of an op that has products */
 
+/* One of the CPU's kernels, prepared for a node of our own: a bias or an activation behind the machine's product. */
+typedef struct tpu_after {
+  const tct_kernel *kernel; /* NULL: none */
+  void *state;
+  tct_node_view view;
+  tct_desc in[2], out;
+  tct_unary_attrs attrs;
+} tpu_after;
+
 typedef struct tpu_step {
-  const tct_kernel *under; /* the CPU's; process lifetime */
+  const tct_kernel *under; /* the CPU's; process lifetime. NULL: the machine's */
   void *state;             /* its own */
   size_t rounded_at[MOST_INPUTS]; /* operands' copies in the workspace */
   size_t elements[MOST_INPUTS];   /* 0: not rounded */
   bool rounds;
-  tct_chip_time time;
+  tpu_after bias, activation;
+  size_t after_at;         /* their workspace, behind the machine's */
+  int32_t gradient;        /* of an update: the input that all chips sum; −1: none */
+  double all_reduce;       /* cycles on the links */
+  double link_bytes;
   double joules;
+  tpu_list list;
 } tpu_step;
 
 const tct_backend *tct_tpu_arithmetic;
@@ -46,51 +61,194 @@ static void round_to_bf16(const uint32_t *restrict from, uint32_t *restrict to, 
   }
 }
 
-static tct_status prepare(tct_device_impl *device, const tct_node_view *node, tct_prepared *out) {
-  char why[256];
-  const tct_kernel *under = kernel_under(device->inner, node, why, sizeof why);
-  tct_chip_time time;
-  tct_status status = tct_tpu_time(&device->chip, node, &time);
-  if (status != TCT_OK) return status;
-  tct_prepared prepared = {.kernel = under};
-  if (under->prepare != NULL) status = under->prepare(device->impl, node, &prepared);
-  if (status != TCT_OK) return status;
-  tpu_step *step = device->host->alloc(sizeof *step, ALIGN);
-  if (step == NULL) {
-    if (under->release != NULL) under->release(device->impl, prepared.state);
-    return TCT_OUT_OF_MEMORY;
+/* ---- preparing ---- */
+
+static size_t aligned(size_t bytes) { return (bytes + ALIGN - 1) & ~(ALIGN - 1); }
+
+static void release_after(tct_device_impl *device, tpu_after *after) {
+  if (after->kernel != NULL && after->kernel->release != NULL) after->kernel->release(device->impl, after->state);
+}
+
+static tct_status prepare_after(tct_device_impl *device, tpu_after *after, const char *op, tct_op number, size_t *bytes) {
+  char why[256] = "";
+  after->view = (tct_node_view){.op = number, .op_name = op, .name = op, .attrs = after->view.attrs, .n_in = after->view.n_in,
+                                .n_out = 1, .in = after->in, .out = &after->out};
+  const tct_kernel *kernel = kernel_under(device->inner, &after->view, why, sizeof why);
+  if (kernel == NULL) return device->host->fail(TCT_UNSUPPORTED, "tpu: %s behind a product: %s", op, why);
+  tct_prepared prepared = {.kernel = kernel};
+  if (kernel->prepare != NULL) {
+    const tct_status status = kernel->prepare(device->impl, &after->view, &prepared);
+    if (status != TCT_OK) return status;
   }
-  *step = (tpu_step){.under = under, .state = prepared.state, .time = time, .joules = tct_chip_energy(&device->chip, &time)};
-  size_t bytes = prepared.workspace_bytes;
-  const uint32_t rounded = tct_tpu_rounded(node);
-  for (int32_t i = 0; i < node->n_in && i < MOST_INPUTS; i++) {
-    if ((rounded >> i & 1) == 0 || node->in[i].dtype != TCT_F32 || device->chip.passes > 1) continue;
-    step->elements[i] = elements_of(&node->in[i].shape);
-    step->rounds = true;
-    step->rounded_at[i] = (bytes + ALIGN - 1) & ~(ALIGN - 1);
-    bytes = step->rounded_at[i] + step->elements[i] * sizeof(float);
-  }
-  out->state = step;
-  out->workspace_bytes = bytes;
+  after->kernel = kernel;
+  after->state = prepared.state;
+  if (prepared.workspace_bytes > *bytes) *bytes = prepared.workspace_bytes;
   return TCT_OK;
 }
 
-static void count(tct_device_impl *device, const tpu_step *step) {
+/* What the CPU's kernel would have fused: y + bias, then the activation, each in place. */
+static tct_status prepare_epilogue(tct_device_impl *device, const tct_node_view *node, tpu_step *step, size_t *bytes) {
+  size_t after = 0;
+  tct_status status = TCT_OK;
+  if (node->n_in > 2) {
+    step->bias = (tpu_after){.in = {node->out[0], node->in[2]}, .out = node->out[0], .view = {.n_in = 2}};
+    status = prepare_after(device, &step->bias, "add", TCT_OP_add, &after);
+  }
+  const tct_op activation = tct_tpu_activation(node, &step->activation.attrs);
+  if (status == TCT_OK && activation != TCT_OP_NONE) {
+    step->activation.in[0] = node->out[0];
+    step->activation.out = node->out[0];
+    step->activation.view = (tct_node_view){.n_in = 1, .attrs = &step->activation.attrs};
+    status = prepare_after(device, &step->activation, tct_tpu_op_name(activation), activation, &after);
+  }
+  step->after_at = aligned(tct_tpu_machine_bytes(&device->chip, &step->list));
+  *bytes = step->after_at + after;
+  return status;
+}
+
+static tct_status prepare_under(tct_device_impl *device, const tct_node_view *node, tpu_step *step, size_t *bytes) {
+  char why[256];
+  tct_prepared prepared = {.kernel = kernel_under(device->inner, node, why, sizeof why)};
+  step->under = prepared.kernel;
+  const tct_status status = step->under->prepare != NULL ? step->under->prepare(device->impl, node, &prepared) : TCT_OK;
+  if (status != TCT_OK) return status;
+  step->state = prepared.state;
+  *bytes = prepared.workspace_bytes;
+  for (int32_t i = 0; i < node->n_in && i < MOST_INPUTS; i++) {
+    if ((step->list.rounded >> i & 1) == 0 || node->in[i].dtype != TCT_F32 || device->chip.passes > 1) continue;
+    step->elements[i] = elements_of(&node->in[i].shape);
+    step->rounds = true;
+    step->rounded_at[i] = aligned(*bytes);
+    *bytes = step->rounded_at[i] + step->elements[i] * sizeof(float);
+  }
+  return TCT_OK;
+}
+
+static bool is_float(tct_dtype dtype) { return dtype == TCT_F32 || dtype == TCT_BF16 || dtype == TCT_F16; }
+
+/* Products of one matmul or convolution; what attention and recurrent layers do inside stays the CPU's. */
+static bool machine_runs(const tct_chip *chip, const tct_node_view *node, const tpu_list *list) {
+  return (chip->array_order != 0 || chip->passes == 3) && list->n_products == 1 && !list->product[0].resident &&
+         is_float(node->in[0].dtype) && is_float(node->in[1].dtype) && is_float(node->out[0].dtype);
+}
+
+static void release(tct_device_impl *device, void *state) {
+  tpu_step *step = state;
+  if (step == NULL) return;
+  if (step->under != NULL && step->under->release != NULL) step->under->release(device->impl, step->state);
+  release_after(device, &step->bias);
+  release_after(device, &step->activation);
+  device->host->release(state);
+}
+
+/* An optimizer's gradient is summed over the chips first, as if each were sent when it was made. */
+static void prepare_links(const tct_chip *chip, const tct_node_view *node, tpu_step *step) {
+  step->gradient = -1;
+  if (chip->chips <= 1 || node->n_out > 0 || strcmp(node->op_name, "assign") == 0) return;
+  const tct_update_attrs *update = node->attrs;
+  step->gradient = update->n_state;
+  const double bytes = (double)elements_of(&node->in[step->gradient].shape) * (double)tct_dtype_bytes(node->in[step->gradient].dtype);
+  step->all_reduce = tct_chip_all_reduce(chip, bytes);
+  step->link_bytes = 2 * bytes * (1 - 1 / (double)chip->chips);
+  memmove(&step->list.at[1], &step->list.at[0], (size_t)step->list.n++ * sizeof step->list.at[0]);
+  step->list.at[0] = (tpu_instruction){.code = TPU_ALL_REDUCE, .product = -1, .amount = bytes};
+}
+
+static tct_status prepare(tct_device_impl *device, const tct_node_view *node, tct_prepared *out) {
+  tpu_step *step = device->host->alloc(sizeof *step, ALIGN);
+  if (step == NULL) return TCT_OUT_OF_MEMORY;
+  *step = (tpu_step){.under = NULL};
+  tct_status status = tct_tpu_lower(&device->chip, node, &step->list);
+  if (status == TCT_OK) {
+    status = machine_runs(&device->chip, node, &step->list) ? prepare_epilogue(device, node, step, &out->workspace_bytes)
+                                                            : prepare_under(device, node, step, &out->workspace_bytes);
+  }
+  if (status != TCT_OK) {
+    release(device, step);
+    return status;
+  }
+  prepare_links(&device->chip, node, step);
+  step->joules = tct_chip_energy(&device->chip, &step->list.time) + step->link_bytes * device->chip.ici_energy;
+  out->state = step;
+  return TCT_OK;
+}
+
+/* ---- the clock ---- */
+
+/* The first launch after an upload is that of a step which reads it: it waits for PCIe as far as the step before did not
+ * hide it. */
+static void wait_for_infeed(tct_device_impl *device) {
+  if (!device->uploaded) return;
   tpu_totals *t = &device->totals;
-  t->cycles += step->time.total;
-  t->useful += step->time.useful;
-  t->padding += step->time.padding;
-  t->shift += step->time.shift;
-  t->vector += step->time.vector;
-  t->memory += step->time.memory;
-  t->skew += step->time.skew;
-  t->hbm_bytes += step->time.hbm_bytes;
-  t->macs += step->time.macs;
+  const double wait = device->infeed_ready > t->cycles ? device->infeed_ready - t->cycles : 0;
+  t->infeed += wait;
+  t->cycles += wait;
+  device->step_began = t->cycles;
+  device->uploaded = false;
+}
+
+static tpu_made *made(tct_device_impl *device, const void *buffer) {
+  return &device->made[((uintptr_t)buffer >> 6) % TPU_MADE];
+}
+
+/* The links are one channel; a gradient enters when it was made and is needed now. */
+static void wait_for_links(tct_device_impl *device, const tpu_step *step, const tct_launch *given) {
+  if (step->gradient < 0) return;
+  tpu_totals *t = &device->totals;
+  const tpu_made *at = made(device, given->in[step->gradient]);
+  const double ready = at->buffer == given->in[step->gradient] ? at->cycles : t->cycles;
+  device->links_free = (device->links_free > ready ? device->links_free : ready) + step->all_reduce;
+  const double wait = device->links_free > t->cycles ? device->links_free - t->cycles : 0;
+  t->links += wait;
+  t->cycles += wait;
+  t->link_bytes += step->link_bytes;
+}
+
+static void count(tct_device_impl *device, const tpu_step *step, const tct_launch *given) {
+  tpu_totals *t = &device->totals;
+  const tct_chip_time *time = &step->list.time;
+  wait_for_infeed(device);
+  wait_for_links(device, step, given);
+  t->cycles += time->total;
+  t->useful += time->useful;
+  t->padding += time->padding;
+  t->shift += time->shift;
+  t->vector += time->vector;
+  t->memory += time->memory;
+  t->skew += time->skew;
+  t->hbm_bytes += time->hbm_bytes;
+  t->macs += time->macs;
   t->joules += step->joules;
+  if (device->chip.chips <= 1) return;
+  for (int32_t i = 0; i < given->node->n_out; i++) *made(device, given->out[i]) = (tpu_made){given->out[i], t->cycles};
+}
+
+/* ---- launching ---- */
+
+static tct_status launch_after(tct_device_impl *device, const tpu_after *after, const tpu_step *step, const tct_launch *given,
+                               void *bias) {
+  if (after->kernel == NULL) return TCT_OK;
+  void *const in[] = {given->out[0], bias};
+  const tct_launch inside = {.node = &after->view, .in = in, .out = given->out, .state = after->state,
+                             .workspace = (char *)given->workspace + step->after_at};
+  return after->kernel->launch(device->impl, &inside);
+}
+
+static tct_status launch_machine(tct_device_impl *device, const tpu_step *step, const tct_launch *given) {
+  const tct_node_view *node = given->node;
+  tpu_map map;
+  tct_tpu_map(node, &map);
+  (void)tct_tpu_execute(&device->chip, &step->list, &map, (tpu_tensor){given->in[0], node->in[0].dtype},
+                        (tpu_tensor){given->in[1], node->in[1].dtype}, (tpu_tensor){given->out[0], node->out[0].dtype},
+                        given->workspace, NULL, 0);
+  const tct_status status = launch_after(device, &step->bias, step, given, node->n_in > 2 ? given->in[2] : NULL);
+  return status == TCT_OK ? launch_after(device, &step->activation, step, given, NULL) : status;
 }
 
 static tct_status launch(tct_device_impl *device, const tct_launch *given) {
   const tpu_step *step = given->state;
+  count(device, step, given);
+  if (step->under == NULL) return launch_machine(device, step, given);
   void *in[MOST_INPUTS];
   tct_launch inside = *given;
   inside.state = step->state;
@@ -103,16 +261,38 @@ static tct_status launch(tct_device_impl *device, const tct_launch *given) {
     }
     inside.in = in;
   }
-  count(device, step);
   return step->under->launch(device->impl, &inside);
 }
 
-static void release(tct_device_impl *device, void *state) {
+/* ---- what a step is, for reports ---- */
+
+int32_t tct_tpu_step_counters(tct_device_impl *device, const void *state, tct_counter *out, int32_t most) {
   const tpu_step *step = state;
-  if (step == NULL) return;
-  if (step->under->release != NULL) step->under->release(device->impl, step->state);
-  device->host->release(state);
+  const tct_chip_time *t = &step->list.time;
+  const double seconds = t->total / device->chip.clock;
+  const tct_counter all[] = {{"time", "s", seconds},
+                             {"arrays, useful", "cycles", t->useful},
+                             {"arrays, padding", "cycles", t->padding},
+                             {"weight shift", "cycles", t->shift},
+                             {"vector unit", "cycles", t->vector},
+                             {"waiting for HBM", "cycles", t->memory},
+                             {"fill, drain and start", "cycles", t->skew},
+                             {"total", "cycles", t->total},
+                             {"all-reduce", "cycles", step->all_reduce},
+                             {"HBM traffic", "B", t->hbm_bytes},
+                             {"products issued", "MAC", t->macs},
+                             {"energy", "J", step->joules}};
+  int32_t n = 0;
+  for (; n < most && n < (int32_t)(sizeof all / sizeof all[0]); n++) out[n] = all[n];
+  return n;
 }
+
+void tct_tpu_step_listing(tct_device_impl *device, const void *state, tct_line_fn line, void *user) {
+  const tpu_step *step = state;
+  tct_tpu_print(&device->chip, &step->list, line, user);
+}
+
+/* ---- the table ---- */
 
 /* What the chip accepts and the CPU can compute. */
 static bool supports(const tct_node_view *node, char *why, size_t why_bytes) {

@@ -1,15 +1,16 @@
-/* From a node to the chip's work: products go to the arrays with the extents of their implicit matrix product, all else
- * to the vector unit. Pure: shapes and attributes in, a time out. */
+/* From a node to the chip's instructions: products go to the arrays (products.c has their extents), all else to the vector
+ * unit. Pure: shapes and attributes in, a list with its time out. */
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
 
-#include "backends/tpu/device.h"
+#include "backends/tpu/list.h"
 
 typedef enum cost_kind { ARRAY, VECTOR, COMPOSITE } cost_kind;
 typedef enum counted { OUT, IN, ALL } counted;
 typedef struct cost_row {
   const char *op;
+  tct_op number; /* TCT_OP_NONE: a step of a chain cannot be it */
   cost_kind kind;
   counted counted;
   double operations;
@@ -17,38 +18,32 @@ typedef struct cost_row {
 } cost_row;
 
 static const cost_row rows[] = {
-#define UNARY(name, dtypes, text, forward, gradient, needs, flops) {#name, VECTOR, OUT, flops, 0}, {#name "_grad", VECTOR, OUT, flops, 0},
-#define BINARY(name, dtypes, text, forward, flops) {#name, VECTOR, OUT, flops, 0},
-#define COMPARE(name, text, condition) {#name, VECTOR, OUT, 1, 0},
-#define LOGICAL(name, text, condition) {#name, VECTOR, OUT, 1, 0},
-#define PREDICATE(name, dtypes, text, condition) {#name, VECTOR, OUT, 1, 0},
+#define UNARY(name, dtypes, text, forward, gradient, needs, flops) \
+  {#name, TCT_OP_##name, VECTOR, OUT, flops, 0}, {#name "_grad", TCT_OP_##name##_grad, VECTOR, OUT, flops, 0},
+#define BINARY(name, dtypes, text, forward, flops) {#name, TCT_OP_##name, VECTOR, OUT, flops, 0},
+#define COMPARE(name, text, condition) {#name, TCT_OP_##name, VECTOR, OUT, 1, 0},
+#define LOGICAL(name, text, condition) {#name, TCT_OP_##name, VECTOR, OUT, 1, 0},
+#define PREDICATE(name, dtypes, text, condition) {#name, TCT_OP_##name, VECTOR, OUT, 1, 0},
 #include <tercet/elementwise.def>
-#define COST(name, kind, counted, operations, rounded) {#name, kind, counted, operations, rounded},
+#define COST(name, kind, counted, operations, rounded) {#name, TCT_OP_##name, kind, counted, operations, rounded},
 #include "backends/tpu/costs.def"
 #undef COST
-    {"chain", VECTOR, OUT, 0, 0}}; /* the sum of its steps: vector_operations */
+    {"chain", TCT_OP_chain, VECTOR, OUT, 0, 0}}; /* the sum of its steps: vector_operations */
+enum { N_ROWS = sizeof rows / sizeof rows[0] };
 
-/* By op: a chain's steps are given as ops. */
-static double elementwise_operations(tct_op op) {
-  switch (op) {
-#define UNARY(name, dtypes, text, forward, gradient, needs, flops) case TCT_OP_##name: case TCT_OP_##name##_grad: return flops;
-#define BINARY(name, dtypes, text, forward, flops) case TCT_OP_##name: return flops;
-#include <tercet/elementwise.def>
-  default: return 1;
+/* The vector unit's operations for an element of a chain's step or of an activation. */
+static double operations_of(tct_op op) {
+  for (size_t i = 0; i < N_ROWS; i++) {
+    if (rows[i].number == op) return rows[i].operations;
   }
+  return 1;
 }
 
 static const cost_row *find_row(const char *op) {
-  for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+  for (size_t i = 0; i < N_ROWS; i++) {
     if (strcmp(rows[i].op, op) == 0) return &rows[i];
   }
   return NULL;
-}
-
-static int64_t elements(const tct_shape *shape) {
-  int64_t n = 1;
-  for (int32_t i = 0; i < shape->rank; i++) n *= shape->dim[i];
-  return n;
 }
 
 bool tct_tpu_accepts(const tct_node_view *node, char *why, size_t why_bytes) {
@@ -68,51 +63,55 @@ bool tct_tpu_accepts(const tct_node_view *node, char *why, size_t why_bytes) {
   return true;
 }
 
-uint32_t tct_tpu_rounded(const tct_node_view *node) {
-  const cost_row *row = find_row(node->op_name);
-  return row != NULL ? row->rounded : 0;
+/* ---- instructions ---- */
+
+void tct_tpu_emit(tpu_list *list, tpu_instruction instruction) {
+  if (list->n < TPU_MOST_INSTRUCTIONS) list->at[list->n++] = instruction;
 }
 
-/* ---- products ---- */
-
-static int64_t divide_up(int64_t n, int64_t by) { return (n + by - 1) / by; }
-
-/* a [.., m, k] · b [.., k, n]: a batch is so many products over the same array. */
-static tct_product matmul_product(const tct_node_view *node) {
-  const tct_matmul_attrs *attrs = node->attrs;
-  const tct_shape *a = &node->in[0].shape, *y = &node->out[0].shape;
-  const int64_t m = y->dim[y->rank - 2], n = y->dim[y->rank - 1];
-  const int64_t k = a->dim[a->rank - (attrs != NULL && attrs->transpose_a ? 2 : 1)];
-  return (tct_product){.m = m, .k = k, .n = n, .taps = m * n > 0 ? elements(y) / (m * n) : 1};
+/* A loop of one trip is left out. */
+static bool emit_loop(tpu_list *list, int32_t product, char axis, int64_t count) {
+  if (count > 1) tct_tpu_emit(list, (tpu_instruction){.code = TPU_LOOP, .operand = axis, .product = product, .count = count});
+  return count > 1;
 }
 
-/* Implicit products, a tap for each place of the window; with c and f channels and filters of a group:
- *   forward        [N·P·Q, c] · [c, f]
- *   input gradient [N·H·W, f] · [f, c]; of a stride's window, each pixel meets one place in stride²
- *   filter gradient [R·S·c, N·P·Q] · [N·P·Q, f] */
-static tct_product conv_product(const tct_node_view *node) {
-  const tct_conv2d_attrs *a = node->attrs;
-  const int64_t *x = a->x_shape, *w = a->w_shape;
-  const int64_t c = w[2], f = w[3] / (a->groups > 0 ? a->groups : 1), window = w[0] * w[1];
-  const bool filter = strcmp(node->op_name, "conv2d_grad_filter") == 0;
-  const bool input = strcmp(node->op_name, "conv2d_grad_input") == 0;
-  const tct_shape *y = filter ? &node->in[1].shape : input ? &node->in[0].shape : &node->out[0].shape;
-  const int64_t pixels = y->dim[0] * y->dim[1] * y->dim[2];
-  if (filter) return (tct_product){.m = window * c, .k = pixels, .n = f, .taps = a->groups};
-  if (!input) return (tct_product){.m = pixels, .k = c, .n = f, .taps = window * a->groups};
-  const int64_t met = divide_up(w[0], a->stride[0]) * divide_up(w[1], a->stride[1]);
-  return (tct_product){.m = x[0] * x[1] * x[2], .k = f, .n = c, .taps = met * a->groups};
+void tct_tpu_emit_product(tpu_list *list, const tct_chip *chip, int32_t product) {
+  const tpu_list_product *p = &list->product[product];
+  const tct_product *e = &p->extents;
+  const tct_chip_time *t = &p->tiling;
+  const int64_t m = t->swapped ? e->n : e->m, n = t->swapped ? e->m : e->n, batch = e->batch > 0 ? e->batch : 1;
+  const int64_t gb = tpu_divide_up(batch, t->block_batch), gm = tpu_divide_up(m, t->block_m);
+  const int64_t gn = tpu_divide_up(n, t->block_n), gk = tpu_divide_up(e->k, t->block_k);
+  const int64_t taps = (e->taps > 0 ? e->taps : 1) * chip->passes;
+  const int64_t tiles = t->block_batch * taps * tpu_divide_up(tpu_smaller(t->block_k, e->k), chip->array_rows) *
+                        tpu_divide_up(tpu_smaller(t->block_n, n), chip->array_cols);
+  const double all = (double)gb * (double)gm * (double)gn;
+  const double x = t->swapped ? e->w_bytes : e->x_bytes, w = t->swapped ? e->x_bytes : e->w_bytes;
+  int open = 0;
+  open += emit_loop(list, product, 'b', gb);
+  open += emit_loop(list, product, 'm', gm);
+  if (!p->resident && gk == 1)
+    tct_tpu_emit(list, (tpu_instruction){.code = TPU_LOAD, .operand = 'x', .product = product, .amount = x / ((double)gb * (double)gm)});
+  open += emit_loop(list, product, 'n', gn);
+  const bool loops_k = emit_loop(list, product, 'k', gk);
+  if (!p->resident && gk > 1)
+    tct_tpu_emit(list, (tpu_instruction){.code = TPU_LOAD, .operand = 'x', .product = product,
+                                         .amount = x / ((double)gb * (double)gm * (double)gk)});
+  if (!p->resident)
+    tct_tpu_emit(list, (tpu_instruction){.code = TPU_LOAD, .operand = 'w', .product = product,
+                                         .amount = w / ((double)gb * (double)gk * (double)gn)});
+  tct_tpu_emit(list, (tpu_instruction){.code = TPU_PRELOAD, .operand = 'w', .product = product, .count = tiles});
+  tct_tpu_emit(list, (tpu_instruction){.code = TPU_MATMUL, .operand = 'y', .product = product, .count = tiles,
+                                       .rows = tpu_smaller(t->block_m, m)});
+  if (loops_k) tct_tpu_emit(list, (tpu_instruction){.code = TPU_END, .product = product});
+  if (e->operations > 0) tct_tpu_emit(list, (tpu_instruction){.code = TPU_VECTOR, .product = product, .amount = e->operations / all});
+  if (!p->resident)
+    tct_tpu_emit(list, (tpu_instruction){.code = TPU_STORE, .operand = 'y', .product = product, .amount = e->y_bytes / all});
+  while (open-- > 0) tct_tpu_emit(list, (tpu_instruction){.code = TPU_END, .product = product});
 }
 
-/* The vector unit's passes over one tensor: registers that it fills, padding included. */
-static double registers_of(const tct_chip *chip, const tct_desc *desc) {
-  const tct_desc wide = {TCT_F32, desc->shape}; /* narrower types are widened first */
-  return tct_chip_bytes(chip, &wide) / 4 / (double)(chip->lanes * chip->sublanes);
-}
-
-double tct_tpu_bytes(const tct_chip *chip, const tct_node_view *node) {
+static double output_bytes(const tct_chip *chip, const tct_node_view *node) {
   double bytes = 0;
-  for (int32_t i = 0; i < node->n_in; i++) bytes += tct_chip_bytes(chip, &node->in[i]);
   for (int32_t i = 0; i < node->n_out; i++) bytes += tct_chip_bytes(chip, &node->out[i]);
   if (node->n_out > 0) return bytes;
   const tct_update_attrs *update = node->attrs; /* writes its states */
@@ -120,55 +119,127 @@ double tct_tpu_bytes(const tct_chip *chip, const tct_node_view *node) {
   return bytes;
 }
 
+double tct_tpu_bytes(const tct_chip *chip, const tct_node_view *node) {
+  const double written = output_bytes(chip, node);
+  double bytes = written;
+  for (int32_t i = 0; i < node->n_in; i++) bytes += tct_chip_bytes(chip, &node->in[i]);
+  /* These read no more of their first operand than they write. */
+  const bool picks = strcmp(node->op_name, "gather") == 0 || strcmp(node->op_name, "slice") == 0;
+  return picks ? bytes - tct_chip_bytes(chip, &node->in[0]) + fmin(written, tct_chip_bytes(chip, &node->in[0])) : bytes;
+}
+
+void tct_tpu_emit_vector(tpu_list *list, const tct_chip *chip, const tct_node_view *node, double operations) {
+  const double written = output_bytes(chip, node);
+  tct_tpu_emit(list, (tpu_instruction){.code = TPU_LOAD, .operand = 'i', .product = -1, .amount = tct_tpu_bytes(chip, node) - written});
+  if (operations > 0) tct_tpu_emit(list, (tpu_instruction){.code = TPU_VECTOR, .product = -1, .amount = operations});
+  tct_tpu_emit(list, (tpu_instruction){.code = TPU_STORE, .operand = 'o', .product = -1, .amount = written});
+  tct_tpu_emit(list, (tpu_instruction){.code = TPU_FENCE, .product = -1});
+}
+
+/* ---- the vector unit ---- */
+
+double tct_tpu_registers(const tct_chip *chip, tct_shape shape) {
+  const tct_desc wide = {TCT_F32, shape}; /* narrower types are widened first */
+  return tct_chip_bytes(chip, &wide) / 4 / (double)(chip->lanes * chip->sublanes);
+}
+
 static double chain_operations(const tct_node_view *node) {
   const tct_chain_attrs *chain = node->attrs;
   double operations = 0;
-  for (int32_t s = 0; s < chain->n_steps; s++) operations += elementwise_operations(chain->step[s].op);
+  for (int32_t s = 0; s < chain->n_steps; s++) operations += operations_of(chain->step[s].op);
   return operations;
 }
 
 static double vector_operations(const tct_chip *chip, const tct_node_view *node, const cost_row *row) {
   double all = 0, most_in = 0, most_out = 0;
   for (int32_t i = 0; i < node->n_in; i++) {
-    const double n = registers_of(chip, &node->in[i]);
+    const double n = tct_tpu_registers(chip, node->in[i].shape);
     all += n;
     most_in = fmax(most_in, n);
   }
-  for (int32_t i = 0; i < node->n_out; i++) most_out = fmax(most_out, registers_of(chip, &node->out[i]));
+  for (int32_t i = 0; i < node->n_out; i++) most_out = fmax(most_out, tct_tpu_registers(chip, node->out[i].shape));
   const double registers = row->counted == ALL ? all : row->counted == IN ? most_in : most_out;
-  return registers * (strcmp(row->op, "chain") == 0 ? chain_operations(node) : row->operations);
+  return registers * (row->number == TCT_OP_chain ? chain_operations(node) : row->operations);
 }
 
-/* A depthwise or grouped convolution: the array, group after group, or the vector unit, a product and a sum per tap. */
-static void cheaper_on_vectors(const tct_chip *chip, const tct_node_view *node, tct_chip_time *time) {
+static void lower_vector(const tct_chip *chip, const tct_node_view *node, double operations, tpu_list *out) {
+  tct_tpu_emit_vector(out, chip, node, operations);
+  tct_chip_vector(chip, operations, tct_tpu_bytes(chip, node), &out->time);
+}
+
+/* ---- products ---- */
+
+tct_op tct_tpu_activation(const tct_node_view *node, tct_unary_attrs *out_attrs) {
+  const tct_matmul_attrs *matmul = node->attrs;
+  const tct_conv2d_attrs *conv = node->attrs;
+  if (node->attrs == NULL) return TCT_OP_NONE;
+  const bool is_conv = strncmp(node->op_name, "conv2d", 6) == 0;
+  *out_attrs = is_conv ? conv->activation_attrs : matmul->activation_attrs;
+  return is_conv ? conv->activation : matmul->activation;
+}
+
+const char *tct_tpu_op_name(tct_op op) {
+  for (size_t i = 0; i < N_ROWS; i++) {
+    if (rows[i].number == op) return rows[i].op;
+  }
+  return NULL;
+}
+
+/* Bias and activation, on a block of y before it is stored. */
+static double epilogue_operations(const tct_chip *chip, const tct_node_view *node) {
+  tct_unary_attrs attrs;
+  const tct_op activation = tct_tpu_activation(node, &attrs);
+  const double each = (node->n_in > 2 ? 1 : 0) + (activation != TCT_OP_NONE ? operations_of(activation) : 0);
+  return each > 0 ? each * tct_tpu_registers(chip, node->out[0].shape) : 0;
+}
+
+/* A depthwise or grouped convolution on the vector unit: a product and a sum for each tap of each pixel of y. */
+static double grouped_operations(const tct_chip *chip, const tct_node_view *node) {
+  if (strncmp(node->op_name, "conv2d", 6) != 0) return 0;
   const tct_conv2d_attrs *a = node->attrs;
-  if (strncmp(node->op_name, "conv2d", 6) != 0 || a->groups <= 1) return;
-  const tct_shape out = {.rank = 4, .dim = {a->x_shape[0], a->x_shape[1], a->x_shape[2], a->w_shape[3]}};
-  const double taps = (double)(a->w_shape[0] * a->w_shape[1] * a->w_shape[2]);
-  tct_chip_time vector;
-  tct_chip_vector(chip, 2 * taps * registers_of(chip, &(tct_desc){TCT_F32, out}), tct_tpu_bytes(chip, node), &vector);
-  if (vector.total < time->total) *time = vector;
+  const tct_shape *y = strcmp(node->op_name, "conv2d") == 0 ? &node->out[0].shape
+                       : strcmp(node->op_name, "conv2d_grad_input") == 0 ? &node->in[0].shape : &node->in[1].shape;
+  return a->groups <= 1 ? 0 : 2 * (double)(a->w_shape[0] * a->w_shape[1] * a->w_shape[2]) * tct_tpu_registers(chip, *y);
 }
 
-static tct_status array_time(const tct_chip *chip, const tct_node_view *node, tct_chip_time *out) {
-  const bool conv = strncmp(node->op_name, "conv2d", 6) == 0;
-  tct_product product = conv ? conv_product(node) : matmul_product(node);
-  product.x_bytes = tct_chip_bytes(chip, &node->in[0]);
-  product.w_bytes = tct_chip_bytes(chip, &node->in[1]);
-  product.y_bytes = tct_chip_bytes(chip, &node->out[0]);
-  if (product.m == 0 || product.k == 0 || product.n == 0 || product.taps == 0) {
-    tct_chip_vector(chip, 0, tct_tpu_bytes(chip, node), out);
+static tct_status lower_array(const tct_chip *chip, const tct_node_view *node, uint32_t rounded, tpu_list *out) {
+  tpu_map map;
+  tct_tpu_map(node, &map);
+  tpu_list_product *p = &out->product[0];
+  p->extents = map.extents;
+  p->extents.x_bytes = tct_chip_bytes(chip, &node->in[0]);
+  p->extents.w_bytes = tct_chip_bytes(chip, &node->in[1]);
+  p->extents.y_bytes = tct_chip_bytes(chip, &node->out[0]);
+  p->extents.operations = epilogue_operations(chip, node);
+  const tct_product *e = &p->extents;
+  if (e->m == 0 || e->k == 0 || e->n == 0 || e->taps == 0 || e->batch == 0) {
+    lower_vector(chip, node, 0, out); /* an empty product, or a sum of nothing */
     return TCT_OK;
   }
-  const tct_status status = tct_chip_product(chip, &product, out);
-  if (status == TCT_OK) cheaper_on_vectors(chip, node, out);
-  return status;
+  const tct_status status = tct_chip_product(chip, e, &p->tiling);
+  if (status != TCT_OK) return status;
+  const double grouped = grouped_operations(chip, node);
+  if (grouped > 0) {
+    lower_vector(chip, node, grouped + e->operations, out);
+    if (out->time.total < p->tiling.total) return TCT_OK;
+    out->n = 0;
+  }
+  out->n_products = 1;
+  out->rounded = rounded;
+  out->time = p->tiling;
+  tct_tpu_emit_product(out, chip, 0);
+  tct_tpu_emit(out, (tpu_instruction){.code = TPU_FENCE, .product = -1});
+  return TCT_OK;
 }
 
-tct_status tct_tpu_time(const tct_chip *chip, const tct_node_view *node, tct_chip_time *out) {
+tct_status tct_tpu_lower(const tct_chip *chip, const tct_node_view *node, tpu_list *out) {
+  *out = (tpu_list){.n = 0};
   const cost_row *row = find_row(node->op_name);
-  if (row->kind == ARRAY) return array_time(chip, node, out);
-  if (row->kind == COMPOSITE) return tct_tpu_composite_time(chip, node, out);
-  tct_chip_vector(chip, vector_operations(chip, node, row), tct_tpu_bytes(chip, node), out);
+  if (row->kind == ARRAY) return lower_array(chip, node, row->rounded, out);
+  if (row->kind == COMPOSITE) {
+    out->rounded = row->rounded;
+    return tct_tpu_lower_composite(chip, node, out);
+  }
+  lower_vector(chip, node, vector_operations(chip, node, row), out);
   return TCT_OK;
 }

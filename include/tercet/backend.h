@@ -10,7 +10,7 @@ TCT_BEGIN_DECLS
 
 /* The version of this interface, checked when a module is loaded. tct_host may grow at its end without a new one; any
  * other change of a struct here has a new number. */
-#define TCT_BACKEND_ABI 2u
+#define TCT_BACKEND_ABI 3u
 
 /* ---- what the runtime gives ------------------------------------------------------------------------- */
 
@@ -115,6 +115,9 @@ typedef struct tct_counter {
 /* What a device found and chose, for `tercet doctor`: "blas.library", "/usr/lib/…". The text is valid during the call. */
 typedef void (*tct_fact_fn)(void *user, const char *name, const char *text);
 
+/* One line of a listing, without its end; valid during the call. */
+typedef void (*tct_line_fn)(void *user, const char *text);
+
 typedef struct tct_backend {
   uint32_t abi; /* TCT_BACKEND_ABI */
   const char *name;
@@ -149,6 +152,10 @@ typedef struct tct_backend {
   /* The kernels of this opened device, valid until it is closed. Default: `kernels`, the same for every device. */
   void (*own_kernels)(tct_device_impl *device, const tct_kernel **out, size_t *out_n);
   void (*facts)(tct_device_impl *device, tct_fact_fn fn, void *user); /* default: none */
+  /* Of a step that one of own_kernels prepared: what one launch adds to `counters`, and the instructions that it is for the
+   * device, a line each. Default: none. */
+  int32_t (*step_counters)(tct_device_impl *device, const void *state, tct_counter *out, int32_t most);
+  void (*step_listing)(tct_device_impl *device, const void *state, tct_line_fn line, void *user);
 } tct_backend;
 
 /* The one symbol of a module. Returns a table with static lifetime, or NULL after host->fail. */

@@ -14,7 +14,8 @@ typedef struct tct_chip {
   int64_t cores;
   int64_t arrays;                 /* of each core */
   int64_t array_rows, array_cols; /* of one array */
-  int64_t passes;                 /* of an f32 product: 1 rounds operands to bf16; 6 keep f32, at six times the work */
+  int64_t passes;                 /* of an f32 product: 1 rounds operands to bf16; 3 and 6 take them in pieces */
+  int64_t array_order;            /* 1: sums in the array's order, slowly; 0: in the CPU's */
   double clock;                   /* Hz */
   double hbm, hbm_size;           /* bytes per second; bytes */
   double vmem;                    /* bytes of each core */
@@ -22,8 +23,11 @@ typedef struct tct_chip {
   double latency;                 /* seconds from asking HBM to the first byte */
   double overhead;                /* seconds that starting an op takes */
   double pcie;                    /* bytes per second from the host */
+  int64_t chips;                  /* that train together, each on its own batch */
+  int64_t axes, wrap;             /* of their torus; an axis closes to a ring if its extent is a multiple of `wrap` */
+  double ici, hop;                /* bytes per second of one link in one direction; seconds to a neighbour */
   double idle;                    /* watts */
-  double mac, vmem_energy, hbm_energy; /* joules: one product and sum; a byte */
+  double mac, vmem_energy, hbm_energy, ici_energy; /* joules: one product and sum; a byte */
   double price;                   /* dollars per hour; 0: not rented out */
   uint64_t reserved[8];
 } tct_chip;
@@ -35,12 +39,16 @@ TCT_API tct_status tct_chip_open(const char *spec, tct_chip *out) TCT_CHECKED;
 /* The names of the chips that are built in; NULL past the last. */
 TCT_API const char *tct_chip_name(int32_t i);
 
-/* Y [M,N] += X [M,K] · W [K,N], `taps` times over the same X and Y (the places of a convolution's window); the work of the
- * chip's passes is added. */
+/* Y [M,N] = Σ X [M,K] · W [K,N] over `taps` (the places of a convolution's window: X and Y are the same, W differs), and so
+ * for each of `batch` products that share nothing. The work of the chip's passes is added. No extent is over 2^40, nor their
+ * product over 2^62. */
 typedef struct tct_product {
   int64_t m, k, n;
-  int64_t taps;                   /* 0: 1 */
-  double x_bytes, w_bytes, y_bytes; /* of the whole operands in HBM, padding included */
+  int64_t taps;                     /* 0: 1 */
+  int64_t batch;                    /* 0: 1 */
+  double x_bytes, w_bytes, y_bytes; /* of the whole operands in HBM, all of the batch, padding included */
+  double useful;                    /* products that the result needs; 0: all. The others count as padding */
+  double operations;                /* of the vector unit on the whole of Y before it is stored (bias, activation) */
 } tct_product;
 
 /* Where the cycles of an op go; the classes exclude each other and sum to `total`. */
@@ -54,14 +62,20 @@ typedef struct tct_chip_time {
   double hbm_bytes, vmem_bytes;
   double macs;            /* issued, padding included */
   int64_t block_m, block_n, block_k; /* the tiling that was chosen; 0: none */
+  int64_t block_batch;    /* so many products of the batch in a block */
   bool swapped;           /* Yᵀ = Wᵀ·Xᵀ: X's tiles stay in the array */
 } tct_chip_time;
 
 /* Searches the tiling as a compiler would: k innermost, blocks that fit twice into 80 % of VMEM, the fewest cycles, then the
- * least HBM traffic. Errors: TCT_INVALID for an extent under 1. */
+ * least HBM traffic. The vector unit's work on a block of Y follows the arrays'; it is not hidden behind the next block.
+ * Errors: TCT_INVALID for an extent under 1 or too large. */
 TCT_API tct_status tct_chip_product(const tct_chip *chip, const tct_product *product, tct_chip_time *out) TCT_CHECKED;
 /* `operations` on vectors of sublanes×lanes elements, while `bytes` go to or come from HBM. */
 TCT_API void tct_chip_vector(const tct_chip *chip, double operations, double bytes, tct_chip_time *out);
+/* Cycles to sum `bytes` of gradients over all chips and give each the result: reduce-scatter and all-gather on every axis of
+ * the torus at once, 2·max(V·(1 − 1/n) / bandwidth, hop·Σ ⌊nᵢ/2⌋), the bandwidth two directions on each axis of more than one
+ * chip, half of it on an axis that is no ring (JAX scaling book, "TPUs"). 0 for one chip. */
+TCT_API double tct_chip_all_reduce(const tct_chip *chip, double bytes);
 /* Bytes of a tensor in HBM: the last extent padded to the lanes, the one before it to the sublanes' tile of its type. */
 TCT_API double tct_chip_bytes(const tct_chip *chip, const tct_desc *desc);
 /* Joules of an op, the idle power for its time included. */

@@ -165,6 +165,11 @@ typedef struct tct_step_info {
   double seconds; /* mean over the profiled runs; 0 without profiling */
 } tct_step_info;
 TCT_API bool tct_program_step(const tct_program *program, int32_t i, tct_step_info *out);
+/* What one run of the step adds to its device's counters (tct_device_counters), where the device knows it beforehand: a
+ * modelled one. At most `most`, how many is returned; 0: nothing, or no such step. */
+TCT_API int32_t tct_program_step_counters(const tct_program *program, int32_t i, tct_counter *out, int32_t most);
+/* The device's instructions for the step, a line each; none where the device keeps no list. */
+TCT_API void tct_program_step_listing(const tct_program *program, int32_t i, tct_line_fn line, void *user);
 /* Times every step of the following runs (each step is waited for); off by default. */
 TCT_API void tct_program_profile(tct_program *program, bool on);
 

@@ -108,6 +108,20 @@ bool tct_program_step(const tct_program *program, int32_t i, tct_step_info *out)
   return true;
 }
 
+int32_t tct_program_step_counters(const tct_program *program, int32_t i, tct_counter *out, int32_t most) {
+  if (i < 0 || i >= program->n_steps) return 0;
+  const tct_step *step = &program->steps[i];
+  const tct_backend *backend = step->device->backend;
+  return backend->step_counters != NULL ? backend->step_counters(step->device->impl, step->launch.state, out, most) : 0;
+}
+
+void tct_program_step_listing(const tct_program *program, int32_t i, tct_line_fn line, void *user) {
+  if (i < 0 || i >= program->n_steps) return;
+  const tct_step *step = &program->steps[i];
+  const tct_backend *backend = step->device->backend;
+  if (backend->step_listing != NULL) backend->step_listing(step->device->impl, step->launch.state, line, user);
+}
+
 void tct_program_profile(tct_program *program, bool on) {
   program->profiling = on;
   if (!on) return;

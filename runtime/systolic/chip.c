@@ -188,9 +188,13 @@ tct_status tct_chip_open(const char *spec, tct_chip *out) {
     const key *k = find_key(item);
     status = k == NULL ? unknown_key(text, item) : set_value(out, text, k, equals + 1);
   }
-  if (status == TCT_OK && out->passes != 1 && out->passes != 6) {
-    return tct_fail(TCT_INVALID, "TPU chip '%s': passes is %lld, needs 1 (bf16 products) or 6 (f32)", text,
+  if (status == TCT_OK && out->passes != 1 && out->passes != 3 && out->passes != 6) {
+    return tct_fail(TCT_INVALID, "TPU chip '%s': passes is %lld, needs 1 (bf16 products), 3 or 6 (f32)", text,
                     (long long)out->passes);
+  }
+  if (status == TCT_OK && out->chips > 1 && (out->axes == 0 || out->ici <= 0)) {
+    return tct_fail(TCT_INVALID, "TPU chip '%s': chips is %lld, and it has no links; needs chips=1, or axes= and ici=", text,
+                    (long long)out->chips);
   }
   return status;
 }

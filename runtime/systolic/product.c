@@ -1,22 +1,20 @@
 /* A matrix product on a modelled chip: the search for a tiling, and the pipeline of its blocks.
  *
- * The grid is (m, n, k) with k innermost, so that a block of results stays in VMEM while it is summed. A block of X is loaded
+ * The grid is (batch, m, n, k) with k innermost, so that a block of results stays in VMEM while it is summed. A block of X is loaded
  * again when its (m, k) changes, one of W when its (k, n) does; results are stored after the last k. A block's compute is
- * ⌈taps·⌈bk/R⌉·⌈bn/C⌉ / arrays⌉ weight tiles of max(rows, R) cycles each: weights shift in behind the work of the tile before,
+ * ⌈bb·taps·⌈bk/R⌉·⌈bn/C⌉ / arrays⌉ weight tiles of max(rows, R) cycles each: weights shift in behind the work of the tile before,
  * if that has at least R rows (fast.c is the same clock for one array's list). */
 #include <math.h>
+#include <string.h>
 
 #include <tercet/chip.h>
 #include "base/status.h"
+#include "systolic/whole.h"
 
 #define VMEM_SHARE 0.8
-#define MOST_BLOCKS ((int64_t)1 << 20) /* stepped one by one; more are summed */
+#define MOST_BLOCKS ((int64_t)1 << 16) /* stepped one by one; more are estimated */
 #define MOST_EXTENT ((int64_t)1 << 40)
-
-static int64_t divide_up(int64_t n, int64_t by) { return (n + by - 1) / by; }
-static int64_t round_up(int64_t n, int64_t to) { return divide_up(n, to) * to; }
-static int64_t smaller(int64_t a, int64_t b) { return a < b ? a : b; }
-static int64_t larger(int64_t a, int64_t b) { return a > b ? a : b; }
+#define MOST_PRODUCTS 0x1p62
 
 /* ---- the pipeline ---- */
 
@@ -77,33 +75,50 @@ double tct_chip_pipeline(const tct_block *blocks, int64_t n, bool shared) {
 
 typedef struct tiling {
   const tct_chip *chip;
-  int64_t m, k, n, taps;            /* swapped already */
-  double x_bytes, w_bytes, y_bytes;
-  int64_t bm, bk, bn;
-  int64_t gm, gk, gn;
+  int64_t m, k, n, taps, batch;     /* swapped already */
+  double x_bytes, w_bytes, y_bytes; /* of the whole batch */
+  double vector;                    /* cycles of the vector unit, all of Y */
+  int64_t bm, bk, bn, bb;
+  int64_t gm, gk, gn, gb;
   double bytes_per_cycle;
 } tiling;
 
+/* Bytes of a block: equal shares of the whole operand. */
+static double x_block(const tiling *t) { return t->x_bytes / ((double)t->gb * (double)t->gm * (double)t->gk); }
+static double w_block(const tiling *t) { return t->w_bytes / ((double)t->gb * (double)t->gk * (double)t->gn); }
+static double y_block(const tiling *t) { return t->y_bytes / ((double)t->gb * (double)t->gm * (double)t->gn); }
+
 /* Rows that a block of X streams: whole sublanes. */
 static int64_t rows_of(const tiling *t, int64_t i) {
-  return round_up(smaller(t->bm, t->m - i * t->bm), smaller(t->chip->sublanes, t->bm));
+  return tct_round_up(tct_smaller(t->bm, t->m - i * t->bm), tct_smaller(t->chip->sublanes, t->bm));
 }
 
-static int64_t tiles_of(const tiling *t, int64_t j, int64_t l) {
-  const int64_t k = smaller(t->bk, t->k - l * t->bk), n = smaller(t->bn, t->n - j * t->bn);
-  return t->taps * divide_up(k, t->chip->array_rows) * divide_up(n, t->chip->array_cols);
+/* Weight tiles of a block of `batch` products. */
+static int64_t tiles_of(const tiling *t, int64_t batch, int64_t j, int64_t l) {
+  const int64_t k = tct_smaller(t->bk, t->k - l * t->bk), n = tct_smaller(t->bn, t->n - j * t->bn);
+  return batch * t->taps * tct_divide_up(k, t->chip->array_rows) * tct_divide_up(n, t->chip->array_cols);
 }
 
 /* Weight tiles that one array takes in turn. */
-static int64_t turns_of(const tiling *t, int64_t j, int64_t l) {
-  return divide_up(tiles_of(t, j, l), t->chip->cores * t->chip->arrays);
+static int64_t turns_of(const tiling *t, int64_t batch, int64_t j, int64_t l) {
+  return tct_divide_up(tiles_of(t, batch, j, l), t->chip->cores * t->chip->arrays);
 }
 
-/* Σ over the grid of a function of (n, k) that only differs in the last block of each. */
-static double sum_blocks(const tiling *t, int64_t (*of)(const tiling *, int64_t, int64_t)) {
+typedef int64_t block_count(const tiling *t, int64_t batch, int64_t j, int64_t l);
+
+/* Σ over the grid's (n, k) of a count that only differs in the last block of each. */
+static double sum_of_batch(const tiling *t, int64_t batch, block_count *of) {
   const double inner_n = (double)(t->gn - 1), inner_k = (double)(t->gk - 1);
-  return inner_n * inner_k * (double)of(t, 0, 0) + inner_n * (double)of(t, 0, t->gk - 1) +
-         inner_k * (double)of(t, t->gn - 1, 0) + (double)of(t, t->gn - 1, t->gk - 1);
+  return inner_n * inner_k * (double)of(t, batch, 0, 0) + inner_n * (double)of(t, batch, 0, t->gk - 1) +
+         inner_k * (double)of(t, batch, t->gn - 1, 0) + (double)of(t, batch, t->gn - 1, t->gk - 1);
+}
+
+/* The products of the batch in the b-th block. */
+static int64_t batch_of(const tiling *t, int64_t b) { return tct_smaller(t->bb, t->batch - b * t->bb); }
+
+/* Σ over (batch, n, k). */
+static double sum_blocks(const tiling *t, block_count *of) {
+  return (double)(t->gb - 1) * sum_of_batch(t, t->bb, of) + sum_of_batch(t, batch_of(t, t->gb - 1), of);
 }
 
 static double x_traffic(const tiling *t) { return t->x_bytes * (t->gk > 1 ? (double)t->gn : 1); }
@@ -115,67 +130,91 @@ static void count_work(const tiling *t, double *out_active, double *out_shift, d
   const double turns = sum_blocks(t, turns_of), before = (double)(t->gm - 1);
   const double all_rows = before * (double)rows + (double)last;
   *out_active = turns * all_rows;
-  *out_shift = turns * (before * (double)larger(0, r - rows) + (double)larger(0, r - last));
+  *out_shift = turns * (before * (double)tct_larger(0, r - rows) + (double)tct_larger(0, r - last));
   *out_macs = sum_blocks(t, tiles_of) * all_rows * (double)(r * t->chip->array_cols);
 }
 
 static bool fits(const tiling *t) {
-  const double x = t->x_bytes / (double)(t->gm * t->gk), w = t->w_bytes / (double)(t->gk * t->gn);
-  const double y = t->y_bytes / (double)(t->gm * t->gn), sums = 4 * (double)t->bm * (double)t->bn;
-  return 2 * (x + w + y) + sums <= VMEM_SHARE * t->chip->vmem * (double)t->chip->cores;
+  const double sums = 4 * (double)t->bb * (double)t->bm * (double)t->bn;
+  return 2 * (x_block(t) + w_block(t) + y_block(t)) + sums <= VMEM_SHARE * t->chip->vmem * (double)t->chip->cores;
 }
 
-/* A lower bound of the pipeline that ranks tilings: the busiest engine, with the first load and the last store. */
+static double count_blocks(const tiling *t) { return (double)t->gb * (double)t->gm * (double)t->gk * (double)t->gn; }
+
+/* What ranks tilings: the pipeline of equal blocks. Of what moves, all but one block's work can hide; of the work, all but the
+ * first load and the last store. */
 static double estimate(const tiling *t) {
   double active = 0, shift = 0, macs = 0;
   count_work(t, &active, &shift, &macs);
-  const double moved = (x_traffic(t) + w_traffic(t) + t->y_bytes) / t->bytes_per_cycle;
-  const double first = (t->x_bytes / (double)(t->gm * t->gk) + t->w_bytes / (double)(t->gk * t->gn)) / t->bytes_per_cycle;
-  const double last = t->y_bytes / (double)(t->gm * t->gn) / t->bytes_per_cycle;
-  return fmax(moved, first + active + shift + last);
+  const double moved = (x_traffic(t) + w_traffic(t) + t->y_bytes) / t->bytes_per_cycle, work = active + shift + t->vector;
+  const double first = (x_block(t) + w_block(t)) / t->bytes_per_cycle, last = y_block(t) / t->bytes_per_cycle;
+  return fmax(moved + work / count_blocks(t), first + work + last);
 }
 
 /* 8, 16, 32 … and the whole extent, in units of `step`. */
 static int64_t next_block(int64_t block, int64_t whole, int64_t step) {
-  if (block == 0) return smaller(step, whole);
-  return block >= whole ? 0 : smaller(2 * block, whole);
+  if (block == 0) return tct_smaller(step, whole);
+  return block >= whole ? 0 : tct_smaller(2 * block, whole);
 }
 
-static void set_blocks(tiling *t, int64_t bm, int64_t bk, int64_t bn) {
+static void set_blocks(tiling *t, int64_t bb, int64_t bm, int64_t bk, int64_t bn) {
+  t->bb = bb;
+  t->gb = tct_divide_up(t->batch, bb);
   t->bm = bm;
   t->bk = bk;
   t->bn = bn;
-  t->gm = divide_up(t->m, bm);
-  t->gk = divide_up(t->k, bk);
-  t->gn = divide_up(t->n, bn);
+  t->gm = tct_divide_up(t->m, bm);
+  t->gk = tct_divide_up(t->k, bk);
+  t->gn = tct_divide_up(t->n, bn);
 }
 
 typedef struct choice {
   tiling tiling;
-  bool found, swapped;
+  bool swapped;
   double cycles, bytes;
 } choice;
 
-static void consider(const tiling *t, bool swapped, choice *best) {
-  if (!fits(t)) return;
-  const double cycles = estimate(t), bytes = x_traffic(t) + w_traffic(t) + t->y_bytes;
-  const bool better = !best->found || cycles < best->cycles || (cycles == best->cycles && bytes < best->bytes) ||
-                      (cycles == best->cycles && bytes == best->bytes && t->bk > best->tiling.bk);
-  if (better) *best = (choice){*t, true, swapped, cycles, bytes};
+/* The best by estimate, in order; their blocks are stepped to choose among them. */
+enum { FINALISTS = 8 };
+typedef struct finalists {
+  choice of[FINALISTS];
+  int n;
+} finalists;
+
+/* Fewer cycles; then fewer bytes; then the larger block of k. */
+static bool is_better(const choice *a, const choice *b) {
+  if (a->cycles != b->cycles) return a->cycles < b->cycles;
+  if (a->bytes != b->bytes) return a->bytes < b->bytes;
+  return a->tiling.bk > b->tiling.bk;
 }
 
-static void search(const tct_chip *chip, const tct_product *p, bool swapped, choice *best) {
+static void consider(const tiling *t, bool swapped, finalists *best) {
+  if (!fits(t)) return;
+  const choice new = {*t, swapped, estimate(t), x_traffic(t) + w_traffic(t) + t->y_bytes};
+  int at = best->n;
+  while (at > 0 && is_better(&new, &best->of[at - 1])) at--;
+  if (at == FINALISTS) return;
+  if (best->n < FINALISTS) best->n++;
+  memmove(&best->of[at + 1], &best->of[at], (size_t)(best->n - 1 - at) * sizeof new);
+  best->of[at] = new;
+}
+
+static void search(const tct_chip *chip, const tct_product *p, bool swapped, finalists *best) {
   tiling t = {.chip = chip, .m = swapped ? p->n : p->m, .k = p->k, .n = swapped ? p->m : p->n,
-              .taps = (p->taps > 0 ? p->taps : 1) * chip->passes, .x_bytes = swapped ? p->w_bytes : p->x_bytes,
+              .taps = tct_larger(p->taps, 1) * chip->passes, .batch = tct_larger(p->batch, 1), .x_bytes = swapped ? p->w_bytes : p->x_bytes,
               .w_bytes = swapped ? p->x_bytes : p->w_bytes, .y_bytes = p->y_bytes,
-              .bytes_per_cycle = chip->hbm / chip->clock};
-  const int64_t whole_m = round_up(t.m, chip->sublanes), whole_k = round_up(t.k, chip->array_rows);
-  const int64_t whole_n = round_up(t.n, chip->array_cols);
-  for (int64_t bm = 0; (bm = next_block(bm, whole_m, chip->sublanes)) > 0;) {
-    for (int64_t bk = 0; (bk = next_block(bk, whole_k, chip->array_rows)) > 0;) {
-      for (int64_t bn = 0; (bn = next_block(bn, whole_n, chip->array_cols)) > 0;) {
-        set_blocks(&t, bm, bk, bn);
-        consider(&t, swapped, best);
+              .vector = p->operations / (double)(chip->cores * chip->alus), .bytes_per_cycle = chip->hbm / chip->clock};
+  const int64_t whole_m = tct_round_up(t.m, chip->sublanes), whole_k = tct_round_up(t.k, chip->array_rows);
+  const int64_t whole_n = tct_round_up(t.n, chip->array_cols);
+  for (int64_t bb = 0; (bb = next_block(bb, t.batch, 1)) > 0;) {
+    /* Several products share a block only when each is whole. */
+    const int64_t first_m = bb > 1 ? whole_m : 0, first_k = bb > 1 ? whole_k : 0, first_n = bb > 1 ? whole_n : 0;
+    for (int64_t bm = 0; (bm = next_block(bm, whole_m, tct_larger(first_m, chip->sublanes))) > 0;) {
+      for (int64_t bk = 0; (bk = next_block(bk, whole_k, tct_larger(first_k, chip->array_rows))) > 0;) {
+        for (int64_t bn = 0; (bn = next_block(bn, whole_n, tct_larger(first_n, chip->array_cols))) > 0;) {
+          set_blocks(&t, bb, bm, bk, bn);
+          consider(&t, swapped, best);
+        }
       }
     }
   }
@@ -184,20 +223,33 @@ static void search(const tct_chip *chip, const tct_product *p, bool swapped, cho
 /* The blocks in the grid's order, through the pipeline. */
 static double run_blocks(const tiling *t) {
   pipeline p = {.shared = true};
-  const double x = t->x_bytes / (double)(t->gm * t->gk) / t->bytes_per_cycle;
-  const double w = t->w_bytes / (double)(t->gk * t->gn) / t->bytes_per_cycle;
-  const double y = t->y_bytes / (double)(t->gm * t->gn) / t->bytes_per_cycle;
-  for (int64_t i = 0; i < t->gm; i++) {
-    const double cycles = (double)larger(rows_of(t, i), t->chip->array_rows);
-    for (int64_t j = 0; j < t->gn; j++) {
-      for (int64_t l = 0; l < t->gk; l++) {
-        const bool new_x = t->gk > 1 || j == 0, new_w = t->gk > 1 || t->gn > 1 || i == 0;
-        add_block(&p, &(tct_block){.load = (new_x ? x : 0) + (new_w ? w : 0), .compute = cycles * (double)turns_of(t, j, l),
-                                   .store = l == t->gk - 1 ? y : 0});
+  const double x = x_block(t) / t->bytes_per_cycle, w = w_block(t) / t->bytes_per_cycle, y = y_block(t) / t->bytes_per_cycle;
+  const double vector = t->vector / ((double)t->gb * (double)t->gm * (double)t->gn);
+  for (int64_t b = 0; b < t->gb; b++) {
+    for (int64_t i = 0; i < t->gm; i++) {
+      const double cycles = (double)tct_larger(rows_of(t, i), t->chip->array_rows);
+      for (int64_t j = 0; j < t->gn; j++) {
+        for (int64_t l = 0; l < t->gk; l++) {
+          const bool new_x = t->gk > 1 || j == 0, new_w = t->gk > 1 || t->gn > 1 || i == 0, last = l == t->gk - 1;
+          const double work = cycles * (double)turns_of(t, batch_of(t, b), j, l);
+          add_block(&p, &(tct_block){.load = (new_x ? x : 0) + (new_w ? w : 0), .compute = work + (last ? vector : 0),
+                                     .store = last ? y : 0});
+        }
       }
     }
   }
   return end_pipeline(&p);
+}
+
+/* The estimate stands for more blocks than are stepped. */
+static const choice *choose(finalists *best) {
+  const choice *chosen = &best->of[0];
+  for (int i = 0; i < best->n; i++) {
+    choice *const c = &best->of[i];
+    if (count_blocks(&c->tiling) <= (double)MOST_BLOCKS) c->cycles = run_blocks(&c->tiling);
+    if (is_better(c, chosen)) chosen = c;
+  }
+  return chosen;
 }
 
 static void account(const choice *best, const tct_product *p, tct_chip_time *out) {
@@ -206,13 +258,13 @@ static void account(const choice *best, const tct_product *p, tct_chip_time *out
   double active = 0;
   count_work(t, &active, &out->shift, &out->macs);
   const double units = (double)(chip->cores * chip->arrays * chip->array_rows * chip->array_cols);
-  out->useful = (double)p->m * (double)p->k * (double)p->n * (double)t->taps / units;
+  const double all = (double)p->m * (double)p->k * (double)p->n * (double)t->taps * (double)t->batch;
+  out->useful = (p->useful > 0 ? fmin(all, p->useful * (double)chip->passes) : all) / units;
   out->padding = active - out->useful;
-  const double blocks = (double)t->gm * (double)t->gk * (double)t->gn;
-  const double flow = blocks <= (double)MOST_BLOCKS ? run_blocks(t) : best->cycles;
-  out->memory = flow - active - out->shift + chip->latency * chip->clock;
+  out->vector = t->vector;
+  out->memory = best->cycles - active - out->shift - out->vector + chip->latency * chip->clock;
   out->skew = (double)(2 * chip->array_rows + chip->array_cols - 2) + chip->overhead * chip->clock;
-  out->total = out->useful + out->padding + out->shift + out->memory + out->skew;
+  out->total = out->useful + out->padding + out->shift + out->vector + out->memory + out->skew;
   out->hbm_bytes = best->bytes;
   /* Through VMEM: what HBM moves, the rows that stream past every weight tile, the tiles, and the sums. */
   const double tiles = out->macs / (double)(chip->array_rows * chip->array_cols);
@@ -221,63 +273,36 @@ static void account(const choice *best, const tct_product *p, tct_chip_time *out
   out->block_m = t->bm;
   out->block_k = t->bk;
   out->block_n = t->bn;
+  out->block_batch = t->bb;
   out->swapped = best->swapped;
+}
+
+/* Extents and what is computed from them stay within int64_t, padding to whole tiles included. */
+static bool in_range(const tct_chip *chip, const tct_product *p) {
+  const int64_t least[] = {p->m, p->k, p->n, tct_larger(p->taps, 1), tct_larger(p->batch, 1)};
+  double all = (double)chip->passes;
+  for (int i = 0; i < 5; i++) {
+    if (least[i] < 1 || least[i] > MOST_EXTENT) return false;
+    all *= (double)least[i];
+  }
+  return p->taps >= 0 && p->batch >= 0 && all <= MOST_PRODUCTS;
 }
 
 tct_status tct_chip_product(const tct_chip *chip, const tct_product *product, tct_chip_time *out) {
   *out = (tct_chip_time){0};
-  const int64_t extents[] = {product->m, product->k, product->n, product->taps + 1};
-  for (int i = 0; i < 4; i++) {
-    if (extents[i] < 1 || extents[i] > MOST_EXTENT) {
-      return tct_fail(TCT_INVALID, "a product on chip %s: [%lld,%lld]·[%lld,%lld], %lld taps; needs extents from 1 to 2^40",
-                      chip->name, (long long)product->m, (long long)product->k, (long long)product->k,
-                      (long long)product->n, (long long)product->taps);
-    }
+  if (!in_range(chip, product)) {
+    return tct_fail(TCT_INVALID, "a product on chip %s: [%lld,%lld]·[%lld,%lld], %lld taps, batch %lld; needs extents from 1 to "
+                    "2^40 and at most 2^62 products in all", chip->name, (long long)product->m, (long long)product->k,
+                    (long long)product->k, (long long)product->n, (long long)product->taps, (long long)product->batch);
   }
-  choice best = {.found = false};
+  finalists best = {.n = 0};
   search(chip, product, false, &best);
   search(chip, product, true, &best);
-  if (!best.found) {
+  if (best.n == 0) {
     return tct_fail(TCT_INVALID, "a product on chip %s: not even one tile of [%lld,%lld]·[%lld,%lld] fits twice into 80 %% of "
                     "its VMEM of %.0f bytes", chip->name, (long long)product->m, (long long)product->k,
                     (long long)product->k, (long long)product->n, chip->vmem * (double)chip->cores);
   }
-  account(&best, product, out);
+  account(choose(&best), product, out);
   return TCT_OK;
-}
-
-/* ---- the vector unit ---- */
-
-void tct_chip_vector(const tct_chip *chip, double operations, double bytes, tct_chip_time *out) {
-  *out = (tct_chip_time){.hbm_bytes = bytes, .vmem_bytes = 2 * bytes};
-  out->vector = operations / (double)(chip->cores * chip->alus);
-  out->memory = fmax(0, bytes * chip->clock / chip->hbm - out->vector) + chip->latency * chip->clock;
-  out->skew = chip->overhead * chip->clock;
-  out->total = out->vector + out->memory + out->skew;
-}
-
-static double padded(int64_t extent, int64_t to) { return (double)divide_up(extent, to) * (double)to; }
-
-double tct_chip_bytes(const tct_chip *chip, const tct_desc *desc) {
-  const tct_shape *s = &desc->shape;
-  const int64_t size = (int64_t)tct_dtype_bytes(desc->dtype);
-  const int64_t sublanes = chip->sublanes * larger(1, 4 / larger(size, 1));
-  double all = 1, best = INFINITY;
-  for (int32_t i = 0; i < s->rank; i++) all *= (double)s->dim[i];
-  if (all == 0) return 0;
-  if (s->rank < 2) return (double)size * padded((int64_t)all, chip->lanes * sublanes);
-  /* A compiler lays out the two axes in the tile that waste least. */
-  for (int32_t a = 0; a < s->rank; a++) {
-    for (int32_t b = 0; b < s->rank; b++) {
-      if (a == b) continue;
-      const double rest = all / (double)s->dim[a] / (double)s->dim[b];
-      best = fmin(best, rest * padded(s->dim[a], chip->lanes) * padded(s->dim[b], sublanes));
-    }
-  }
-  return (double)size * best;
-}
-
-double tct_chip_energy(const tct_chip *chip, const tct_chip_time *time) {
-  return time->macs * chip->mac + time->hbm_bytes * chip->hbm_energy + time->vmem_bytes * chip->vmem_energy +
-         chip->idle * time->total / chip->clock;
 }

@@ -1,0 +1,351 @@
+/* The TPU's machine: lists of instructions executed on real numbers, their clock block by block, the array's order of sums, and
+ * what a step waits for outside of its ops. */
+#include <tercet/chip.h>
+#include <tercet/systolic.h>
+#include <tercet/tercet.h>
+#include "backends/tpu/list.h"
+#include "graphs.h"
+#include "test.h"
+
+enum { MOST = 20000 };
+
+static uint64_t state = 88172645463325252u;
+static int64_t between(int64_t least, int64_t most) {
+  state ^= state << 13;
+  state ^= state >> 7;
+  state ^= state << 17;
+  return least + (int64_t)(state % (uint64_t)(most - least + 1));
+}
+
+/* ---- the same numbers as the CPU ---- */
+
+typedef struct outputs {
+  float value[3][MOST];
+  int64_t n[3];
+} outputs;
+
+/* Whole numbers of at most 4 bits: every product and sum is exact in f32, in any order. */
+static void set_whole(tct_program *program, const char *name, int64_t n, uint64_t seed) {
+  static float data[MOST];
+  CHECK(n <= MOST, "%lld", (long long)n);
+  for (int64_t i = 0; i < n; i++) data[i] = (float)((int64_t)((seed + (uint64_t)i) * 2654435761u % 4093 % 15) - 7);
+  OK(tct_program_set(program, name, data, (size_t)n * sizeof *data));
+}
+
+static const tct_shape *shape_of(tct_tensor t) {
+  OK(tct_graph_status(t.graph));
+  return &t.graph->values[t.id].desc.shape;
+}
+
+/* y, dx and dw of a product whose result is weighed by dy. */
+static void run(const char *spec, const tct_shape *x_shape, const tct_shape *w_shape, const tct_conv2d_options *conv,
+                const bool transposed[2], outputs *out) {
+  tct_device *device = device_make(spec);
+  tct_graph *graph = graph_make();
+  tct_tensor x = tct_input(graph, "x", TCT_F32, *x_shape), w = tct_input(graph, "w", TCT_F32, *w_shape), gradient[2];
+  tct_tensor y = conv != NULL ? tct_conv2d(x, w, conv) : tct_matmul_transposed(x, w, transposed[0], transposed[1]);
+  const tct_shape y_shape = *shape_of(y);
+  tct_gradients(sum_of(tct_mul(y, tct_input(graph, "dy", TCT_F32, y_shape))), (tct_tensor[]){x, w}, 2, gradient);
+  const tct_tensor all[] = {y, gradient[0], gradient[1]};
+  const char *const names[] = {"y", "dx", "dw"};
+  for (int i = 0; i < 3; i++) {
+    tct_output(graph, names[i], all[i]);
+    out->n[i] = tct_shape_size(shape_of(all[i]));
+    CHECK(out->n[i] <= MOST);
+  }
+  tct_program *program = NULL;
+  OK(tct_compile(graph, device, NULL, &program));
+  set_whole(program, "x", tct_shape_size(x_shape), 3);
+  set_whole(program, "w", tct_shape_size(w_shape), 1000);
+  set_whole(program, "dy", out->n[0], 5000);
+  OK(tct_program_run(program));
+  for (int i = 0; i < 3; i++) OK(tct_program_get(program, names[i], out->value[i], (size_t)out->n[i] * sizeof(float)));
+  tct_program_free(program);
+  tct_graph_free(graph);
+  tct_device_close(device);
+}
+
+static void check_equal(const tct_shape *x, const tct_shape *w, const tct_conv2d_options *conv, const bool transposed[2], int number) {
+  static const char *const specs[] = {"tpu:small,array=4x3,array_order=1", "tpu:v3,array_order=1", "tpu:small,array=2x8,passes=3,vmem=64KiB"};
+  static outputs wanted, got;
+  run("ref", x, w, conv, transposed, &wanted);
+  run(specs[number % 3], x, w, conv, transposed, &got);
+  for (int i = 0; i < 3; i++) {
+    CHECK(got.n[i] == wanted.n[i]);
+    for (int64_t e = 0; e < wanted.n[i]; e++) {
+      CHECK(got.value[i][e] == wanted.value[i][e], "case %d on %s, output %d, element %lld: %g, wanted %g", number, specs[number % 3], i,
+            (long long)e, (double)got.value[i][e], (double)wanted.value[i][e]);
+    }
+  }
+}
+
+TEST(tpu_machine, matmuls_of_whole_numbers_are_exact) {
+  for (int i = 0; i < 60; i++) {
+    const bool transposed[] = {i % 2 == 1, i / 2 % 2 == 1};
+    const int64_t m = between(1, 20), k = between(1, 20), n = between(1, 20), b = between(1, 3), c = between(1, 3);
+    const tct_shape a2 = transposed[0] ? TCT_SHAPE(k, m) : TCT_SHAPE(m, k), w2 = transposed[1] ? TCT_SHAPE(n, k) : TCT_SHAPE(k, n);
+    tct_shape x = a2, w = w2;
+    const int kind = i % 5; /* none, both, only x, only w, broadcast both ways */
+    if (kind == 1 || kind == 2 || kind == 4)
+      x = (tct_shape){.rank = 4, .dim = {b, kind == 4 ? 1 : c, a2.dim[0], a2.dim[1]}};
+    if (kind == 1 || kind == 3 || kind == 4)
+      w = (tct_shape){.rank = 4, .dim = {kind == 4 ? 1 : b, c, w2.dim[0], w2.dim[1]}};
+    check_equal(&x, &w, NULL, transposed, i);
+  }
+}
+
+TEST(tpu_machine, convolutions_of_whole_numbers_are_exact) {
+  for (int i = 0; i < 60; i++) {
+    tct_conv2d_options o = {.stride = {between(1, 3), between(1, 3)}, .dilation = {between(1, 2), between(1, 2)},
+                            .padding = (tct_padding)(i % 3), .groups = i % 4 == 0 ? between(1, 3) : 1};
+    const int64_t r = between(1, 4), s = between(1, 3), c = between(1, 4), f = between(1, 5);
+    if (o.padding == TCT_PADDING_EXPLICIT) {
+      for (int p = 0; p < 4; p++) o.pad[p] = between(0, 2);
+    }
+    const tct_shape x = TCT_SHAPE(between(1, 2), between(8, 11), between(8, 11), c * o.groups), w = TCT_SHAPE(r, s, c, f * o.groups);
+    check_equal(&x, &w, &o, NULL, i);
+  }
+}
+
+/* ---- the clock, block by block ---- */
+
+/* The loops of the list, stepped, move and compute what the account says. */
+TEST(tpu_machine, blocks_take_what_the_account_says) {
+  static float x[600 * 60], w[60 * 600], y[600 * 600], scratch[1 << 20];
+  static tct_block blocks[5000];
+  int several = 0;
+  for (int i = 0; i < 200; i++) {
+    const char *const specs[] = {"small", "small,vmem=64KiB", "small,array=8x24,arrays=3,vmem=70kB", "small,vmem=64KiB,hbm=100GB/s"};
+    tct_chip chip;
+    OK(tct_chip_open(specs[i % 4], &chip));
+    const int64_t b = i % 3 == 0 ? between(1, 6) : 1, m = between(1, i % 2 == 0 ? 90 : 500 / b), k = between(1, 60), n = between(1, 90);
+    const tct_desc in[] = {{TCT_F32, TCT_SHAPE(b, m, k)}, {TCT_F32, TCT_SHAPE(b, k, n)}, {TCT_F32, TCT_SHAPE(n)}};
+    const tct_desc out = {TCT_F32, TCT_SHAPE(b, m, n)};
+    const tct_node_view node = {.op = TCT_OP_matmul, .op_name = "matmul", .name = "y", .n_in = i % 2 == 0 ? 3 : 2, .n_out = 1, .in = in, .out = &out};
+    tpu_list list;
+    OK(tct_tpu_lower(&chip, &node, &list));
+    CHECK(tct_tpu_machine_bytes(&chip, &list) <= sizeof scratch);
+    tpu_map map;
+    tct_tpu_map(&node, &map);
+    const int64_t n_blocks = tct_tpu_execute(&chip, &list, &map, (tpu_tensor){x, TCT_F32}, (tpu_tensor){w, TCT_F32},
+                                             (tpu_tensor){y, TCT_F32}, scratch, blocks, 5000);
+    CHECK(n_blocks >= 1 && n_blocks <= 5000, "%lld", (long long)n_blocks);
+    several += n_blocks > 2;
+    const double skew = (double)(2 * chip.array_rows + chip.array_cols - 2) + chip.overhead * chip.clock;
+    const double wanted = list.time.total - skew - chip.latency * chip.clock, got = tct_chip_pipeline(blocks, n_blocks, true);
+    CHECK(fabs(got / wanted - 1) < 1e-9, "case %d: [%lld,%lld,%lld,%lld], %lld blocks: %g cycles, the account has %g", i, (long long)b,
+          (long long)m, (long long)k, (long long)n, (long long)n_blocks, got, wanted);
+  }
+  CHECK(several > 50, "only %d cases had several blocks", several);
+}
+
+/* ---- the order of sums ---- */
+
+static float bf16(float x) {
+  uint32_t bits;
+  memcpy(&bits, &x, 4);
+  bits = (bits + 0x7fffu + (bits >> 16 & 1u)) & 0xffff0000u;
+  memcpy(&x, &bits, 4);
+  return x;
+}
+
+/* Every tile through the registers of the array, tiles added in order: the same bits. */
+TEST(tpu_machine, sums_are_those_of_the_registers) {
+  enum { M = 7, K = 23, N = 5, R = 4, C = 5, TILES = 6 };
+  static float a[M * K], b[K * N], y[M * N], wanted[M * N];
+  for (int i = 0; i < M * K; i++) a[i] = bf16((float)sin(1.7 * i) * (float)(1 + i % 11));
+  for (int i = 0; i < K * N; i++) b[i] = bf16((float)cos(0.9 * i));
+  for (int t = 0; t < TILES; t++) {
+    float x[M * R] = {0}, w[R * C] = {0}, part[M * C];
+    for (int r = 0; r < R && t * R + r < K; r++) {
+      for (int i = 0; i < M; i++) x[i * R + r] = a[i * K + t * R + r];
+      for (int j = 0; j < N; j++) w[r * C + j] = b[(t * R + r) * N + j];
+    }
+    int64_t cycles = 0;
+    OK(tct_array_registers(TCT_WS_OVERLAP, R, C, &(tct_array_tile){.steps = M, .ready = 0}, &(tct_array_operands){x, w, part}, 1, &cycles));
+    for (int i = 0; i < M * N; i++) wanted[i] += part[i];
+  }
+  tct_device *device = device_make("tpu:small,array=4x5,array_order=1");
+  tct_graph *graph = graph_make();
+  tct_output(graph, "y", tct_matmul(tct_input(graph, "a", TCT_F32, TCT_SHAPE(M, K)), tct_input(graph, "b", TCT_F32, TCT_SHAPE(K, N))));
+  tct_program *program = NULL;
+  OK(tct_compile(graph, device, NULL, &program));
+  OK(tct_program_set(program, "a", a, sizeof a));
+  OK(tct_program_set(program, "b", b, sizeof b));
+  OK(tct_program_run(program));
+  OK(tct_program_get(program, "y", y, sizeof y));
+  for (int i = 0; i < M * N; i++) CHECK(y[i] == wanted[i], "%d: %.9g, the registers have %.9g", i, (double)y[i], (double)wanted[i]);
+  tct_program_free(program);
+  tct_graph_free(graph);
+  tct_device_close(device);
+}
+
+/* One pass loses half a bf16 place of each operand, three passes all but the product of the rests, six nothing but sums; and
+ * the array's order differs from the CPU's by no more than two sums of K terms can. */
+TEST(tpu_machine, passes_and_orders) {
+  enum { M = 9, K = 70, N = 11 };
+  static float a[M * K], b[K * N], y[5][M * N];
+  for (int i = 0; i < M * K; i++) a[i] = (float)sin(1.7 * i) * (float)(1 + i % 7);
+  for (int i = 0; i < K * N; i++) b[i] = (float)cos(0.9 * i);
+  static const struct { const char *spec; double least, most; } rows[] = {
+      {"tpu:v3", 0x1p-14, 0x1p-7}, {"tpu:v3,array_order=1", 0x1p-14, 0x1p-7}, {"tpu:v3,passes=3", 0x1p-24, 0x1p-15},
+      {"tpu:v3,passes=6,array_order=1", 0, K * 0x1p-24}, {"tpu:v3,passes=6", 0, K * 0x1p-24}};
+  double cycles[5];
+  for (int s = 0; s < 5; s++) {
+    tct_device *device = device_make(rows[s].spec);
+    tct_graph *graph = graph_make();
+    tct_tensor bias = tct_input(graph, "bias", TCT_F32, TCT_SHAPE(N));
+    tct_output(graph, "y", tct_relu(tct_add(tct_matmul(tct_input(graph, "a", TCT_F32, TCT_SHAPE(M, K)),
+                                                       tct_input(graph, "b", TCT_F32, TCT_SHAPE(K, N))), bias)));
+    tct_program *program = NULL;
+    OK(tct_compile(graph, device, NULL, &program));
+    float shift[N];
+    for (int j = 0; j < N; j++) shift[j] = (float)j;
+    OK(tct_program_set(program, "a", a, sizeof a));
+    OK(tct_program_set(program, "b", b, sizeof b));
+    OK(tct_program_set(program, "bias", shift, sizeof shift));
+    tct_program_info info;
+    tct_program_describe(program, &info);
+    CHECK(info.n_steps == 1, "bias and activation were not fused: %d steps", (int)info.n_steps);
+    OK(tct_program_run(program));
+    OK(tct_program_get(program, "y", y[s], sizeof y[s]));
+    tct_counter counters[16];
+    CHECK(tct_program_step_counters(program, 0, counters, 16) > 7 && strcmp(counters[7].name, "total") == 0);
+    cycles[s] = counters[1].value; /* useful */
+    double worst = 0;
+    for (int i = 0; i < M * N; i++) {
+      double sum = i % N, size = i % N;
+      for (int k = 0; k < K; k++) {
+        const double term = (double)a[i / N * K + k] * (double)b[k * N + i % N];
+        sum += term;
+        size += fabs(term);
+      }
+      worst = fmax(worst, fabs((double)y[s][i] - (sum > 0 ? sum : 0)) / size);
+    }
+    CHECK(worst >= rows[s].least && worst <= rows[s].most, "%s: error %g of the terms' sizes, wanted %g to %g", rows[s].spec, worst,
+          rows[s].least, rows[s].most);
+    tct_program_free(program);
+    tct_graph_free(graph);
+    tct_device_close(device);
+  }
+  CHECK(fabs(cycles[2] / cycles[0] - 3) < 1e-9 && fabs(cycles[3] / cycles[0] - 6) < 1e-9, "%g %g %g", cycles[0], cycles[2], cycles[3]);
+  for (int i = 0; i < M * N; i++) {
+    CHECK(fabs((double)y[0][i] - (double)y[1][i]) <= 2 * K * 0x1p-24 * 7 * K, "%d: %g, in the array's order %g", i, (double)y[0][i], (double)y[1][i]);
+  }
+}
+
+/* ---- lists ---- */
+
+static void append(void *user, const char *text) {
+  char *const to = user;
+  const size_t n = strlen(to);
+  (void)snprintf(to + n, 4000 - n, "%s\n", text);
+}
+
+TEST(tpu_machine, lists_are_short_and_plain) {
+  tct_device *device = device_make("tpu:small,vmem=64KiB,chips=4");
+  tct_graph *graph = graph_make();
+  tct_tensor x = tct_input(graph, "x", TCT_F32, TCT_SHAPE(64, 48));
+  tct_tensor w = tct_variable(graph, "w", TCT_F32, TCT_SHAPE(48, 80), (tct_init){TCT_INIT_NORMAL, 1, 0, 0});
+  tct_tensor loss = sum_of(tct_matmul(x, w)), gradient;
+  tct_gradients(loss, &w, 1, &gradient);
+  const tct_tensor none = {NULL, -1};
+  tct_output(graph, "loss", loss);
+  tct_update(TCT_OP_sgd_update, w, NULL, 0, gradient, tct_input(graph, "rate", TCT_F32, (tct_shape){0}), none, none, NULL);
+  tct_program *program = NULL;
+  OK(tct_compile(graph, device, NULL, &program));
+  char matmul[4000] = "", update[4000] = "";
+  tct_step_info step;
+  for (int32_t s = 0; tct_program_step(program, s, &step); s++) {
+    if (strcmp(step.op, "matmul") == 0 && matmul[0] == '\0') tct_program_step_listing(program, s, append, matmul);
+    if (strcmp(step.op, "sgd_update") == 0) tct_program_step_listing(program, s, append, update);
+  }
+  const char *const wanted_matmul[] = {"; p0: [64,48]·[48,80] in blocks of ", "loop        ", "load        w of p0, ", "preload     ",
+                                       " tiles of 16×16\n", "matmul      ", "store       y of p0, ", "end\n", "fence\n"};
+  for (size_t i = 0; i < sizeof wanted_matmul / sizeof *wanted_matmul; i++)
+    CHECK(strstr(matmul, wanted_matmul[i]) != NULL, "no '%s' in\n%s", wanted_matmul[i], matmul);
+  CHECK(strncmp(update, "all-reduce  15.4 kB over 4 chips\nload        inputs, ", 50) == 0, "%s", update);
+  tct_program_step_listing(program, -1, append, update);
+  CHECK(tct_program_step_counters(program, 1000, NULL, 0) == 0);
+  tct_program_free(program);
+  tct_graph_free(graph);
+  tct_device_close(device);
+}
+
+/* A dense layer on sequences is one product of all their steps, not one for each sequence. */
+TEST(tpu_machine, one_weight_serves_the_whole_batch) {
+  tct_chip chip;
+  OK(tct_chip_open("v3", &chip));
+  const tct_desc in[] = {{TCT_F32, TCT_SHAPE(512, 8, 256)}, {TCT_F32, TCT_SHAPE(256, 1024)}}, out = {TCT_F32, TCT_SHAPE(512, 8, 1024)};
+  const tct_desc flat_in[] = {{TCT_F32, TCT_SHAPE(4096, 256)}, in[1]}, flat_out = {TCT_F32, TCT_SHAPE(4096, 1024)};
+  tct_node_view node = {.op = TCT_OP_matmul, .op_name = "matmul", .name = "y", .n_in = 2, .n_out = 1, .in = in, .out = &out};
+  tpu_list one, flat;
+  OK(tct_tpu_lower(&chip, &node, &one));
+  node.in = flat_in;
+  node.out = &flat_out;
+  OK(tct_tpu_lower(&chip, &node, &flat));
+  CHECK(one.time.total == flat.time.total, "%g cycles, flattened %g", one.time.total, flat.time.total);
+}
+
+/* ---- what a step waits for ---- */
+
+static double counter_of(tct_device *device, const char *name) {
+  tct_counter counters[32];
+  const int32_t n = tct_device_counters(device, counters, 32);
+  for (int32_t i = 0; i < n; i++) {
+    if (strcmp(counters[i].name, name) == 0) return counters[i].value;
+  }
+  CHECK(false, "no counter '%s'", name);
+  return 0;
+}
+
+/* A slow bus is hidden behind the step before, as far as that is longer. */
+TEST(tpu_machine, input_is_waited_for) {
+  enum { STEPS = 10 };
+  static float x[256 * 256];
+  for (int slow = 0; slow < 2; slow++) {
+    tct_device *device = device_make(slow ? "tpu:v3,pcie=1GB/s" : "tpu:v3,pcie=1000GB/s");
+    tct_graph *graph = graph_make();
+    tct_output(graph, "y", tct_relu(tct_input(graph, "x", TCT_F32, TCT_SHAPE(256, 256))));
+    tct_program *program = NULL;
+    OK(tct_compile(graph, device, NULL, &program));
+    for (int s = 0; s < STEPS; s++) {
+      OK(tct_program_set(program, "x", x, sizeof x));
+      OK(tct_program_run(program));
+    }
+    const double seconds = counter_of(device, "time"), sent = sizeof x / (slow ? 1e9 : 1e12);
+    const double waited = counter_of(device, "waiting for input") / 940e6, busy = seconds - waited;
+    const double wanted = slow ? STEPS * sent - (STEPS - 1) * busy / STEPS : sent;
+    CHECK(fabs(waited / wanted - 1) < 1e-6, "waited %g s, wanted %g", waited, wanted);
+    tct_program_free(program);
+    tct_graph_free(graph);
+    tct_device_close(device);
+  }
+}
+
+/* Four chips sum their gradients: the step waits for the links at most as long as they work, and less where the backward
+ * pass hides them. */
+TEST(tpu_machine, other_chips_are_waited_for) {
+  static const char *const specs[] = {"tpu:v3", "tpu:v3,chips=4", "tpu:v3,chips=4,ici=1MB/s"};
+  double time[3], waited[3];
+  for (int s = 0; s < 3; s++) {
+    tct_device *device = device_make(specs[s]);
+    tct_graph *graph = training_step(TCT_F32, 4);
+    tct_program *program = NULL;
+    OK(tct_compile(graph, device, NULL, &program));
+    feed(program);
+    for (int i = 0; i < 3; i++) OK(tct_program_run(program));
+    double links = 0;
+    tct_counter c[16];
+    for (int32_t i = 0; tct_program_step_counters(program, i, c, 16) > 8; i++) links += 3 * c[8].value;
+    time[s] = counter_of(device, "total");
+    waited[s] = counter_of(device, "waiting for other chips");
+    CHECK(s == 0 ? links == 0 && waited[s] == 0 : waited[s] > 0 && waited[s] <= links, "%s: waited %g of %g cycles", specs[s], waited[s], links);
+    CHECK(s == 0 ? counter_of(device, "gradients over links") == 0 : counter_of(device, "gradients over links") > 0);
+    if (s == 2) CHECK(waited[s] > 0.9 * links, "slow links were hidden: %g of %g", waited[s], links);
+    tct_program_free(program);
+    tct_graph_free(graph);
+    tct_device_close(device);
+  }
+  CHECK(fabs(time[1] - waited[1] - time[0]) < 1e-6 * time[0] && time[2] > time[1] && time[1] > time[0], "%g %g %g", time[0], time[1], time[2]);
+}
