@@ -22,7 +22,7 @@ describe() {
   find "$2/CMakeFiles/tercet_runtime.dir" -name '*.o' -print0 |
     xargs -0 cc -shared -Wl,-soname,libtercet.so -Wl,--version-script="$1/cmake/tercet.map" -o "$2/libtercet.so"
   abidw --headers-dir "$1/include" --drop-private-types --no-show-locs --no-corpus-path --no-comp-dir-path \
-    --type-id-style hash "$2/libtercet.so" >"$3"
+    --type-id-style hash "$2/libtercet.so" | sed "s|path='$2/|path='build/|; s|path='$(cd "$1" && pwd)/|path='|" >"$3"
 }
 
 describe . "$PWD/build-abi" "$scratch/now.abi"

@@ -32,26 +32,13 @@ static int digits(const prediction *p) { return p->desc.dtype == TCT_F64 ? 17 : 
 
 /* ---- formats ------------------------------------------------------------------------------------------ */
 
-static void csv_text(FILE *to, const char *text) {
-  if (!strpbrk(text, ",\"\r\n")) {
-    fputs(text, to);
-    return;
-  }
-  fputc('"', to);
-  for (; *text; text++) {
-    if (*text == '"') fputc('"', to);
-    fputc(*text, to);
-  }
-  fputc('"', to);
-}
-
 static void write_csv(const prediction *p, FILE *to) {
   if (p->classes) fputs("class,", to);
   for (int64_t k = 0; k < p->size; k++) {
     const char *const name = p->classes ? tct_job_class_name(p->job, (int32_t)k) : NULL;
     if (k > 0) fputc(',', to);
     if (name)
-      csv_text(to, name);
+      tool_print_csv_text(to, name);
     else
       fprintf(to, "%s%lld", p->classes ? "score_" : "output_", (long long)k);
   }
@@ -60,7 +47,7 @@ static void write_csv(const prediction *p, FILE *to) {
     const int64_t top = p->classes ? best(p, i) : 0;
     const char *const name = p->classes ? tct_job_class_name(p->job, (int32_t)top) : NULL;
     if (name) {
-      csv_text(to, name);
+      tool_print_csv_text(to, name);
       fputc(',', to);
     } else if (p->classes) {
       fprintf(to, "%lld,", (long long)top);
@@ -143,23 +130,24 @@ static const format *choose_format(const tool_options *options) {
 
 /* ---- running ------------------------------------------------------------------------------------------ */
 
+typedef struct output {
+  const format *format;
+  const prediction *prediction;
+} output;
+
+static void write_output(const void *what, FILE *to) {
+  const output *const out = what;
+  out->format->write(out->prediction, to);
+}
+
 static int write_out(const tool_options *options, const format *f, const prediction *p) {
   const bool to_file = options->output && strcmp(options->output, "-") != 0;
   if (!to_file && f->write == write_npy && isatty(STDOUT_FILENO))
     return tool_usage("predict: .npy is not for a terminal; give -o FILE.npy");
-  FILE *const to = to_file ? fopen(options->output, "wb") : stdout;
-  if (!to) {
-    return tool_file_fail("write", options->output);
-  }
-  f->write(p, to);
-  if (!to_file) return tool_finish();
-  const bool failed = ferror(to) != 0;
-  if (fclose(to) == 0 && !failed) {
-    if (!options->quiet) fprintf(stderr, "%lld predictions written to %s\n", (long long)p->n, options->output);
-    return TOOL_OK;
-  }
-  const int code = tool_file_fail("write", options->output);
-  (void)remove(options->output); /* half a file is worse than none */
+  const output out = {f, p};
+  const int code = tool_write_file(options->output, write_output, &out);
+  if (code == TOOL_OK && to_file && !options->quiet)
+    fprintf(stderr, "%lld predictions written to %s\n", (long long)p->n, options->output);
   return code;
 }
 

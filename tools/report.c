@@ -84,6 +84,32 @@ int tool_finish(void) {
   return tool_file_fail("write to", "standard output");
 }
 
+int tool_write_file(const char *path, void (*write)(const void *what, FILE *to), const void *what) {
+  const bool to_file = path && strcmp(path, "-") != 0;
+  FILE *const to = to_file ? fopen(path, "wb") : stdout;
+  if (!to) return tool_file_fail("write", path);
+  write(what, to);
+  if (!to_file) return tool_finish();
+  const bool failed = ferror(to) != 0;
+  if (fclose(to) == 0 && !failed) return TOOL_OK;
+  const int code = tool_file_fail("write", path);
+  (void)remove(path);
+  return code;
+}
+
+void tool_print_csv_text(FILE *to, const char *text) {
+  if (!strpbrk(text, ",\"\r\n")) {
+    fputs(text, to);
+    return;
+  }
+  fputc('"', to);
+  for (; *text; text++) {
+    if (*text == '"') fputc('"', to);
+    fputc(*text, to);
+  }
+  fputc('"', to);
+}
+
 /* ---- the job ------------------------------------------------------------------------------------------ */
 
 static bool is_model_file(const char *path) {

@@ -1,28 +1,41 @@
 /* tercet sim: the systolic array by itself, for computer architects. */
-#include "tool.h"
+#include "sim.h"
 
 #include <string.h>
-#include <tercet/systolic.h>
 
-static int run_sim(const tool_options *options) {
-  if (!options->batch) return tool_usage("sim: --batch FILE is missing: a CSV table of experiments");
+static int run_table(const tool_options *options) {
+  if (options->positional) return tool_usage("sim: give '%s' or --batch, not both", options->positional);
   if (!options->output) return tool_usage("sim: --output FILE is missing; - is stdout");
   if (tct_systolic_batch(options->batch, options->output) != TCT_OK) return tool_fail();
   return strcmp(options->output, "-") == 0 ? TOOL_OK : tool_finish();
 }
 
+static int run_sim(const tool_options *options) {
+  if (options->batch) return run_table(options);
+  if (!options->positional) return tool_usage("sim: which topology? Give its CSV file, or --batch FILE for a table");
+  if (options->output) return tool_usage("sim: --output is for --batch; --csv FILE writes a topology's numbers");
+  return sim_topology(options);
+}
+
 const tool_command tool_sim = {
     .name = "sim",
     .letter = 'm',
-    .argument = "",
-    .summary = "cycles of a systolic array for a table of experiments",
-    .about = "Reads a CSV table and writes the same rows with the results behind them. Two kinds, told apart by\n"
-             "the header:\n"
+    .argument = "[FILE]",
+    .summary = "cycles of a systolic array for a network's layers",
+    .about = "FILE is a topology in SCALE-Sim's format: convolutions (Layer name, IFMAP Height, ... Strides) or products\n"
+             "(Layer, M, N, K), told apart by the header. Prints cycles, stalls, utilisation and memory words of each\n"
+             "layer on an array of R rows and C columns, SCALE-Sim's to the digit. Without --bandwidth memory never\n"
+             "stalls the array. Several arrays or dataflows give a row each.\n\n"
+             "--batch reads a table of experiments and writes the same rows with the results behind them. Two kinds,\n"
+             "told apart by the header:\n"
              "  tile lists  mode, R, C, n_folds, T_per_fold, weight_ready_cycle_per_fold: the cycles of an array of\n"
              "              R rows and C columns for its folds, weight, output or input stationary (ws_overlap,\n"
              "              ws_serial, os_overlap, os_serial_drain, is_overlap, is_serial)\n"
              "  layers      simulator, mode, ifmap_h … array_cols: SCALE-Sim's cycles, stalls, utilisations, SRAM\n"
-             "              and DRAM counts, those of its versions v2 and v3, calc and user mode, to the digit\n\n"
-             "Example:\n"
+             "              and DRAM counts, those of its versions v2 and v3, calc and user mode\n\n"
+             "Examples:\n"
+             "  tercet sim resnet18.csv --array 32x32 --dataflow os\n"
+             "  tercet sim resnet18.csv --bandwidth 10 --sram 256/256/128 --csv report.csv\n"
+             "  tercet sim gemm.csv --array 8x8,16x16,32x32 --dataflow ws,os,is\n"
              "  tercet sim --batch experiments.csv -o results.csv\n",
     .run = run_sim};

@@ -30,7 +30,8 @@ typedef struct tool_options {
   const char *set[TOOL_MOST_SETS]; /* owned */
   int32_t n_set;
   const char *init, *save, *log_steps, *part, *input, *output, *format, *job_dir, *batch;
-  int64_t n_train, n_test, seed;
+  const char *array, *dataflow, *sram, *simulator, *walks, *csv;
+  int64_t n_train, n_test, seed, bandwidth;
   bool json, quiet, verbose, help, resume;
 } tool_options;
 
@@ -97,6 +98,10 @@ json_t *tool_kind_json(const tct_device_kind *kind); /* a line of `tercet device
  * (and nothing printed) for a device whose time is measured. */
 json_t *tool_modelled_json(tct_device *device);
 void tool_print_modelled(tct_device *device);
+/* Has `write` write to the file, or to stdout for NULL and "-"; a file that fails is removed, for half of it is worse than
+ * none. Returns the exit code. */
+int tool_write_file(const char *path, void (*write)(const void *what, FILE *to), const void *what);
+void tool_print_csv_text(FILE *to, const char *text); /* quoted where a reader of CSV needs it */
 /* Flushes stdout: a full disk or a closed pipe is an error, not a success. */
 int tool_finish(void);
 

@@ -93,9 +93,38 @@ typedef struct tct_scale_report {
 } tct_scale_report;
 
 /* Closed forms where they exist, else a walk over the addresses in SCALE-Sim's order. Errors: TCT_INVALID for a value out
- * of range, naming it; TCT_OUT_OF_MEMORY. */
+ * of range, naming it, and for a walk of 2^36 steps or more (minutes; calc mode with TCT_SCALE_WALK_NONE has none);
+ * TCT_OUT_OF_MEMORY. */
 TCT_API tct_status tct_scale_run(const tct_scale_config *config, const tct_scale_layer *layer, tct_scale_report *out)
     TCT_CHECKED;
+
+/* ---- topologies ---- */
+
+/* A network as SCALE-Sim's files list it: one layer a row. Immutable. */
+typedef struct tct_topology tct_topology;
+
+typedef struct tct_topology_layer {
+  const char *name; /* UTF-8, may be empty; owned by the topology */
+  tct_scale_layer layer;
+  int64_t copies; /* at least 1: a depthwise row stands for one layer per channel, all with the same numbers */
+  int64_t line;   /* in the file, from 1 */
+} tct_topology_layer;
+
+/* Reads a topology file, plain or gzip. Its header says what the rows are:
+ *   convolutions  Layer name, IFMAP Height, IFMAP Width, Filter Height, Filter Width, Channels, Num Filter, Strides; a
+ *                 column Stride Width gives the other direction's. A name with DP in it is depthwise: `channels` layers of
+ *                 one channel.
+ *   products      Layer, M, N, K
+ * Columns are found by name, without regard to case, blanks and underscores; the layer's name is the first column if none
+ * is called so; other columns are passed over. A column Batch must say 1; Sparsity is passed over with a warning in the log
+ * (layers count as dense). Cells are separated by commas or, where the header has none, tabs or semicolons. Blank
+ * rows, rows of empty cells, commas at the end or none, any line ends and a last line without one are fine. At most 64 MiB,
+ * 2^20 layers with their copies. Errors: TCT_BAD_DATA with line and column, for values that tct_scale_run refuses too;
+ * TCT_NOT_FOUND, TCT_IO, TCT_OUT_OF_MEMORY. *out is then NULL. */
+TCT_API tct_status tct_topology_read(const char *path, tct_topology **out) TCT_CHECKED;
+TCT_API void tct_topology_free(tct_topology *topology); /* NULL is fine */
+TCT_API int64_t tct_topology_n_layers(const tct_topology *topology); /* rows, at least 1 */
+TCT_API const tct_topology_layer *tct_topology_layer_at(const tct_topology *topology, int64_t i); /* NULL out of range */
 
 /* Reads a CSV file of experiments and writes the same rows, in order, with the results behind them: `cycles` for tile lists
  * (columns mode, R, C, n_folds, T_per_fold, weight_ready_cycle_per_fold), SCALE-Sim's counts for layers (columns simulator

@@ -4,6 +4,7 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include <tercet/systolic.h>
 
 /* Reads the first and the last sample; floats are finite where `finite`. */
 static void read_ends(tct_dataset *data, bool finite) {
@@ -69,4 +70,24 @@ void fuzz_characters(const uint8_t *data, size_t bytes) {
   tct_dataset *set = NULL;
   const tct_status status = tct_dataset_text(fuzz_file(0, data + 1, bytes - 1), &options, &set);
   use(status, set, false);
+}
+
+/* What the reader lets through the model takes, or refuses for its size. */
+void fuzz_topology(const uint8_t *data, size_t bytes) {
+  static const tct_scale_config config = {.rows = 8, .cols = 8, .ifmap_kb = 1, .filter_kb = 1, .ofmap_kb = 1, .version = 2,
+                                          .walks = TCT_SCALE_WALK_NONE};
+  tct_topology *topology = NULL;
+  const tct_status status = tct_topology_read(fuzz_file(0, data, bytes), &topology);
+  fuzz_expect((status == TCT_OK) == (topology != NULL), "a topology or an error");
+  if (!fuzz_passed(status)) return;
+  const int64_t n = tct_topology_n_layers(topology);
+  fuzz_expect(n >= 1 && tct_topology_layer_at(topology, n) == NULL, "layers");
+  for (int64_t i = 0; i < n; i++) {
+    const tct_topology_layer *const layer = tct_topology_layer_at(topology, i);
+    fuzz_expect(layer->name != NULL && layer->copies >= 1 && layer->line >= 2, "a layer");
+    tct_scale_report report;
+    if (fuzz_passed(tct_scale_run(&config, &layer->layer, &report)))
+      fuzz_expect(report.total_cycles >= 0 && report.mapping_efficiency > 0 && report.mapping_efficiency <= 100, "counts");
+  }
+  tct_topology_free(topology);
 }

@@ -121,6 +121,23 @@ for name, text in {
 for name, text in {"abc": "\x03abcabcabc", "one": "\0a", "nothing": "\0", "last": b"\x82hello world", "bytes": bytes(range(256))}.items():
     write("characters", name, text)
 
+conv = "Layer name, IFMAP Height, IFMAP Width, Filter Height, Filter Width, Channels, Num Filter, Strides,"
+for name, text in {
+    "conv": conv + "\nConv1, 8, 8, 3, 3, 4, 16, 2,\nDP2, 4, 4, 3, 3, 16, 1, 1,#dw\n",
+    "untidy": conv + ",,Eh,Ew\r\n,,,,,,,,\r\n\r\n\tFC ,1,1,1,1,2048,10,1",
+    "tabs": conv.replace(",", "\t") + "\nA\t8\t8\t3\t3\t1\t4\t1\t\n",
+    "products": "Layer,M,N,K,Sparsity,\nA,3,5,16,3:4,\n\n\"B, C\",1,1,1,1:1,\n",
+    "semicolons": b"\xef\xbb\xbflayer_name;m;n;k;batch size\nx;1;2;3;1\n",
+    "large": "Layer,M,N,K\nA,1073741824,1073741824,1073741824\nB,9223372036854775808,1,1\n",
+    "many": conv + "\nDP,1,1,1,1,1048577,1,1,\n",
+    "cut": conv + "\nA,8,8,3",
+    "filter": conv + "\nA,2,2,3,3,1,1,1\n",
+    "header": conv,
+    "zero": conv + "\nA,8,8,3,3,1,1,\0\n",
+    "open": "Layer,M,N,K\n\"A,1,1,1\n",
+}.items():
+    write("topology", name, text)
+
 
 # ---- safetensors
 def tensors(header, body=b"", length=None):

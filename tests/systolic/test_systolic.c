@@ -1,5 +1,7 @@
 /* The array's clocks: the closed form equals the registers, in cycles and in values; published tables are met to the last
  * digit; wrong input is named. */
+#include <time.h>
+
 #include <tercet/systolic.h>
 #include "base/alloc.h"
 #include "base/file.h"
@@ -166,4 +168,45 @@ TEST(systolic, register_table) {
 TEST(systolic, scale_sim_table) {
   if (getenv("TERCET_DATA") == NULL) SKIP("not run: TERCET_DATA is not set");
   check_table("reference_public.csv", 60000);
+}
+
+/* ---- speed ---- */
+
+/* The n-th cell of a line without quotes. */
+static const char *column(const char *line, int n) {
+  for (; n > 0; n--) line += strcspn(line, ",\n") + 1;
+  return line;
+}
+
+/* Every layer of the public topologies on five arrays in three dataflows, closed forms only. */
+TEST(systolic, closed_forms_take_a_tenth_of_a_second) {
+  static tct_scale_layer layers[4096];
+  char from[4096];
+  void *text = NULL;
+  size_t bytes = 0;
+  int64_t n = 0, runs = 0;
+  if (getenv("TERCET_DATA") == NULL) SKIP("not run: TERCET_DATA is not set");
+  snprintf(from, sizeof from, "%s/../reference/systolic/reference_public.csv", getenv("TERCET_DATA"));
+  OK(tct_file_read(from, 1 << 24, &text, &bytes));
+  int first = 0;
+  for (const char *at = text; strncmp(at, "ifmap_h", 7) != 0; first++) at += strcspn(at, ",") + 1;
+  for (const char *line = strchr(text, '\n') + 1; *line != '\0' && n < 4096; line = strchr(line, '\n') + 1, n++) {
+    int64_t *const to[] = {&layers[n].ifmap_h,  &layers[n].ifmap_w,   &layers[n].filter_h, &layers[n].filter_w,
+                           &layers[n].channels, &layers[n].n_filters, &layers[n].stride_h, &layers[n].stride_w};
+    for (int i = 0; i < 8; i++) *to[i] = atoll(column(line, first + i));
+  }
+  tct_release(text);
+  const clock_t began = clock();
+  for (int64_t i = 0; i < n; i++) {
+    for (int32_t a = 0; a < 5; a++) {
+      for (int32_t d = 0; d < TCT_N_DATAFLOWS; d++, runs++) {
+        const tct_scale_config config = {.rows = 8 << a, .cols = 8 << a, .dataflow = (tct_dataflow)d, .ifmap_kb = 64,
+                                         .filter_kb = 64, .ofmap_kb = 64, .version = 3, .walks = TCT_SCALE_WALK_NONE};
+        tct_scale_report report;
+        OK(tct_scale_run(&config, &layers[i], &report));
+      }
+    }
+  }
+  const double seconds = (double)(clock() - began) / CLOCKS_PER_SEC;
+  CHECK(n > 2000 && seconds < 0.1, "%lld layers, %lld runs: %.3f s", (long long)n, (long long)runs, seconds);
 }

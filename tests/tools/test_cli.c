@@ -283,9 +283,90 @@ TEST(cli, a_table_of_systolic_arrays) {
                            ",os_serial_drain,9,9,3,20 19 8,0 0 0,122\n") == 0, "%s", result.out);
   RUN("sim", "-o", "-");
   EXITS(2);
-  SHOWS(err, "--batch FILE is missing");
+  SHOWS(err, "sim: which topology?");
+  RUN("sim", "--batch", in_folder("tiles.csv"));
+  EXITS(2);
+  SHOWS(err, "--output FILE is missing");
   RUN("sim", "--batch", in_folder("not-there.csv"), "-o", "-");
   EXITS(4);
+  scratch_remove(folder);
+}
+
+/* AlexNet's first layer, and one row for two layers. */
+TEST(cli, a_topology) {
+  begin();
+  write_text("net.csv", "Layer name, IFMAP Height, IFMAP Width, Filter Height, Filter Width, Channels, Num Filter, Strides,,e\n"
+                        ",,,,,,,,,\nConv1,227,227,11,11,3,96,4,,\n\"DP, \x1b[31m\",8,8,3,3,2,4,1");
+  RUN("sim", in_folder("net.csv"));
+  EXITS(0);
+  SHOWS(out, "128x128 ws, SRAM 64/64/64 KiB, memory never stalls");
+  SHOWS(out, "Conv1                    3025      363       96          10220           0  62.96  70.90   1.35M\n");
+  SHOWS(out, "DP, ?[31m x2               36        9        4            417");
+  SHOWS(out, "total                                                    11054           0  58.21          1.35M\n");
+  for (const char *line = result.out; *line; line += strcspn(line, "\n") + 1)
+    CHECK(strcspn(line, "\n") <= 100, "%zu columns: %s", strcspn(line, "\n"), line);
+  RUN("sim", in_folder("net.csv"), "--csv", "-", "--walks", "none");
+  EXITS(0);
+  SHOWS(out, "LayerID,Layer name,Total Cycles,Stall Cycles,Overall Util %,Mapping Efficiency %,Compute Util %,Avg IFMAP SRAM BW,");
+  SHOWS(out, "\n0,Conv1,10220,0,62.9");
+  SHOWS(out, ",1098075,34848,871200,,34848,\n1,\"DP, ");
+  SHOWS(out, "Channel_1,417,0,");
+  RUN("sim", in_folder("net.csv"), "--array", "16x8", "--dataflow", "os", "--bandwidth", "3", "--sram", "1/2/4", "--simulator", "v3",
+      "--json", "--csv", in_folder("net-out.csv"));
+  EXITS(0);
+  json_t *const one = json_loads(result.out, 0, NULL);
+  const json_t *const layers = json_object_get(one, "layers");
+  CHECK(json_integer_value(json_object_get(one, "array_rows")) == 16);
+  CHECK(json_integer_value(json_object_get(json_array_get(layers, 0), "stall_cycles")) > 0);
+  CHECK(json_integer_value(json_object_get(json_array_get(layers, 1), "copies")) == 2);
+  json_decref(one);
+  RUN("sim", in_folder("net.csv"), "-a", "8x8,16x16", "--dataflow", "ws,is");
+  EXITS(0);
+  SHOWS(out, "\n16x16           is");
+  RUN("sim", in_folder("net.csv"), "-a", "8x8,16x16", "--json");
+  EXITS(0);
+  json_t *const two = json_loads(result.out, 0, NULL);
+  CHECK(json_array_size(two) == 2 && json_is_null(json_object_get(json_object_get(json_array_get(two, 0), "total"), "dram_words")));
+  json_decref(two);
+  RUN("sim", in_folder("net.csv"), "-a", "8x8,16x16", "--csv", "-");
+  EXITS(0);
+  SHOWS(out, "Array Height,Array Width,Dataflow,Total Cycles,");
+  scratch_remove(folder);
+}
+
+TEST(cli, topologies_that_cannot_be_run) {
+  begin();
+  write_text("net.csv", "Layer,M,N,K\nbig,1048576,65536,65536\n");
+  write_text("bad.csv", "Layer,M,N,K\nA,1,2,x\n");
+  static const struct {
+    const char *file, *arguments[4];
+    int code;
+    const char *part;
+  } rows[] = {
+      {"net.csv", {NULL}, 3, "net.csv:2: layer 'big' was not run\ntercet: scale-sim: the walk over its addresses"},
+      {"net.csv", {"--array", "8x0", NULL}, 3, "array columns is 0, needs 1 to"},
+      {"net.csv", {"--array", "8x8,", NULL}, 2, "--array is '8x8,', needs rows and columns such as 128x128"},
+      {"net.csv", {"--dataflow", "ws,xs", NULL}, 2, "--dataflow is 'ws,xs', needs ws, os or is"},
+      {"net.csv", {"--dataflow", "ws,os,is,ws", NULL}, 2, "needs ws, os or is"},
+      {"net.csv", {"--sram", "64", NULL}, 2, "--sram is '64', needs KiB"},
+      {"net.csv", {"--simulator", "v4", NULL}, 2, "--simulator is 'v4', needs v2 … v3"},
+      {"net.csv", {"--walks", "non", NULL}, 2, "did you mean 'none'?"},
+      {"net.csv", {"--walks=none", "--bandwidth=1", NULL}, 2, "--walks none does not go with --bandwidth"},
+      {"net.csv", {"-o", "x.csv", NULL}, 2, "--output is for --batch"},
+      {"net.csv", {"--batch", "x.csv", NULL}, 2, "or --batch, not both"},
+      {"net.csv", {"--walks=none", "--csv", "no-such-folder/x.csv", NULL}, 4, "no-such-folder/x.csv"},
+      {"bad.csv", {NULL}, 5, "bad.csv:2:7: column 'K' is 'x'"},
+      {"not-there.csv", {NULL}, 4, "not-there.csv"},
+  };
+  for (size_t i = 0; i < TCT_COUNT_OF(rows); i++) {
+    const char *const *const more = rows[i].arguments;
+    RUN("sim", in_folder(rows[i].file), more[0], more[0] ? more[1] : NULL, more[0] && more[1] ? more[2] : NULL);
+    EXITS(rows[i].code);
+    SHOWS(err, rows[i].part);
+  }
+  RUN("sim", in_folder("net.csv"), "--walks", "none");
+  EXITS(0);
+  SHOWS(out, "      -\n");
   scratch_remove(folder);
 }
 

@@ -47,6 +47,7 @@ TEST(manual, bash_completes) {
       {"tercet train --init $TERCET/examples/g", "/examples/graph.c ", NULL},
       {"tercet data -o $TERCET/exa", "/examples ", NULL},
       {"tercet data g", " glyphs ", NULL},
+      {"tercet sim --dataflow ''", " ws os is ", NULL},
   };
   for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
     char typed[256];

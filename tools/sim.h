@@ -1,0 +1,43 @@
+/* What the files of `tercet sim` share: the results of a topology's layers, and the ways to show them. */
+#ifndef TERCET_TOOL_SIM_H
+#define TERCET_TOOL_SIM_H
+
+#include "tool.h"
+
+#include <tercet/systolic.h>
+
+/* Over a topology's layers, their copies included. As double: a sum may pass 2^63. */
+typedef struct sim_total {
+  double cycles, stalls, macs;
+  double sram_words, dram_words; /* NaN: a count took a walk that was left out */
+} sim_total;
+
+typedef struct sim_result {
+  tct_scale_config config;
+  const tct_topology *topology;
+  const tct_scale_report *reports; /* one per row of the topology */
+  sim_total total;
+} sim_result;
+
+/* ---- sim_topology.c ---- */
+
+/* Runs options->positional, a topology, on the arrays that the options name. */
+int sim_topology(const tool_options *options);
+
+/* ---- sim_report.c ---- */
+
+/* Ways to show the same numbers. */
+typedef struct sim_view {
+  void (*print)(const void *what); /* a table of at most 100 columns, to stdout */
+  void (*write_csv)(const void *what, FILE *to);
+  json_t *(*json)(const void *what);
+} sim_view;
+extern const sim_view sim_layers; /* of a sim_result: its layers and their total */
+
+typedef struct sim_sweep {
+  const sim_result *results;
+  int32_t n;
+} sim_sweep;
+extern const sim_view sim_totals; /* of a sim_sweep: a row for each result */
+
+#endif
