@@ -10,10 +10,31 @@ static int run_table(const tool_options *options) {
   return strcmp(options->output, "-") == 0 ? TOOL_OK : tool_finish();
 }
 
+static bool ends_in(const char *text, const char *end) {
+  const size_t n = strlen(text), m = strlen(end);
+  return n > m && strcmp(text + n - m, end) == 0;
+}
+
+static bool is_job(const char *path) {
+  return ends_in(path, ".yaml") || ends_in(path, ".yml") || ends_in(path, ".safetensors");
+}
+
+/* An option of the other kind is no detail: it would say something about numbers that are not there. */
+static int run_job(const tool_options *o) {
+  const char *const given = o->array ? "--array" : o->dataflow ? "--dataflow" : o->sram ? "--sram" : o->simulator ? "--simulator"
+                            : o->walks ? "--walks" : o->bandwidth != 0 ? "--bandwidth" : NULL;
+  if (given != NULL)
+    return tool_usage("sim: %s is for topologies; of a job's device say --device tpu:CHIP,KEY=VALUE, such as tpu:v3,array=256x256", given);
+  return sim_job(o);
+}
+
 static int run_sim(const tool_options *options) {
   if (options->batch) return run_table(options);
   if (!options->positional) return tool_usage("sim: which topology? Give its CSV file, or --batch FILE for a table");
   if (options->output) return tool_usage("sim: --output is for --batch; --csv FILE writes a topology's numbers");
+  if (is_job(options->positional)) return run_job(options);
+  if (options->forward || options->list || options->trace || options->n_set > 0)
+    return tool_usage("sim: --forward, --list, --trace, --set and --device are for jobs; '%s' is taken for a topology", options->positional);
   return sim_topology(options);
 }
 
@@ -21,8 +42,11 @@ const tool_command tool_sim = {
     .name = "sim",
     .letter = 'm',
     .argument = "[FILE]",
-    .summary = "cycles of a systolic array for a network's layers",
-    .about = "FILE is a topology in SCALE-Sim's format: convolutions (Layer name, IFMAP Height, ... Strides) or products\n"
+    .summary = "what a systolic array takes for a network's layers or a job",
+    .about = "FILE is a job (.yaml): its training step on a simulated TPU, op by op: time, useful work, what most cycles\n"
+             "went to, energy and cost; --list shows the instructions. Nothing is run; times are modelled, not measured.\n"
+             "The chip is --device tpu:CHIP, tpu:v3 where the job names none.\n\n"
+             "Or FILE is a topology in SCALE-Sim's format: convolutions (Layer name, IFMAP Height, ... Strides) or products\n"
              "(Layer, M, N, K), told apart by the header. Prints cycles, stalls, utilisation and memory words of each\n"
              "layer on an array of R rows and C columns, SCALE-Sim's to the digit. Without --bandwidth memory never\n"
              "stalls the array. Several arrays or dataflows give a row each.\n\n"
@@ -34,6 +58,8 @@ const tool_command tool_sim = {
              "  layers      simulator, mode, ifmap_h … array_cols: SCALE-Sim's cycles, stalls, utilisations, SRAM\n"
              "              and DRAM counts, those of its versions v2 and v3, calc and user mode\n\n"
              "Examples:\n"
+             "  tercet sim examples/glyphs.yaml --device tpu:v5e\n"
+             "  tercet sim examples/glyphs.yaml --list --set train.batch_size=512\n"
              "  tercet sim resnet18.csv --array 32x32 --dataflow os\n"
              "  tercet sim resnet18.csv --bandwidth 10 --sram 256/256/128 --csv report.csv\n"
              "  tercet sim gemm.csv --array 8x8,16x16,32x32 --dataflow ws,os,is\n"

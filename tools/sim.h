@@ -24,6 +24,11 @@ typedef struct sim_result {
 /* Runs options->positional, a topology, on the arrays that the options name. */
 int sim_topology(const tool_options *options);
 
+/* ---- sim_job.c ---- */
+
+/* Models options->positional, a job or a model file, on the TPU that the options name. */
+int sim_job(const tool_options *options);
+
 /* ---- sim_report.c ---- */
 
 /* Ways to show the same numbers. */

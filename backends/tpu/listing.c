@@ -19,26 +19,36 @@ static void print_product(const tpu_list_product *p, int32_t number, char *text,
   if (e->batch > 1) snprintf(batch, sizeof batch, ", batch %lld", (long long)e->batch);
   if (t->block_batch > 1) snprintf(together, sizeof together, "%lld of ", (long long)t->block_batch);
   snprintf(text, n, "; p%d: [%lld,%lld]·[%lld,%lld]%s%s in blocks of %s%lld×%lld×%lld%s%s", number, (long long)e->m, (long long)e->k,
-           (long long)e->k, (long long)e->n, taps, batch, together, (long long)t->block_m, (long long)t->block_k,
-           (long long)t->block_n, t->swapped ? ", x stays in the array" : "", p->resident ? ", from VMEM" : "");
+           (long long)e->k, (long long)e->n, taps, batch, together, (long long)(t->swapped ? t->block_n : t->block_m),
+           (long long)t->block_k, (long long)(t->swapped ? t->block_m : t->block_n), t->swapped ? ", x stays in the array" : "", p->resident ? ", from VMEM" : "");
 }
 
-static void print_one(const tct_chip *chip, const tpu_instruction *i, char *text, size_t n) {
+static void print_matmul(const tct_chip *chip, const tpu_instruction *i, int64_t split, char *text, size_t n) {
+  char shared[48] = "";
+  if (split > 1) snprintf(shared, sizeof shared, ", %lld to a tile", (long long)split);
+  snprintf(text, n, "matmul      %lld rows through %lld tile%s on %lld arrays%s", (long long)i->rows, (long long)i->count,
+           i->count == 1 ? "" : "s", (long long)(chip->cores * chip->arrays), shared);
+}
+
+static void print_one(const tct_chip *chip, const tpu_list *list, const tpu_instruction *i, char *text, size_t n) {
   char bytes[32];
   print_bytes(bytes, sizeof bytes, i->amount);
+  /* The operand that streams is called x in the list; where the list is swapped, that is the product's w. */
+  const bool swapped = i->product >= 0 && list->product[i->product].tiling.swapped;
+  const char streams = swapped && i->operand == 'x' ? 'w' : swapped && i->operand == 'w' ? 'x' : i->operand;
+  const char axis = swapped && i->operand == 'm' ? 'n' : swapped && i->operand == 'n' ? 'm' : i->operand;
   const char *const whole = i->operand == 'i' ? "inputs" : i->operand == 'o' ? "outputs" : NULL;
   switch (i->code) {
-  case TPU_LOOP: snprintf(text, n, "loop        %c %lld", i->operand, (long long)i->count); return;
+  case TPU_LOOP: snprintf(text, n, "loop        %c %lld", axis, (long long)i->count); return;
   case TPU_END: snprintf(text, n, "end"); return;
   case TPU_LOAD:
   case TPU_STORE:
     if (whole != NULL) snprintf(text, n, "%-11s %s, %s", i->code == TPU_LOAD ? "load" : "store", whole, bytes);
-    else snprintf(text, n, "%-11s %c of p%d, %s", i->code == TPU_LOAD ? "load" : "store", i->operand, (int)i->product, bytes);
+    else snprintf(text, n, "%-11s %c of p%d, %s", i->code == TPU_LOAD ? "load" : "store", streams, (int)i->product, bytes);
     return;
-  case TPU_PRELOAD: snprintf(text, n, "preload     %lld tiles of %lld×%lld", (long long)i->count, (long long)chip->array_rows,
+  case TPU_PRELOAD: snprintf(text, n, "preload     %lld tile%s of %lld×%lld", (long long)i->count, i->count == 1 ? "" : "s", (long long)chip->array_rows,
                              (long long)chip->array_cols); return;
-  case TPU_MATMUL: snprintf(text, n, "matmul      %lld rows through %lld tiles on %lld arrays", (long long)i->rows, (long long)i->count,
-                            (long long)(chip->cores * chip->arrays)); return;
+  case TPU_MATMUL: print_matmul(chip, i, list->product[i->product].tiling.split, text, n); return;
   case TPU_VECTOR: snprintf(text, n, "vector      %.6g operations on registers of %lld×%lld", i->amount, (long long)chip->sublanes,
                             (long long)chip->lanes); return;
   case TPU_ALL_REDUCE: snprintf(text, n, "all-reduce  %s over %lld chips", bytes, (long long)chip->chips); return;
@@ -58,7 +68,7 @@ void tct_tpu_print(const tct_chip *chip, const tpu_list *list, void (*line)(void
     if (at->code == TPU_END) depth--;
     int indent = snprintf(text, sizeof text, "%*s", 2 * depth, "");
     if (indent < 0) indent = 0;
-    print_one(chip, at, text + indent, sizeof text - (size_t)indent);
+    print_one(chip, list, at, text + indent, sizeof text - (size_t)indent);
     line(user, text);
     if (at->code == TPU_LOOP) depth++;
   }

@@ -147,9 +147,10 @@ static double matmul_cycles(const machine *m) {
   const range deep = block_of(m->k, t->block_k, m->l.at), batch = block_of(m->batch, t->block_batch, m->b.at);
   const int64_t tiles = batch.n * m->taps * m->chip->passes * tpu_divide_up(deep.n, m->chip->array_rows) *
                         tpu_divide_up(cols.n, m->chip->array_cols);
-  const int64_t step = tpu_smaller(m->chip->sublanes, t->block_m), streamed_rows = tpu_divide_up(rows.n, step) * step;
+  const int64_t step = tpu_smaller(m->chip->sublanes, t->block_m);
+  const int64_t streamed_rows = tpu_divide_up(tpu_divide_up(rows.n, t->split), step) * step;
   const int64_t each = streamed_rows > m->chip->array_rows ? streamed_rows : m->chip->array_rows;
-  return (double)(each * tpu_divide_up(tiles, m->chip->cores * m->chip->arrays));
+  return (double)(each * tpu_divide_up(tiles * t->split, m->chip->cores * m->chip->arrays));
 }
 
 static axis *axis_of(machine *m, char name) {

@@ -63,6 +63,7 @@ typedef struct tct_chip_time {
   double macs;            /* issued, padding included */
   int64_t block_m, block_n, block_k; /* the tiling that was chosen; 0: none */
   int64_t block_batch;    /* so many products of the batch in a block */
+  int64_t split;          /* so many arrays share the rows that meet a tile */
   bool swapped;           /* Yᵀ = Wᵀ·Xᵀ: X's tiles stay in the array */
 } tct_chip_time;
 

@@ -2,7 +2,8 @@
  *
  * The grid is (batch, m, n, k) with k innermost, so that a block of results stays in VMEM while it is summed. A block of X is loaded
  * again when its (m, k) changes, one of W when its (k, n) does; results are stored after the last k. A block's compute is
- * ⌈bb·taps·⌈bk/R⌉·⌈bn/C⌉ / arrays⌉ weight tiles of max(rows, R) cycles each: weights shift in behind the work of the tile before,
+ * ⌈bb·taps·⌈bk/R⌉·⌈bn/C⌉ / arrays⌉ weight tiles of max(rows, R) cycles each, or a
+ * tile's rows are split over s arrays: ⌈bb·taps·⌈bk/R⌉·⌈bn/C⌉·s / arrays⌉ tiles of max(rows/s, R) cycles. Weights shift in behind the work of the tile before,
  * if that has at least R rows (fast.c is the same clock for one array's list). */
 #include <math.h>
 #include <string.h>
@@ -80,6 +81,7 @@ typedef struct tiling {
   double vector;                    /* cycles of the vector unit, all of Y */
   int64_t bm, bk, bn, bb;
   int64_t gm, gk, gn, gb;
+  int64_t split; /* arrays that share a tile's rows */
   double bytes_per_cycle;
 } tiling;
 
@@ -88,9 +90,10 @@ static double x_block(const tiling *t) { return t->x_bytes / ((double)t->gb * (d
 static double w_block(const tiling *t) { return t->w_bytes / ((double)t->gb * (double)t->gk * (double)t->gn); }
 static double y_block(const tiling *t) { return t->y_bytes / ((double)t->gb * (double)t->gm * (double)t->gn); }
 
-/* Rows that a block of X streams: whole sublanes. */
+/* Rows of a block of X that stream through one array: whole sublanes. */
 static int64_t rows_of(const tiling *t, int64_t i) {
-  return tct_round_up(tct_smaller(t->bm, t->m - i * t->bm), tct_smaller(t->chip->sublanes, t->bm));
+  const int64_t rows = tct_divide_up(tct_smaller(t->bm, t->m - i * t->bm), t->split);
+  return tct_round_up(rows, tct_smaller(t->chip->sublanes, t->bm));
 }
 
 /* Weight tiles of a block of `batch` products. */
@@ -101,7 +104,7 @@ static int64_t tiles_of(const tiling *t, int64_t batch, int64_t j, int64_t l) {
 
 /* Weight tiles that one array takes in turn. */
 static int64_t turns_of(const tiling *t, int64_t batch, int64_t j, int64_t l) {
-  return tct_divide_up(tiles_of(t, batch, j, l), t->chip->cores * t->chip->arrays);
+  return tct_divide_up(tiles_of(t, batch, j, l) * t->split, t->chip->cores * t->chip->arrays);
 }
 
 typedef int64_t block_count(const tiling *t, int64_t batch, int64_t j, int64_t l);
@@ -131,7 +134,7 @@ static void count_work(const tiling *t, double *out_active, double *out_shift, d
   const double all_rows = before * (double)rows + (double)last;
   *out_active = turns * all_rows;
   *out_shift = turns * (before * (double)tct_larger(0, r - rows) + (double)tct_larger(0, r - last));
-  *out_macs = sum_blocks(t, tiles_of) * all_rows * (double)(r * t->chip->array_cols);
+  *out_macs = sum_blocks(t, tiles_of) * (double)t->split * all_rows * (double)(r * t->chip->array_cols);
 }
 
 static bool fits(const tiling *t) {
@@ -204,6 +207,7 @@ static void search(const tct_chip *chip, const tct_product *p, bool swapped, fin
               .taps = tct_larger(p->taps, 1) * chip->passes, .batch = tct_larger(p->batch, 1), .x_bytes = swapped ? p->w_bytes : p->x_bytes,
               .w_bytes = swapped ? p->x_bytes : p->w_bytes, .y_bytes = p->y_bytes,
               .vector = p->operations / (double)(chip->cores * chip->alus), .bytes_per_cycle = chip->hbm / chip->clock};
+  const int64_t arrays = chip->cores * chip->arrays;
   const int64_t whole_m = tct_round_up(t.m, chip->sublanes), whole_k = tct_round_up(t.k, chip->array_rows);
   const int64_t whole_n = tct_round_up(t.n, chip->array_cols);
   for (int64_t bb = 0; (bb = next_block(bb, t.batch, 1)) > 0;) {
@@ -213,7 +217,7 @@ static void search(const tct_chip *chip, const tct_product *p, bool swapped, fin
       for (int64_t bk = 0; (bk = next_block(bk, whole_k, tct_larger(first_k, chip->array_rows))) > 0;) {
         for (int64_t bn = 0; (bn = next_block(bn, whole_n, tct_larger(first_n, chip->array_cols))) > 0;) {
           set_blocks(&t, bb, bm, bk, bn);
-          consider(&t, swapped, best);
+          for (t.split = 1; t.split <= arrays; t.split *= 2) consider(&t, swapped, best);
         }
       }
     }
@@ -274,6 +278,7 @@ static void account(const choice *best, const tct_product *p, tct_chip_time *out
   out->block_k = t->bk;
   out->block_n = t->bn;
   out->block_batch = t->bb;
+  out->split = t->split;
   out->swapped = best->swapped;
 }
 

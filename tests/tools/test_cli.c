@@ -53,7 +53,7 @@ TEST(cli, help_and_version) {
   RUN("--version");
   EXITS(0);
   SHOWS(out, "tercet 0.");
-  static const char *const commands[] = {"train", "evaluate", "predict", "summary", "devices", "data", "sim", "doctor"};
+  static const char *const commands[] = {"train", "evaluate", "predict", "summary", "devices", "data", "sim", "lint", "doctor"};
   for (size_t i = 0; i < TCT_COUNT_OF(commands); i++) {
     RUN(commands[i], "--help");
     EXITS(0);

@@ -1,0 +1,186 @@
+/* `tercet sim JOB` and `tercet lint --tpu`: their numbers agree with each other and with the device's, the listing, timeline and
+ * findings are there, and wrong inputs are refused with a way out. The published figures of docs/tpu.md are what the model says. */
+#include "test.h"
+
+#include <jansson.h>
+#include <sys/wait.h>
+#include <tercet/tercet.h>
+
+static char out[1 << 20];
+
+static int run(const char *arguments) {
+  char command[4096];
+  const int n = snprintf(command, sizeof command, "'%s'/%s 2>&1", TCT_BINARY_DIR, arguments);
+  CHECK(n > 0 && (size_t)n < sizeof command);
+  FILE *const pipe = popen(command, "r");
+  CHECK(pipe != NULL);
+  out[fread(out, 1, sizeof out - 1, pipe)] = '\0';
+  const int status = pclose(pipe);
+  CHECK(WIFEXITED(status), "%s was killed: %d\n%s", command, status, out);
+  return WEXITSTATUS(status);
+}
+
+#define GLYPHS "'" TCT_SOURCE_DIR "/examples/glyphs.yaml'"
+#define SHOWN(text) CHECK(strstr(out, text) != NULL, "no '%s' in\n%s", text, out)
+
+static json_t *json_of(const char *arguments) {
+  json_error_t error;
+  const int code = run(arguments);
+  CHECK(code == 0, "exit code %d: %s", code, out);
+  json_t *const object = json_loads(out, 0, &error);
+  CHECK(object != NULL, "%s: %s", error.text, out);
+  return object;
+}
+
+static double number(const json_t *object, const char *name) {
+  const json_t *const member = json_object_get(object, name);
+  CHECK(json_is_number(member), "no number '%s'", name);
+  return json_number_value(member);
+}
+
+/* Classes sum to the step, steps to the total. */
+static void check_sums(json_t *report) {
+  double cycles = 0, seconds = 0;
+  const json_t *const steps = json_object_get(report, "steps"), *const total = json_object_get(report, "total");
+  CHECK(json_array_size(steps) > 5);
+  for (size_t i = 0; i < json_array_size(steps); i++) {
+    const json_t *const step = json_array_get(steps, i);
+    double sum = 0;
+    const char *name;
+    json_t *value;
+    json_object_foreach(json_object_get(step, "by_class"), name, value) sum += json_number_value(value);
+    CHECK(fabs(sum / number(step, "cycles") - 1) < 1e-9, "%s: classes sum to %g", json_string_value(json_object_get(step, "step")), sum);
+    cycles += number(step, "cycles");
+    seconds += number(step, "seconds");
+  }
+  CHECK(fabs(cycles / number(total, "cycles") - 1) < 1e-9 && fabs(seconds / number(total, "seconds") - 1) < 1e-9);
+  CHECK(fabs(cycles / number(report, "clock") / seconds - 1) < 1e-9);
+}
+
+TEST(modelled, sim_of_a_job) {
+  json_t *const step = json_of("tercet sim " GLYPHS " --json");
+  check_sums(step);
+  CHECK(json_is_true(json_object_get(step, "modelled")) && strcmp(json_string_value(json_object_get(step, "device")), "tpu:v3") == 0);
+  json_t *const forward = json_of("tercet sim " GLYPHS " --json --forward");
+  check_sums(forward);
+  const double whole = number(json_object_get(step, "total"), "seconds"), part = number(json_object_get(forward, "total"), "seconds");
+  CHECK(part < 0.9 * whole && part > 0.1 * whole, "%g s forward of %g", part, whole);
+  json_t *const fast = json_of("tercet sim " GLYPHS " --json --device tpu:v5p --set train.batch_size=256");
+  CHECK(number(fast, "batch") == 256 && number(json_object_get(fast, "total"), "seconds") / 256 < whole / 64);
+  json_decref(step);
+  json_decref(forward);
+  json_decref(fast);
+}
+
+TEST(modelled, sim_of_a_job_as_text) {
+  CHECK(run("tercet sim " GLYPHS " --device tpu:v3,chips=8") == 0, "%s", out);
+  SHOWN("glyphs on tpu:v3,chips=8, training step, batch 64 (modelled, not measured)");
+  SHOWN("conv2d_grad_filter");
+  SHOWN("\n  update  ");
+  SHOWN("gradients' sums over 8 chips: ");
+  CHECK(run("tercet sim " GLYPHS " --list") == 0, "%s", out);
+  SHOWN("\n    ; p0: [43264,1]·[1,16], 9 taps in blocks of ");
+  SHOWN("\n      preload     ");
+  SHOWN("optimizer/dense/kernel/adam_update  adam_update  ");
+  CHECK(run("tercet sim " GLYPHS " --csv -") == 0, "%s", out);
+  CHECK(strncmp(out, "step,op,layer,phase,seconds,cycles,\"arrays, useful\",", 52) == 0, "%.200s", out);
+  SHOWN("\nconv2d/conv2d,conv2d,conv2d,forward,0.000");
+}
+
+/* The timeline has each op once, one after the other, and its classes beneath it. */
+TEST(modelled, timeline) {
+  json_t *const trace = json_of("tercet sim " GLYPHS " --trace - --csv /dev/null"), *const step = json_of("tercet sim " GLYPHS " --json");
+  const json_t *const events = json_object_get(trace, "traceEvents");
+  double end = 0, classes = 0;
+  size_t n = 0;
+  for (size_t i = 0; i < json_array_size(events); i++) {
+    const json_t *const e = json_array_get(events, i);
+    if (strcmp(json_string_value(json_object_get(e, "ph")), "X") != 0) continue;
+    if (number(e, "tid") == 2) {
+      classes += number(e, "dur");
+      continue;
+    }
+    CHECK(fabs(number(e, "ts") - end) < 1e-6, "event %zu begins at %g, the one before ends at %g", i, number(e, "ts"), end);
+    end = number(e, "ts") + number(e, "dur");
+    n++;
+  }
+  CHECK(n == json_array_size(json_object_get(step, "steps")), "%zu ops", n);
+  CHECK(fabs(end / (1e6 * number(json_object_get(step, "total"), "seconds")) - 1) < 1e-9 && fabs(classes / end - 1) < 1e-6, "%g and %g", end, classes);
+  json_decref(trace);
+  json_decref(step);
+}
+
+/* Findings come and go with what they are about; what they promise is what the rewritten job takes. */
+TEST(modelled, lint) {
+  json_t *const small = json_of("tercet lint --tpu " GLYPHS " --json");
+  const json_t *const findings = json_object_get(small, "findings");
+  double promised = 0;
+  bool channels = false, rest = false;
+  for (size_t i = 0; i < json_array_size(findings); i++) {
+    const json_t *const f = json_array_get(findings, i);
+    const char *const where = json_string_value(json_object_get(f, "where")), *const what = json_string_value(json_object_get(f, "what"));
+    CHECK(strlen(what) > 20 && strlen(json_string_value(json_object_get(f, "instead"))) > 10, "%s", where);
+    channels |= strcmp(where, "conv2d/conv2d") == 0 && strstr(what, "1 channel of 128 rows") != NULL;
+    rest |= strcmp(where, "data") == 0 && strstr(what, "20000 samples leave a last batch of 32") != NULL;
+    if (strcmp(where, "batch") == 0) promised = number(f, "saves");
+  }
+  CHECK(channels && rest && promised > 0.05, "%d %d %g", channels, rest, promised);
+  const double now = number(small, "seconds") / 64;
+  CHECK(run("tercet lint --tpu " GLYPHS) == 0, "%s", out);
+  const char *const advice = strstr(out, "instead: a batch of ");
+  CHECK(advice != NULL, "%s", out);
+  const long batch = strtol(advice + strlen("instead: a batch of "), NULL, 10);
+  const char *const after = strstr(advice + 1, "instead: a batch of "); /* the first may be that of the data's last batch */
+  const long wider = after != NULL ? strtol(after + strlen("instead: a batch of "), NULL, 10) : batch;
+  char command[200];
+  (void)snprintf(command, sizeof command, "tercet lint --tpu " GLYPHS " --json --batch %ld", wider);
+  json_t *const rewritten = json_of(command);
+  const double then = number(rewritten, "seconds") / (double)wider;
+  CHECK(fabs(1 - then / now - promised) < 1e-6, "promised %g, came to %g at batch %ld", promised, 1 - then / now, wider);
+  json_decref(rewritten);
+  json_decref(small);
+  json_t *const slow = json_of("tercet lint --tpu " GLYPHS " --json --device tpu:v3,pcie=1MB/s --batch 50");
+  const json_t *const found = json_object_get(slow, "findings");
+  bool input = false;
+  rest = false;
+  for (size_t i = 0; i < json_array_size(found); i++) {
+    const char *const where = json_string_value(json_object_get(json_array_get(found, i), "where"));
+    input |= strcmp(where, "input") == 0;
+    rest |= strcmp(where, "data") == 0;
+  }
+  CHECK(input && !rest, "input-bound %d, last batch %d", input, rest);
+  json_decref(slow);
+}
+
+TEST(modelled, refusals) {
+  static const struct {
+    const char *arguments, *says;
+    int code;
+  } rows[] = {
+      {"tercet lint " GLYPHS, "--tpu is the only kind", 2},
+      {"tercet lint --tpu", "which JOB?", 2},
+      {"tercet lint --tpu " GLYPHS " --device cpu", "--device cpu has no modelled clock; needs tpu or tpu:CHIP", 2},
+      {"tercet sim " GLYPHS " --device tpu:v9", "no TPU chip 'v9'", 4},
+      {"tercet sim " GLYPHS " --device tpu:v3,hbm_size=1MB", "HBM", 161},
+      {"tercet sim " GLYPHS " --array 8x8", "--array is for topologies; of a job's device say --device tpu:CHIP", 2},
+      {"tercet sim not-there.yaml", "not-there.yaml", 4},
+      {"tercet sim net.csv --list", "are for jobs; 'net.csv' is taken for a topology", 2},
+      {"tercet sim " GLYPHS " --trace /nonexistent/x", "/nonexistent/x", 4},
+  };
+  for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+    const int code = run(rows[i].arguments);
+    CHECK(code == rows[i].code && strstr(out, rows[i].says) != NULL, "%s: exit code %d, wanted %d with '%s':\n%s", rows[i].arguments, code,
+          rows[i].code, rows[i].says, out);
+  }
+}
+
+/* docs/tpu.md holds the table that build/tpu_published prints. */
+TEST(modelled, published_figures) {
+  CHECK(run("tpu_published") == 0, "%s", out);
+  FILE *const file = fopen(TCT_SOURCE_DIR "/docs/tpu.md", "r");
+  CHECK(file != NULL);
+  static char text[1 << 16];
+  text[fread(text, 1, sizeof text - 1, file)] = '\0';
+  CHECK(fclose(file) == 0);
+  CHECK(strlen(out) > 1000 && strstr(text, out) != NULL, "docs/tpu.md has another table than\n%s", out);
+}
