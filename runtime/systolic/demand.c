@@ -53,15 +53,6 @@ void tct_scale_operand_end(tct_scale_operand *operand) {
   tct_release(operand->k_at);
 }
 
-int64_t tct_scale_address(const tct_scale_operand *o, int64_t a, int64_t b) {
-  const int64_t k = o->k_is_a ? a : b, other = o->k_is_a ? b : a;
-  if (o->filter) return other * o->map->k + k;
-  const tct_scale_layer *l = &o->map->layer;
-  const bool inside = (int64_t)o->m_at[other][0] + o->k_at[k][0] < l->ifmap_h &&
-                      (int64_t)o->m_at[other][1] + o->k_at[k][1] < l->ifmap_w;
-  return inside ? o->m_part[other] + o->k_part[k] : -1;
-}
-
 tct_scale_line tct_scale_demand(const tct_scale_operand *o, int64_t row_fold, int64_t col_fold, int64_t line) {
   const tct_scale_map *map = o->map;
   const int64_t rows = map->config->rows, cols = map->config->cols;

@@ -59,43 +59,40 @@ typedef struct read_buffer {
   int64_t n_sets;
   int64_t active, slide; /* sets: the active half, and how far a miss moves it */
   int64_t start;         /* the active half's first set */
+  int64_t *held_since;   /* [words]: 1 + the slide behind which a word was found in the half; owned */
+  int64_t slides;        /* so far */
   int64_t last_prefetch; /* cycle in which the last slide was complete */
   int64_t slide_lines;   /* of memory, each a cycle */
   int64_t bandwidth, reads;
   int32_t version;
 } read_buffer;
 
-typedef void (*visit_fn)(read_buffer *b, int64_t address, int64_t *position, int64_t set_words);
-
-static void count_word(read_buffer *b, int64_t address, int64_t *position, int64_t set_words) {
-  (void)set_words;
-  b->first_of[address + 1]++;
-  ++*position;
-}
-
-static void place_word(read_buffer *b, int64_t address, int64_t *position, int64_t set_words) {
-  b->sets[b->first_of[address]++] = (int32_t)(*position / set_words);
-  ++*position;
-}
-
-/* Calls visit for every word in the order of the prefetch; returns how many there were. */
-static int64_t prefetch_order(read_buffer *b, visit_fn visit, int64_t set_words) {
+/* Passes over every word in the order of the prefetch: counts them by address (first_of is then one ahead), or places each
+ * one's set. Returns how many there were. */
+static int64_t prefetch_order(read_buffer *b, int64_t set_words, bool place) {
   const tct_scale_operand *o = &b->operand;
   const tct_scale_map *map = o->map;
   const int64_t lanes = o->stationary || o->by_cols ? map->config->cols : map->config->rows;
   const int64_t extent = o->stationary || o->by_cols ? map->spatial_cols : map->spatial_rows;
   const int64_t height = o->stationary ? map->spatial_rows : map->steps; /* of one fold; folds are stacked */
   const int64_t rows = tct_divide_up(extent, lanes) * height;
-  int64_t position = 0;
+  int64_t position = 0, set = 0, set_end = set_words;
   /* Row by row: `diagonal` is the row. Along diagonals: row + column. */
   for (int64_t diagonal = 0; diagonal < rows + (o->stationary ? 0 : lanes - 1); diagonal++) {
     const int64_t first = o->stationary ? 0 : tct_larger(0, diagonal - rows + 1);
-    for (int64_t lane = first; lane < lanes && (o->stationary || lane <= diagonal); lane++) {
-      const int64_t row = o->stationary ? diagonal : diagonal - lane;
-      const int64_t spatial = row / height * lanes + lane, step = row % height;
-      if (spatial >= extent) continue;
-      const int64_t address = o->stationary ? tct_scale_address(o, step, spatial) : tct_scale_address(o, spatial, step);
-      if (address >= 0) visit(b, address, &position, set_words);
+    const int64_t last = o->stationary ? lanes - 1 : tct_smaller(lanes - 1, diagonal);
+    const int64_t row = o->stationary ? diagonal : diagonal - first;
+    int64_t base = row / height * lanes, step = row % height; /* of the fold; a row further up on a diagonal */
+    for (int64_t lane = first; lane <= last; lane++) {
+      const int64_t spatial = base + lane;
+      const int64_t address = spatial >= extent ? -1 : o->stationary ? tct_scale_address(o, step, spatial)
+                                                                     : tct_scale_address(o, spatial, step);
+      if (address >= 0) {
+        if (place) b->sets[b->first_of[address]++] = (int32_t)set;
+        else b->first_of[address + 1]++;
+        if (++position == set_end) set++, set_end += set_words;
+      }
+      if (!o->stationary && step-- == 0) step = height - 1, base -= lanes;
     }
   }
   return position;
@@ -105,13 +102,14 @@ static int64_t prefetch_order(read_buffer *b, visit_fn visit, int64_t set_words)
 static tct_status index_sets(read_buffer *b, int64_t set_words) {
   const int64_t words = b->operand.words;
   b->first_of = tct_alloc_zero((size_t)words + 1, sizeof *b->first_of);
-  if (b->first_of == NULL) return TCT_OUT_OF_MEMORY;
-  const int64_t n = prefetch_order(b, count_word, set_words);
+  b->held_since = tct_alloc_zero((size_t)words, sizeof *b->held_since);
+  if (b->first_of == NULL || b->held_since == NULL) return TCT_OUT_OF_MEMORY;
+  const int64_t n = prefetch_order(b, set_words, false);
   b->n_sets = n / set_words + 1;
   b->sets = tct_alloc_zero((size_t)n, sizeof *b->sets);
   if (b->sets == NULL) return TCT_OUT_OF_MEMORY;
   for (int64_t i = 0; i < words; i++) b->first_of[i + 1] += b->first_of[i];
-  prefetch_order(b, place_word, set_words);
+  prefetch_order(b, set_words, true);
   for (int64_t i = words; i > 0; i--) b->first_of[i] = b->first_of[i - 1]; /* placing moved each to its end */
   b->first_of[0] = 0;
   return TCT_OK;
@@ -139,6 +137,7 @@ static tct_status begin_reads(const tct_scale_map *map, bool filter, read_buffer
 static void end_reads(read_buffer *b) {
   tct_release(b->first_of);
   tct_release(b->sets);
+  tct_release(b->held_since);
   tct_scale_operand_end(&b->operand);
 }
 
@@ -180,10 +179,14 @@ static int64_t read_line(read_buffer *b, int64_t row_fold, int64_t col_fold, int
   int64_t waited = 0;
   for (int64_t i = 0; i < l.n; i++) {
     const int64_t address = tct_scale_address(&b->operand, l.a + i * l.da, l.b + i * l.db);
-    const int64_t n = address < 0 ? 0 : slides_to(b, address);
-    if (n == 0) continue;
-    b->start = (b->start + n * b->slide) % b->n_sets;
-    waited = wait_for(b, n, cycle, waited);
+    if (address < 0 || b->held_since[address] == b->slides + 1) continue;
+    const int64_t n = slides_to(b, address);
+    if (n > 0) {
+      b->start = (b->start + n * b->slide) % b->n_sets;
+      b->slides += n;
+      waited = wait_for(b, n, cycle, waited);
+    }
+    b->held_since[address] = b->slides + 1;
   }
   return waited;
 }

@@ -62,8 +62,15 @@ typedef struct tct_scale_operand {
 
 tct_status tct_scale_operand_begin(const tct_scale_map *map, bool filter, tct_scale_operand *out) TCT_CHECKED;
 void tct_scale_operand_end(tct_scale_operand *operand);
-/* −1: outside of the image. */
-int64_t tct_scale_address(const tct_scale_operand *operand, int64_t a, int64_t b);
+/* −1: outside of the image. Inline: a walk asks for little else. */
+static inline int64_t tct_scale_address(const tct_scale_operand *o, int64_t a, int64_t b) {
+  const int64_t k = o->k_is_a ? a : b, other = o->k_is_a ? b : a;
+  if (o->filter) return other * o->map->k + k;
+  const tct_scale_layer *l = &o->map->layer;
+  const bool inside = (int64_t)o->m_at[other][0] + o->k_at[k][0] < l->ifmap_h &&
+                      (int64_t)o->m_at[other][1] + o->k_at[k][1] < l->ifmap_w;
+  return inside ? o->m_part[other] + o->k_part[k] : -1;
+}
 /* The elements asked for in one line: b0 − i·db … for lanes a0 + i·da, i < n, in order of the array's lanes. */
 typedef struct tct_scale_line {
   int64_t n, a, b, da, db;
