@@ -160,9 +160,9 @@ static void input_bound(const modelled *m, findings *f) {
 static void host_steps(const modelled *m, findings *f) {
   for (int32_t i = 0; i < m->n; i++) {
     if (strcmp(m->step[i].info.device, m->device) == 0) continue;
-    finding *const x = found(f, m->step[i].info.name, NAN);
-    (void)snprintf(x->what, sizeof x->what, "%s runs on the host (%s): out over PCIe, a wait, and back, none of which is in the modelled time",
-                   m->step[i].info.op, m->step[i].info.device);
+    finding *const x = found(f, m->step[i].info.name, m->step[i].seconds / m->sum.seconds);
+    (void)snprintf(x->what, sizeof x->what, "%s runs on the host: out over PCIe, a stop, and back, %.1f %% of the step's time",
+                   m->step[i].info.op, 100 * m->step[i].cycles / m->sum.cycles);
     (void)snprintf(x->rewrite, sizeof x->rewrite, "ops that the chip has");
   }
 }

@@ -5,7 +5,7 @@
 #include <string.h>
 
 const char *const modelled_class[MODELLED_CLASSES] = {"arrays, useful",  "arrays, padding", "weight shift",
-                                                      "vector unit",     "waiting for HBM", "fill, drain and start"};
+                                                      "vector unit",     "waiting for HBM", "fill, drain and start", "on the host"};
 const char *const modelled_phase_name[MODELLED_PHASES] = {"forward", "backward", "update"};
 
 /* "grad/conv2d/conv2d/conv2d_grad_filter" is of layer "conv2d"; so is "conv2d/conv2d". */

@@ -6,7 +6,7 @@
 #include <tercet/chip.h>
 
 /* Classes of cycles, in the order of the device's counters; they sum to the step's time. */
-enum { MODELLED_CLASSES = 6 };
+enum { MODELLED_CLASSES = 7 };
 extern const char *const modelled_class[MODELLED_CLASSES];
 
 typedef enum modelled_phase { MODELLED_FORWARD, MODELLED_BACKWARD, MODELLED_UPDATE, MODELLED_PHASES } modelled_phase;
@@ -26,7 +26,7 @@ typedef struct modelled {
   tct_model *model;
   tct_program *program;            /* the model's */
   tct_job_info info;
-  char device[128];
+  char device[600];
   tct_chip chip;
   int64_t batch;
   modelled_step *step; /* [n], in the order of execution; malloc'ed */

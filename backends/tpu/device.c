@@ -130,6 +130,7 @@ static int32_t counters(tct_device_impl *device, tct_counter *out, int32_t most)
                              {"fill, drain and start", "cycles", t->skew},
                              {"waiting for input", "cycles", t->infeed},
                              {"waiting for other chips", "cycles", t->links},
+                             {"on the host", "cycles", t->host},
                              {"total", "cycles", t->cycles},
                              {"HBM traffic", "B", t->hbm_bytes},
                              {"input over PCIe", "B", t->infeed_bytes},
@@ -180,6 +181,7 @@ const tct_backend *tct_backend_entry_tpu(const tct_host *given) {
       .facts = facts,
       .step_counters = tct_tpu_step_counters,
       .step_listing = tct_tpu_step_listing,
+      .step_aside = tct_tpu_step_aside,
   };
   if (given->abi != TCT_BACKEND_ABI) {
     (void)given->fail(TCT_UNSUPPORTED, "backend 'tpu': the host speaks version %u of the interface, this one %u",

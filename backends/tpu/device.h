@@ -12,7 +12,7 @@
 /* Sums since the device was opened, by the classes of tct_chip_time. */
 typedef struct tpu_totals {
   double cycles, useful, padding, shift, vector, memory, skew;
-  double infeed, links; /* waiting for PCIe, for the other chips */
+  double infeed, links, host; /* waiting for PCIe, for the other chips, for ops on the host */
   double hbm_bytes, macs, joules, infeed_bytes, link_bytes;
 } tpu_totals;
 
@@ -46,8 +46,10 @@ struct tct_device_impl {
 /* The backend that computes, set when the first device is opened: a kernel's `supports` is asked without a device. */
 extern const tct_backend *tct_tpu_arithmetic;
 tct_status tct_tpu_wrap_kernels(tct_device_impl *device);
-/* tct_backend's step_counters and step_listing. */
+/* tct_backend's step_counters, step_listing and step_aside. */
 int32_t tct_tpu_step_counters(tct_device_impl *device, const void *state, tct_counter *out, int32_t most);
 void tct_tpu_step_listing(tct_device_impl *device, const void *state, tct_line_fn line, void *user);
+int32_t tct_tpu_step_aside(tct_device_impl *device, const tct_node_view *node, double flops, double bytes, bool count,
+                           tct_counter *out, int32_t most);
 
 #endif

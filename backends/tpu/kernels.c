@@ -154,7 +154,25 @@ static void prepare_links(const tct_chip *chip, const tct_node_view *node, tpu_s
   step->list.at[0] = (tpu_instruction){.code = TPU_ALL_REDUCE, .product = -1, .amount = bytes};
 }
 
+/* All operands of a step are in HBM at once, each in its tiles. */
+static tct_status check_memory(const tct_device_impl *device, const tct_node_view *node) {
+  double padded = 0, dense = 0;
+  for (int32_t i = 0; i < node->n_in + node->n_out; i++) {
+    const tct_desc *d = i < node->n_in ? &node->in[i] : &node->out[i - node->n_in];
+    padded += tct_chip_bytes(&device->chip, d);
+    dense += (double)elements_of(&d->shape) * (double)tct_dtype_bytes(d->dtype);
+  }
+  const tct_chip *chip = &device->chip;
+  if (padded <= chip->hbm_size) return TCT_OK;
+  return device->host->fail(TCT_OUT_OF_MEMORY, "tpu: chip %s has %.3g GB of HBM, and the operands of '%s' (%s) take %.3g GB there: %.3g GB "
+                            "of numbers, padded to tiles of %lldx%lld; needs extents that fill the tiles, a smaller batch, or a chip with "
+                            "more (hbm_size=)", chip->name, chip->hbm_size * 1e-9, node->name, node->op_name, padded * 1e-9, dense * 1e-9,
+                            (long long)chip->sublanes, (long long)chip->lanes);
+}
+
 static tct_status prepare(tct_device_impl *device, const tct_node_view *node, tct_prepared *out) {
+  const tct_status fits = check_memory(device, node);
+  if (fits != TCT_OK) return fits;
   tpu_step *step = device->host->alloc(sizeof *step, ALIGN);
   if (step == NULL) return TCT_OUT_OF_MEMORY;
   *step = (tpu_step){.under = NULL};
@@ -262,6 +280,35 @@ static tct_status launch(tct_device_impl *device, const tct_launch *given) {
     inside.in = in;
   }
   return step->under->launch(device->impl, &inside);
+}
+
+/* ---- beside the chip ---- */
+
+/* Seconds of a node on the host: inputs out and results back over PCIe, the stop, and the longer of its flops and its bytes. */
+static double seconds_aside(const tct_chip *chip, const tct_node_view *node, double flops, double bytes) {
+  double moved = 0;
+  for (int32_t i = 0; i < node->n_in + node->n_out; i++) {
+    const tct_desc *d = i < node->n_in ? &node->in[i] : &node->out[i - node->n_in];
+    moved += (double)elements_of(&d->shape) * (double)tct_dtype_bytes(d->dtype);
+  }
+  const double work = flops / chip->host_flops, memory = bytes / chip->host_memory;
+  return moved / chip->pcie + chip->host_sync + (work > memory ? work : memory);
+}
+
+int32_t tct_tpu_step_aside(tct_device_impl *device, const tct_node_view *node, double flops, double bytes, bool count,
+                           tct_counter *out, int32_t most) {
+  const tct_chip *chip = &device->chip;
+  const double seconds = seconds_aside(chip, node, flops, bytes), cycles = seconds * chip->clock, joules = seconds * chip->idle;
+  if (count) {
+    wait_for_infeed(device);
+    device->totals.cycles += cycles;
+    device->totals.host += cycles;
+    device->totals.joules += joules;
+  }
+  const tct_counter all[] = {{"time", "s", seconds}, {"on the host", "cycles", cycles}, {"total", "cycles", cycles}, {"energy", "J", joules}};
+  int32_t n = 0;
+  for (; n < most && n < (int32_t)(sizeof all / sizeof all[0]); n++) out[n] = all[n];
+  return n;
 }
 
 /* ---- what a step is, for reports ---- */

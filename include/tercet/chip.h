@@ -23,6 +23,8 @@ typedef struct tct_chip {
   double latency;                 /* seconds from asking HBM to the first byte */
   double overhead;                /* seconds that starting an op takes */
   double pcie;                    /* bytes per second from the host */
+  double host_flops, host_memory; /* flop/s and bytes per second of the host, for ops that run there */
+  double host_sync;               /* seconds to stop the chip for the host, and to start it again */
   int64_t chips;                  /* that train together, each on its own batch */
   int64_t axes, wrap;             /* of their torus; an axis closes to a ring if its extent is a multiple of `wrap` */
   double ici, hop;                /* bytes per second of one link in one direction; seconds to a neighbour */

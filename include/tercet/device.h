@@ -14,6 +14,9 @@ typedef struct tct_device_options {
   uint64_t reserved[4];
 } tct_device_options;
 
+/* Bytes of a device's name with its options, the end included. */
+#define TCT_DEVICE_SPEC 512
+
 /* spec: "cpu", "ref"; "gpu:1" is an ordinal, "tpu:v3" an option text. Errors: TCT_NOT_FOUND for an unknown name (with the
  * known ones), TCT_UNAVAILABLE with the reason. */
 TCT_API tct_status tct_device_open(const char *spec, const tct_device_options *options, tct_device **out) TCT_CHECKED;

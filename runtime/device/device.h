@@ -8,7 +8,7 @@ struct tct_device {
   const tct_backend *backend; /* process lifetime */
   tct_device_impl *impl;      /* owned */
   tct_device_info info;
-  char spec[64];
+  char spec[TCT_DEVICE_SPEC];
   const tct_kernel *kernels; /* the backend's, or the device's own; device lifetime */
   size_t n_kernels;
   int32_t first[TCT_N_OPS]; /* index of the op's first kernel, -1: none */

@@ -97,7 +97,7 @@ static tct_status open_backend(const tct_backend *backend, const char *spec, con
 tct_status tct_device_open(const char *spec, const tct_device_options *options, tct_device **out) {
   *out = NULL;
   if (spec == NULL || strlen(spec) >= sizeof(((tct_device *)0)->spec)) {
-    return tct_fail(TCT_E_DEVICE_OPTION, "device: the name is missing or longer than 63 characters");
+    return tct_fail(TCT_E_DEVICE_OPTION, "device: the name is missing or longer than %d characters", TCT_DEVICE_SPEC - 1);
   }
   const tct_backend *backend = NULL;
   TCT_TRY(tct_find_backend(spec, &backend));

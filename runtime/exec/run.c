@@ -38,6 +38,13 @@ tct_status tct_program_set(tct_program *program, const char *input, const void *
   return device->info.host_memory ? TCT_OK : device->backend->sync(device->impl);
 }
 
+/* A device with a clock of its own charges what runs beside it. */
+static int32_t step_aside(const tct_device *device, const tct_step *step, bool count, tct_counter *out, int32_t most) {
+  const tct_backend *backend = device->backend;
+  if (backend->step_aside == NULL) return 0;
+  return backend->step_aside(device->impl, step->launch.node, step->cost.flops, step->cost.bytes, count, out, most);
+}
+
 tct_status tct_step_launch(const tct_step *step) {
   if (step->kernel->launch(step->device->impl, &step->launch) == TCT_OK) return TCT_OK;
   return tct_context("in step '%s' (%s)", step->launch.node->name, step->kernel->name);
@@ -57,12 +64,11 @@ static tct_status launch_timed(tct_step *step) {
 tct_status tct_program_run(tct_program *program) {
   tct_step *const steps = program->steps;
   const int32_t n_steps = program->n_steps;
-  if (program->profiling) {
-    for (int32_t s = 0; s < n_steps; s++) TCT_TRY(launch_timed(&steps[s]));
-    program->profiled_runs++;
-    return TCT_OK;
+  for (int32_t s = 0; s < n_steps; s++) {
+    if (steps[s].device != program->device) (void)step_aside(program->device, &steps[s], true, NULL, 0);
+    TCT_TRY(program->profiling ? launch_timed(&steps[s]) : tct_step_launch(&steps[s]));
   }
-  for (int32_t s = 0; s < n_steps; s++) TCT_TRY(tct_step_launch(&steps[s]));
+  program->profiled_runs += program->profiling;
   return TCT_OK;
 }
 
@@ -112,6 +118,7 @@ int32_t tct_program_step_counters(const tct_program *program, int32_t i, tct_cou
   if (i < 0 || i >= program->n_steps) return 0;
   const tct_step *step = &program->steps[i];
   const tct_backend *backend = step->device->backend;
+  if (step->device != program->device) return step_aside(program->device, step, false, out, most);
   return backend->step_counters != NULL ? backend->step_counters(step->device->impl, step->launch.state, out, most) : 0;
 }
 

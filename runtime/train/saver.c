@@ -28,7 +28,7 @@ static bool begins_with(const char *text, const char *begin) { return strncmp(te
 
 /* What decides the last bits beside the settings; a difference is no error, but is said. */
 typedef struct device_text {
-  char text[256];
+  char text[TCT_DEVICE_SPEC + 256];
   size_t used;
 } device_text;
 

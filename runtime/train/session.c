@@ -165,7 +165,7 @@ static tct_status copy_weights(const tct_model *model, tct_variables *from, tct_
 static tct_status open_device(tct_session *s, const tct_training *t, const tct_session *old) {
   const char *spec = t->device != NULL ? t->device : "cpu";
   if (strlen(spec) >= sizeof s->device_spec)
-    return tct_fail(TCT_E_DEVICE_OPTION, "device: the name is longer than 63 characters");
+    return tct_fail(TCT_E_DEVICE_OPTION, "device: the name is longer than %d characters", TCT_DEVICE_SPEC - 1);
   memcpy(s->device_spec, spec, strlen(spec) + 1);
   s->n_threads = t->n_threads;
   if (old != NULL && strcmp(old->device_spec, spec) == 0 && old->n_threads == t->n_threads) {

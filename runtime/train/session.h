@@ -32,7 +32,7 @@ typedef struct tct_history {
 typedef struct tct_session {
   tct_device *device;       /* owned */
   tct_variables *variables; /* owned */
-  char device_spec[64];
+  char device_spec[TCT_DEVICE_SPEC];
   int32_t n_threads;
   uint64_t seed;
   bool fallback_host;

@@ -349,3 +349,41 @@ TEST(tpu_machine, other_chips_are_waited_for) {
   }
   CHECK(fabs(time[1] - waited[1] - time[0]) < 1e-6 * time[0] && time[2] > time[1] && time[1] > time[0], "%g %g %g", time[0], time[1], time[2]);
 }
+
+/* What the host does is charged: operands and results over PCIe, the stop, the work. */
+TEST(tpu_machine, ops_on_the_host_are_charged) {
+  tct_device *device = device_make("tpu:v3,pcie=1GB/s,host_sync=1ms,host_memory=1GB/s,host_flops=1Gflop/s");
+  tct_graph *graph = graph_make();
+  tct_output(graph, "y", tct_relu(tct_input(graph, "x", TCT_F64, TCT_SHAPE(1000))));
+  tct_program *program = NULL;
+  OK(tct_compile(graph, device, &(tct_compile_options){.fallback_host = true}, &program));
+  double x[1000] = {0};
+  OK(tct_program_set(program, "x", x, sizeof x));
+  OK(tct_program_run(program));
+  OK(tct_program_run(program));
+  const double wanted = 2 * (16000 / 1e9 + 1e-3 + 16000 / 1e9), got = counter_of(device, "on the host") / 940e6;
+  CHECK(fabs(got / wanted - 1) < 1e-9, "%g s on the host, wanted %g", got, wanted);
+  tct_counter c[8];
+  CHECK(tct_program_step_counters(program, 0, c, 8) == 4 && strcmp(c[0].name, "time") == 0 && fabs(2 * c[0].value / wanted - 1) < 1e-9, "%g", c[0].value);
+  const double sum = counter_of(device, "on the host") + counter_of(device, "waiting for input");
+  CHECK(fabs(sum / counter_of(device, "total") - 1) < 1e-9, "%g of %g", sum, counter_of(device, "total"));
+  tct_program_free(program);
+  tct_graph_free(graph);
+  tct_device_close(device);
+}
+
+/* 7.2 MB of numbers, 19.2 in tiles: three rows of eight are used. */
+TEST(tpu_machine, memory_counts_the_padding_of_tiles) {
+  tct_device *device = device_make("tpu:v3,hbm_size=12MB");
+  tct_graph *graph = graph_make();
+  tct_output(graph, "y", tct_relu(tct_input(graph, "x", TCT_F32, TCT_SHAPE(3, 3, 100000))));
+  tct_program *program = NULL;
+  FAILS(tct_compile(graph, device, NULL, &program), TCT_OUT_OF_MEMORY, "take 0.0192 GB there: 0.0072 GB of numbers, padded to tiles of 8x128");
+  tct_graph_free(graph);
+  graph = graph_make();
+  tct_output(graph, "y", tct_relu(tct_input(graph, "x", TCT_F32, TCT_SHAPE(8, 112500))));
+  OK(tct_compile(graph, device, NULL, &program)); /* as many numbers, in rows of eight */
+  tct_program_free(program);
+  tct_graph_free(graph);
+  tct_device_close(device);
+}

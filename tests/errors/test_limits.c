@@ -124,12 +124,12 @@ TEST(limits, depth_of_scopes) {
 /* ---- devices and datasets ---- */
 
 TEST(limits, length_of_a_devices_name) {
-  for (size_t n = 62; n <= 64; n++) {
-    char name[80] = "";
+  for (size_t n = TCT_DEVICE_SPEC - 2; n <= TCT_DEVICE_SPEC; n++) {
+    char name[TCT_DEVICE_SPEC + 1] = "";
     tct_device *device = NULL;
     memset(name, 'x', n);
     const tct_status status = tct_device_open(name, NULL, &device);
-    CHECK(status != TCT_OK && tct_error_code() == (n <= 63 ? TCT_E_UNKNOWN_DEVICE : TCT_E_DEVICE_OPTION), "%zu: %s", n,
+    CHECK(status != TCT_OK && tct_error_code() == (n < TCT_DEVICE_SPEC ? TCT_E_UNKNOWN_DEVICE : TCT_E_DEVICE_OPTION), "%zu: %s", n,
           tct_error_message());
   }
 }
