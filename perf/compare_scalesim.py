@@ -172,6 +172,25 @@ def closed_forms(tercet, table, repeats):
     return {"layers": len(layers), "runs": len(cases), "seconds": seconds}
 
 
+def write_rows(tercet, seed, path):
+    """Drawn layers with SCALE-Sim's numbers, for the tests: a few of any kind, and then those that stall."""
+    rng, rows, drawn = random.Random(seed), [], 0
+    while len(rows) < 50:
+        dataflow, array, layer, sram, bandwidth = case = draw(rng)
+        check(f"layer {drawn} of seed {seed}", case, tercet)
+        drawn += 1
+        report, _ = tercet.run(*case)
+        if len(rows) < 10 or report.stall_cycles != 0:
+            numbers = [getattr(report, name) for name in WHOLE]  # checked: they are SCALE-Sim's
+            rows.append('ROW("%s", %d, %d, (%s), (%s), %d, (%s))\n' % (dataflow, *array, ", ".join(map(str, layer)), ", ".join(
+                map(str, sram)), bandwidth, ", ".join(map(str, numbers))))
+    with open(path, "w") as file:
+        file.write("/* Layers with the numbers of SCALE-Sim " + version("scalesim") + ", drawn by perf/compare_scalesim.py --rows.\n"
+                   " * ROW(dataflow, array's rows, columns, (ifmap_h … stride_w), (KiB of SRAM), words per cycle,\n"
+                   " *     (total cycles, stall cycles, SRAM reads of ifmap and filter, writes of ofmap, the same of DRAM)) */\n")
+        file.writelines(rows)
+
+
 def cpu_model():
     with open("/proc/cpuinfo") as file:
         return next((line.split(":")[1].strip() for line in file if line.startswith("model name")), platform.machine())
@@ -185,9 +204,12 @@ def main():
     parser.add_argument("--repeats", type=int, default=11)
     parser.add_argument("--no-walls", action="store_true", help="compare the random layers only")
     parser.add_argument("--table", help="time the closed forms of this table's layers")
+    parser.add_argument("--rows", help="write tests/systolic/scalesim_rows.def: layers with SCALE-Sim's numbers")
     parser.add_argument("-o", "--output")
     options = parser.parse_args()
     tercet = Tercet(options.library)
+    if options.rows:
+        return write_rows(tercet, options.seed, options.rows)
     modes = compare(tercet, options.layers, options.seed)
     print(f"{options.layers} random layers, {modes['calc']} in calc and {modes['user']} in user mode: all numbers equal", flush=True)
     result = {"what": "SCALE-Sim's numbers and speed beside Tercet's", "date": datetime.date.today().isoformat(),

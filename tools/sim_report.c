@@ -113,7 +113,7 @@ static void csv_count(FILE *to, int64_t value) {
 static void csv_numbers(const tct_scale_report *r, FILE *to) {
   const double cycles = (double)r->total_cycles;
   csv_count(to, r->total_cycles);
-  fprintf(to, ",%lld", (long long)r->stall_cycles); /* version 3's double count can make it negative */
+  csv_count(to, r->stall_cycles);
   csv_real(to, r->overall_util);
   csv_real(to, r->mapping_efficiency);
   csv_real(to, r->compute_util);
@@ -196,7 +196,7 @@ static json_t *layer_json(const tct_topology_layer *l, const tct_scale_report *r
   json_t *const object = json_pack("{s:s, s:I, s:I, s:I, s:I}", "name", l->name, "copies", (json_int_t)l->copies, "m",
                                    (json_int_t)r->m, "k", (json_int_t)r->k, "n", (json_int_t)r->n);
   set_count(object, "total_cycles", r->total_cycles);
-  json_object_set_new(object, "stall_cycles", json_integer(r->stall_cycles));
+  set_count(object, "stall_cycles", r->stall_cycles);
   json_object_set_new(object, "overall_util_pct", tool_number(r->overall_util));
   json_object_set_new(object, "mapping_eff_pct", tool_number(r->mapping_efficiency));
   json_object_set_new(object, "compute_util_pct", tool_number(r->compute_util));

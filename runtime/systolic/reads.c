@@ -165,10 +165,12 @@ static int64_t wait_for(read_buffer *b, int64_t n, int64_t cycle, int64_t waited
   b->reads += n * b->slide_lines * b->bandwidth;
   if (b->version == 2) return waited + tct_larger(0, late + (n - 1) * each);
   /* Version 3 adds a late slide's cycles twice, and an early one's once. So after a slide late by l the next is late by
-   * each − l, after an early one by each: soon every two of them add 2·each. */
-  for (; n > 0 && (late < 0 || late > each); n--) {
-    waited += late > 0 ? 2 * late : late;
-    late = late > 0 ? each - late : each;
+   * each − l, and two of them add 2·each; after an early one the next is late by each. None is later than that: the array
+   * has waited for those before. */
+  if (late < 0) {
+    waited += late;
+    late = each;
+    n--;
   }
   return waited + n / 2 * 2 * each + n % 2 * 2 * late;
 }

@@ -108,6 +108,40 @@ TEST(systolic, scale_sim_thrashes_with_a_small_sram) {
         (long long)report.stall_cycles, (long long)report.total_cycles);
 }
 
+/* SCALE-Sim 3.0.0 itself: the published tables have neither its stalls nor its writes. */
+TEST(systolic, scale_sim_version_3) {
+#define UNWRAP(...) __VA_ARGS__
+#define ROW(dataflow, rows, cols, layer, sram, bandwidth, numbers)                                                     \
+  {dataflow, rows, cols, {UNWRAP layer}, {UNWRAP sram}, bandwidth, {UNWRAP numbers}},
+  static const struct {
+    const char *dataflow;
+    int64_t rows, cols;
+    tct_scale_layer layer;
+    int64_t sram[3], bandwidth, numbers[8];
+  } table[] = {
+#include "systolic/scalesim_rows.def"
+  };
+#undef ROW
+#undef UNWRAP
+  int64_t stalls = 0;
+  for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
+    tct_scale_config config = {.rows = table[i].rows, .cols = table[i].cols, .ifmap_kb = table[i].sram[0],
+                               .filter_kb = table[i].sram[1], .ofmap_kb = table[i].sram[2], .bandwidth = table[i].bandwidth,
+                               .version = 3};
+    tct_scale_report r;
+    CHECK(tct_dataflow_find(table[i].dataflow, &config.dataflow));
+    OK(tct_scale_run(&config, &table[i].layer, &r));
+    const int64_t got[8] = {r.total_cycles,      r.stall_cycles,     r.sram_ifmap_reads,  r.sram_filter_reads,
+                            r.sram_ofmap_writes, r.dram_ifmap_reads, r.dram_filter_reads, r.dram_ofmap_writes};
+    for (int32_t n = 0; n < 8; n++) {
+      CHECK(got[n] == table[i].numbers[n], "row %zu, number %d: %lld, wanted %lld", i, (int)n, (long long)got[n],
+            (long long)table[i].numbers[n]);
+    }
+    stalls += r.stall_cycles > 0;
+  }
+  CHECK(stalls >= 40, "only %lld rows stall", (long long)stalls);
+}
+
 /* ---- published tables ---- */
 
 static bool same_number(const char *wanted, const char *got) {
