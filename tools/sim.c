@@ -25,6 +25,8 @@ static int run_job(const tool_options *o) {
                             : o->walks ? "--walks" : o->bandwidth != 0 ? "--bandwidth" : NULL;
   if (given != NULL)
     return tool_usage("sim: %s is for topologies; of a job's device say --device tpu:CHIP,KEY=VALUE, such as tpu:v3,array=256x256", given);
+  if (o->sweep) return o->list || o->trace ? tool_usage("sim: --list and --trace are of one chip, not of a --sweep") : sim_sweep_job(o);
+  if (o->accuracy || o->plot) return tool_usage("sim: --accuracy and --plot go with --sweep");
   return sim_job(o);
 }
 
@@ -33,8 +35,8 @@ static int run_sim(const tool_options *options) {
   if (!options->positional) return tool_usage("sim: which topology? Give its CSV file, or --batch FILE for a table");
   if (options->output) return tool_usage("sim: --output is for --batch; --csv FILE writes a topology's numbers");
   if (is_job(options->positional)) return run_job(options);
-  if (options->forward || options->list || options->trace || options->n_set > 0)
-    return tool_usage("sim: --forward, --list, --trace, --set and --device are for jobs; '%s' is taken for a topology", options->positional);
+  if (options->forward || options->list || options->trace || options->sweep || options->n_set > 0)
+    return tool_usage("sim: --forward, --list, --trace, --sweep, --set and --device are for jobs; '%s' is taken for a topology", options->positional);
   return sim_topology(options);
 }
 
@@ -59,6 +61,7 @@ const tool_command tool_sim = {
              "              and DRAM counts, those of its versions v2 and v3, calc and user mode\n\n"
              "Examples:\n"
              "  tercet sim examples/glyphs.yaml --device tpu:v5e\n"
+             "  tercet sim examples/glyphs.yaml --sweep 'array=64x64,128x128,256x256;hbm=300GB/s,900GB/s'\n"
              "  tercet sim examples/glyphs.yaml --list --set train.batch_size=512\n"
              "  tercet sim resnet18.csv --array 32x32 --dataflow os\n"
              "  tercet sim resnet18.csv --bandwidth 10 --sram 256/256/128 --csv report.csv\n"

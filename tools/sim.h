@@ -29,6 +29,11 @@ int sim_topology(const tool_options *options);
 /* Models options->positional, a job or a model file, on the TPU that the options name. */
 int sim_job(const tool_options *options);
 
+/* ---- sim_sweep.c ---- */
+
+/* The same for every combination of options->sweep. */
+int sim_sweep_job(const tool_options *options);
+
 /* ---- sim_report.c ---- */
 
 /* Ways to show the same numbers. */

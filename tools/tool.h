@@ -30,9 +30,9 @@ typedef struct tool_options {
   const char *set[TOOL_MOST_SETS]; /* owned */
   int32_t n_set;
   const char *init, *save, *log_steps, *part, *input, *output, *format, *job_dir, *batch;
-  const char *array, *dataflow, *sram, *simulator, *walks, *csv, *trace;
+  const char *array, *dataflow, *sram, *simulator, *walks, *csv, *trace, *sweep, *plot;
   int64_t n_train, n_test, seed, bandwidth;
-  bool json, quiet, verbose, help, resume, forward, list, tpu;
+  bool json, quiet, verbose, help, resume, forward, list, tpu, accuracy;
 } tool_options;
 
 typedef struct tool_command {

@@ -152,6 +152,33 @@ TEST(modelled, lint) {
   json_decref(slow);
 }
 
+/* Every combination once; the starred are those that no other beats; numbers of a kind are trained once. */
+TEST(modelled, sweep) {
+  json_t *const report = json_of("tercet sim " GLYPHS " --json --accuracy --set data.samples=640 --set data.test.samples=100 --set train.epochs=1 "
+                                 "--sweep 'hbm=100GB/s,900GB/s;passes=1,6;chips=1,4'");
+  const json_t *const points = json_object_get(report, "points");
+  CHECK(json_array_size(points) == 8);
+  for (size_t i = 0; i < 8; i++) {
+    const json_t *const p = json_array_get(points, i);
+    bool beaten = false;
+    for (size_t j = 0; j < 8; j++) {
+      const json_t *const q = json_array_get(points, j);
+      const double time = number(q, "seconds") - number(p, "seconds"), energy = number(q, "joules") - number(p, "joules");
+      const double dollars = number(q, "dollars") - number(p, "dollars");
+      beaten |= time <= 0 && energy <= 0 && dollars <= 0 && (time < 0 || energy < 0 || dollars < 0);
+    }
+    CHECK(json_is_true(json_object_get(p, "best")) == !beaten, "%s", json_string_value(json_object_get(p, "chip")));
+    CHECK(number(p, "accuracy") >= 0 && number(p, "accuracy") <= 1);
+  }
+  CHECK(strcmp(json_string_value(json_object_get(json_array_get(points, 5), "chip")), "hbm=900GB/s,passes=1,chips=4") == 0);
+  CHECK(number(json_array_get(points, 0), "accuracy") == number(json_array_get(points, 5), "accuracy"));
+  CHECK(number(json_array_get(points, 1), "seconds") < number(json_array_get(points, 0), "seconds"));
+  json_decref(report);
+  CHECK(run("tercet sim " GLYPHS " --sweep 'array=64x64,128x128'") == 0, "%s", out);
+  SHOWN("* no other is better in time, energy and dollars");
+  SHOWN(" array=128x128\n");
+}
+
 TEST(modelled, refusals) {
   static const struct {
     const char *arguments, *says;
@@ -165,6 +192,13 @@ TEST(modelled, refusals) {
       {"tercet sim " GLYPHS " --array 8x8", "--array is for topologies; of a job's device say --device tpu:CHIP", 2},
       {"tercet sim not-there.yaml", "not-there.yaml", 4},
       {"tercet sim net.csv --list", "are for jobs; 'net.csv' is taken for a topology", 2},
+      {"tercet sim " GLYPHS " --plot x.svg", "--accuracy and --plot go with --sweep", 2},
+      {"tercet sim " GLYPHS " --sweep array", "'array' is no list; needs KEY=VALUE,VALUE;KEY=VALUE", 2},
+      {"tercet sim " GLYPHS " --sweep 'hbm=1GB/s;=3'", "'=3' is no list", 2},
+      {"tercet sim " GLYPHS " --sweep arrray=8x8", "did you mean 'array'?", 3},
+      {"tercet sim " GLYPHS " --sweep clock=1GHz,2THz", "clock is '2THz', needs a number of Hz from", 3},
+      {"tercet sim " GLYPHS " --sweep 'year=2001,2002,2003,2004,2005,2006,2007,2008;cores=1,2,3,4,5,6,7,8;arrays=1,2,3,4,5,6,7,8;alus=1,2,3'",
+       "1536 combinations, at most 1024", 2},
       {"tercet sim " GLYPHS " --trace /nonexistent/x", "/nonexistent/x", 4},
   };
   for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {

@@ -1,0 +1,279 @@
+/* tercet sim JOB --sweep "array=64x64,128x128;hbm=400GB/s,900GB/s": every combination of the chip's values, modelled; which of them
+ * are worth having; and the accuracy that their numbers reach on the job. */
+#include "modelled.h"
+#include "sim.h"
+
+#include <math.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { MOST_KEYS = 8, MOST_VALUES = 32, MOST_POINTS = 1024 };
+
+typedef struct axis {
+  const char *key, *value[MOST_VALUES]; /* in the text that was cut */
+  int n;
+} axis;
+
+typedef struct point {
+  char values[256]; /* "array=64x64,hbm=400GB/s" */
+  double seconds, joules, dollars, accuracy; /* of a step, of all chips; accuracy NaN: not asked for */
+  int64_t passes, array_order, batch, chips;
+  bool best; /* no other point is as good in time, energy and dollars, and better in one */
+} point;
+
+typedef struct sweep {
+  char job[64], device[TCT_DEVICE_SPEC];
+  axis axes[MOST_KEYS];
+  int n_axes;
+  point *points;
+  int n;
+} sweep;
+
+/* Cuts "key=v1,v2;key=v1" in place. false after a usage error. */
+static bool read_axes(char *text, sweep *s) {
+  for (char *next = text; next != NULL;) {
+    char *const item = next, *const equals = strchr(item, '=');
+    next = strchr(item, ';');
+    if (next != NULL) *next++ = '\0';
+    if (equals == NULL || equals == item || equals[1] == '\0' || (next != NULL && equals >= next)) {
+      (void)tool_usage("sim: --sweep: '%s' is no list; needs KEY=VALUE,VALUE;KEY=VALUE, such as array=64x64,128x128", item);
+      return false;
+    }
+    if (s->n_axes == MOST_KEYS) {
+      (void)tool_usage("sim: --sweep takes at most %d keys", MOST_KEYS);
+      return false;
+    }
+    axis *const a = &s->axes[s->n_axes++];
+    *equals = '\0';
+    a->key = item;
+    for (char *value = equals + 1; value != NULL;) {
+      char *const comma = strchr(value, ',');
+      if (comma != NULL) *comma = '\0';
+      if (a->n == MOST_VALUES) {
+        (void)tool_usage("sim: --sweep: %s has more than %d values", a->key, MOST_VALUES);
+        return false;
+      }
+      a->value[a->n++] = value;
+      value = comma != NULL ? comma + 1 : NULL;
+    }
+  }
+  return true;
+}
+
+/* The number-th combination as the chip's overrides. */
+static bool name_point(const sweep *s, int number, char *text, size_t size) {
+  size_t used = 0;
+  for (int a = 0; a < s->n_axes; a++) {
+    const int n = snprintf(text + used, size - used, "%s%s=%s", a > 0 ? "," : "", s->axes[a].key, s->axes[a].value[number % s->axes[a].n]);
+    if (n < 0 || (size_t)n >= size - used) return false;
+    used += (size_t)n;
+    number /= s->axes[a].n;
+  }
+  return true;
+}
+
+static int too_long(void) { return tool_usage("sim: --sweep: a combination's text is longer than a device's name may be"); }
+
+/* The options with the point's device. */
+static bool with_device(const tool_options *options, const sweep *s, const point *p, char text[TCT_DEVICE_SPEC + 16], tool_options *out) {
+  *out = *options;
+  const bool bare = strchr(s->device, ':') == NULL;
+  const int n = snprintf(text, TCT_DEVICE_SPEC + 16, "device=%s%s,%s", s->device, bare ? ":v3" : "", p->values);
+  if (n < 0 || n >= TCT_DEVICE_SPEC + 16 || out->n_set == TOOL_MOST_SETS) return false;
+  out->set[out->n_set++] = text;
+  return true;
+}
+
+static int model_point(const tool_options *options, const sweep *s, point *p) {
+  char text[TCT_DEVICE_SPEC + 16];
+  tool_options there;
+  modelled m;
+  if (!with_device(options, s, p, text, &there)) return too_long();
+  const int code = modelled_open(&there, !options->forward, &m);
+  if (code == TOOL_OK) {
+    const double chips = (double)m.chip.chips, waits = m.sum.all_reduce / m.chip.clock;
+    p->seconds = m.sum.seconds + waits;
+    p->joules = chips * (m.sum.joules + waits * m.chip.idle);
+    p->dollars = chips * p->seconds / 3600 * m.chip.price;
+    p->passes = m.chip.passes;
+    p->array_order = m.chip.array_order;
+    p->chips = m.chip.chips;
+    p->batch = m.batch;
+  }
+  modelled_free(&m);
+  return code;
+}
+
+/* ---- accuracy ---- */
+
+static int train_point(const tool_options *options, const sweep *s, point *p) {
+  char text[TCT_DEVICE_SPEC + 16];
+  tool_options there;
+  tct_job *job = NULL;
+  tct_job_info info;
+  tct_evaluation result;
+  if (!with_device(options, s, p, text, &there)) return too_long();
+  if (tool_open_job(&there, &job) != TCT_OK) return tool_fail();
+  tct_job_describe(job, &info);
+  tct_status status = tct_job_train(job, NULL);
+  if (status == TCT_OK) status = tct_job_evaluate(job, info.has_test ? TCT_JOB_TEST : TCT_JOB_TRAIN, &result);
+  for (int32_t i = 0; status == TCT_OK && i < result.n_values; i++) {
+    if (strstr(result.names[i], "accuracy") != NULL) p->accuracy = result.values[i];
+  }
+  const int code = status == TCT_OK ? TOOL_OK : tool_fail();
+  tct_job_free(job);
+  return code;
+}
+
+/* Only passes and the order of sums change numbers: one training for each pair. */
+static int train_points(const tool_options *options, sweep *s) {
+  for (int i = 0; i < s->n; i++) {
+    point *const p = &s->points[i];
+    for (int j = 0; j < i && isnan(p->accuracy); j++) {
+      if (s->points[j].passes == p->passes && s->points[j].array_order == p->array_order) p->accuracy = s->points[j].accuracy;
+    }
+    if (!isnan(p->accuracy)) continue;
+    const int code = train_point(options, s, p);
+    if (code != TOOL_OK) return code;
+    if (isnan(p->accuracy)) return tool_usage("sim: --accuracy: the job has no accuracy among its metrics");
+  }
+  return TOOL_OK;
+}
+
+/* ---- reports ---- */
+
+static bool as_good(const point *a, const point *b) { return a->seconds <= b->seconds && a->joules <= b->joules && a->dollars <= b->dollars; }
+
+static void find_best(sweep *s) {
+  for (int i = 0; i < s->n; i++) {
+    s->points[i].best = true;
+    for (int j = 0; j < s->n; j++) {
+      if (as_good(&s->points[j], &s->points[i]) && !as_good(&s->points[i], &s->points[j])) s->points[i].best = false;
+    }
+  }
+}
+
+static void print_text(const sweep *s, bool training, bool accuracy) {
+  printf("%s on %s, %s (modelled, not measured); * no other is better in time, energy and dollars\n\n", s->job, s->device,
+         training ? "training step" : "forward pass");
+  printf("  %10s %12s %10s %13s %s %s\n", "time", "samples/s", "energy", "USD/1000", accuracy ? "accuracy" : "", "chip");
+  for (int i = 0; i < s->n; i++) {
+    const point *const p = &s->points[i];
+    char text[16] = "";
+    if (accuracy) (void)snprintf(text, sizeof text, "%8.4f", p->accuracy);
+    printf("%c %7.4g ms %12.5g %8.4g J %13.4g %s %s\n", p->best ? '*' : ' ', p->seconds * 1e3, (double)(p->batch * p->chips) / p->seconds,
+           p->joules, 1000 * p->dollars, text, p->values);
+  }
+}
+
+static void print_json(const sweep *s, bool training) {
+  json_t *const object = json_object(), *const rows = json_array();
+  json_object_set_new(object, "modelled", json_true());
+  json_object_set_new(object, "device", json_string(s->device));
+  json_object_set_new(object, "training", json_boolean(training));
+  for (int i = 0; i < s->n; i++) {
+    const point *const p = &s->points[i];
+    json_t *const row = json_object();
+    json_object_set_new(row, "chip", json_string(p->values));
+    json_object_set_new(row, "seconds", tool_number(p->seconds));
+    json_object_set_new(row, "joules", tool_number(p->joules));
+    json_object_set_new(row, "dollars", tool_number(p->dollars));
+    json_object_set_new(row, "accuracy", tool_number(p->accuracy));
+    json_object_set_new(row, "best", json_boolean(p->best));
+    json_array_append_new(rows, row);
+  }
+  json_object_set_new(object, "points", rows);
+  tool_print_json(object);
+}
+
+static void write_csv(const void *what, FILE *to) {
+  const sweep *const s = what;
+  fputs("chip,seconds,joules,dollars,accuracy,best\n", to);
+  for (int i = 0; i < s->n; i++) {
+    const point *const p = &s->points[i];
+    tool_print_csv_text(to, p->values);
+    fprintf(to, ",%.9g,%.9g,%.9g,", p->seconds, p->joules, p->dollars);
+    if (!isnan(p->accuracy)) fprintf(to, "%.6g", p->accuracy);
+    fprintf(to, ",%d\n", p->best);
+  }
+}
+
+/* Time against energy, drawn by gnuplot from its standard input. */
+static int plot(const sweep *s, const char *path) {
+  if (strpbrk(path, "'\n") != NULL) return tool_usage("sim: --plot: a quote or a line feed in '%s'", path);
+  (void)signal(SIGPIPE, SIG_IGN); /* no gnuplot there is an error to tell, not a death */
+  FILE *const to = popen("gnuplot 2>/dev/null", "w");
+  if (to == NULL) return tool_file_fail("start gnuplot for", path);
+  fprintf(to, "set terminal svg size 760,460 font 'sans-serif,13' background rgb 'white'\nset output '%s'\nset grid\nset key outside bottom\n"
+              "set xlabel 'modelled time of a step, ms'\nset ylabel 'modelled energy of a step, J'\nset logscale xy\n", path);
+  fputs("plot '-' using 1:2 with points pointtype 7 pointsize 0.6 title 'points', '-' using 1:2 with points pointtype 6 pointsize 1.4 "
+        "title 'no other is better', '-' using 1:2:3 with labels offset 0,0.8 notitle\n", to);
+  for (int pass = 0; pass < 3; pass++) {
+    for (int i = 0; i < s->n; i++) {
+      const point *const p = &s->points[i];
+      if (pass == 0) fprintf(to, "%.9g %.9g\n", p->seconds * 1e3, p->joules);
+      else if (p->best) fprintf(to, "%.9g %.9g \"%s\"\n", p->seconds * 1e3, p->joules, pass == 2 ? p->values : "");
+    }
+    fputs("e\n", to);
+  }
+  if (pclose(to) == 0) return TOOL_OK;
+  fprintf(stderr, "tercet: sim: --plot needs gnuplot (Debian: gnuplot-nox), which failed to draw '%s' [E310]\n", path);
+  return TOOL_UNAVAILABLE;
+}
+
+static int report(const tool_options *options, const sweep *s) {
+  if (options->plot) {
+    const int code = plot(s, options->plot);
+    if (code != TOOL_OK) return code;
+  }
+  if (options->csv) return tool_write_file(options->csv, write_csv, s);
+  if (options->json) print_json(s, !options->forward);
+  else print_text(s, !options->forward, options->accuracy);
+  return tool_finish();
+}
+
+static int run_points(const tool_options *options, sweep *s) {
+  int64_t n = 1;
+  for (int a = 0; a < s->n_axes && n <= MOST_POINTS; a++) n *= s->axes[a].n;
+  if (n > MOST_POINTS) return tool_usage("sim: --sweep: %lld combinations, at most %d", (long long)n, MOST_POINTS);
+  s->points = calloc((size_t)n, sizeof *s->points);
+  if (s->points == NULL) {
+    fprintf(stderr, "tercet: out of memory\n");
+    return TOOL_OUT_OF_MEMORY;
+  }
+  for (int i = 0; i < (int)n; i++) {
+    s->points[i].accuracy = NAN;
+    if (!name_point(s, i, s->points[i].values, sizeof s->points[i].values)) return too_long();
+    const int code = model_point(options, s, &s->points[i]);
+    if (code != TOOL_OK) return code;
+    s->n++;
+  }
+  find_best(s);
+  const int code = options->accuracy ? train_points(options, s) : TOOL_OK;
+  return code == TOOL_OK ? report(options, s) : code;
+}
+
+static int sweep_job(const tool_options *options, char *text) {
+  sweep s = {.n = 0};
+  modelled base;
+  if (!read_axes(text, &s)) return TOOL_USAGE;
+  int code = modelled_open(options, !options->forward, &base);
+  (void)snprintf(s.job, sizeof s.job, "%s", code == TOOL_OK ? base.info.name : "");
+  (void)snprintf(s.device, sizeof s.device, "%.*s", TCT_DEVICE_SPEC - 1, base.device);
+  modelled_free(&base);
+  if (code == TOOL_OK) code = run_points(options, &s);
+  free(s.points);
+  return code;
+}
+
+int sim_sweep_job(const tool_options *options) {
+  char *const text = strdup(options->sweep);
+  if (text == NULL) {
+    fprintf(stderr, "tercet: out of memory\n");
+    return TOOL_OUT_OF_MEMORY;
+  }
+  const int code = sweep_job(options, text);
+  free(text);
+  return code;
+}
