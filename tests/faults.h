@@ -10,6 +10,8 @@
 bool fault_alloc(int64_t nth);
 /* The same, and so do all that follow. */
 bool fault_alloc_from(int64_t nth);
+/* While on, what the library takes from its arenas is allocated piece by piece, so that each piece can fail. */
+void fault_pieces(bool on);
 
 /* The n-th call of the file seam from here on fails with `error` (an errno), and only it; FAULT_SHORT makes a read or write
  * move one byte instead. nth 0 ends the injection. Returns whether the fault of the previous call has struck. */

@@ -7,6 +7,7 @@
 
 #include <stdalign.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <string.h>
 
 enum { ALIGN = 16, FIRST_BLOCK = 4096, LARGEST_BLOCK = 1 << 20 };
@@ -17,10 +18,14 @@ typedef struct tct_arena_block {
   alignas(ALIGN) unsigned char data[];
 } tct_arena_block;
 
+static atomic_bool pieces_apart;
+
+void tct_arena_set_pieces(bool apart) { atomic_store_explicit(&pieces_apart, apart, memory_order_relaxed); }
+
 static bool add_block(tct_arena *arena, size_t bytes) {
   size_t capacity = arena->last ? 2 * arena->last->capacity : FIRST_BLOCK;
   if (capacity > LARGEST_BLOCK) capacity = LARGEST_BLOCK;
-  if (capacity < bytes) capacity = bytes;
+  if (capacity < bytes || atomic_load_explicit(&pieces_apart, memory_order_relaxed)) capacity = bytes;
   size_t total = 0;
   if (!tct_add_size(sizeof(tct_arena_block), capacity, &total)) {
     (void)tct_fail(TCT_OUT_OF_MEMORY, "cannot allocate %zu bytes: more than the address space", bytes);

@@ -16,4 +16,7 @@ char *tct_arena_strdup(tct_arena *arena, const char *text) TCT_CHECKED;
 char *tct_arena_printf(tct_arena *arena, const char *format, ...) TCT_PRINTF(2, 3) TCT_CHECKED;
 void tct_arena_free(tct_arena *arena); /* back to empty */
 
+/* For tests: each piece a block of its own from now on, so that each can be the one that fails. */
+void tct_arena_set_pieces(bool apart);
+
 #endif

@@ -49,14 +49,12 @@ typedef struct reader {
 
 /* ---- small helpers ---------------------------------------------------------------------------------- */
 
-/* Makes room for `count` elements of `size` bytes. */
+/* Makes room for `count` elements of `size` bytes. There is at most one for each byte of a file, so that nothing overflows. */
 static tct_status reserve(void **array, size_t *capacity, size_t count, size_t size) {
   if (count <= *capacity) return TCT_OK;
-  size_t more = *capacity < 64 ? 64 : *capacity, bytes = 0;
-  while (more < count)
-    if (!tct_mul_size(more, 2, &more)) return tct_fail(TCT_OUT_OF_MEMORY, "csv: %zu elements", count);
-  if (!tct_mul_size(more, size, &bytes)) return tct_fail(TCT_OUT_OF_MEMORY, "csv: %zu elements", count);
-  void *const grown = tct_realloc(*array, *capacity * size, bytes);
+  size_t more = *capacity < 64 ? 64 : *capacity;
+  while (more < count) more *= 2;
+  void *const grown = tct_realloc(*array, *capacity * size, more * size);
   if (!grown) return TCT_OUT_OF_MEMORY;
   *array = grown;
   *capacity = more;
@@ -91,7 +89,7 @@ static tct_status read_first_row(reader *r) {
   size_t capacity = 0;
   void *cells = NULL;
   tct_status status = TCT_OK;
-  for (tct_csv_cell cell = {0}; status == TCT_OK && !cell.last;) {
+  for (tct_csv_cell cell = {0}; !cell.last;) {
     status = tct_csv_next_cell(&r->scan, &cell);
     if (status == TCT_OK) status = reserve(&cells, &capacity, (size_t)r->n_columns + 1, sizeof(char *));
     if (status != TCT_OK) break;
@@ -202,10 +200,12 @@ static tct_status add_feature(reader *r, const tct_csv_cell *cell, int64_t colum
                     column_name(r, column, name));
   const float narrow = (float)value;
   const bool wide = r->options.dtype == TCT_F64;
-  if (!isfinite(value) || (!wide && !isfinite(narrow)))
-    return tct_fail(TCT_E_CSV, "%s:%" PRId64 ":%" PRId64 ": %.*s in column %s is not a finite %s; mend or drop the row",
+  if (!wide && !isfinite(narrow))
+    return tct_fail(TCT_E_CSV,
+                    "%s:%" PRId64 ":%" PRId64 ": %.*s in column %s is not a finite f32 (f64 holds up to 1.8e308); mend or "
+                    "drop the row",
                     r->path, cell->line, cell->column, cell->length > 40 ? 40 : (int)cell->length, cell->text,
-                    column_name(r, column, name), wide ? "f64" : "f32 (f64 holds up to 1.8e308)");
+                    column_name(r, column, name));
   const size_t bytes = wide ? sizeof value : sizeof narrow;
   void *grown = r->features;
   const tct_status status = reserve(&grown, &r->features_capacity, r->features_bytes + bytes, 1);
@@ -309,7 +309,7 @@ static tct_status decide_classes(reader *r) {
   const int32_t n_like = like ? tct_dataset_n_classes(like) : 0;
   const target *text = NULL;
   for (int64_t i = 0; i < r->n_rows && !text; i++)
-    if (!r->targets[i].is_number || !isfinite(r->targets[i].number)) text = &r->targets[i];
+    if (!r->targets[i].is_number) text = &r->targets[i];
   const bool must_be_numbers = r->options.classes == TCT_OFF || (like && n_like == 0);
   if (text && must_be_numbers)
     return tct_fail(TCT_E_CSV, "%s:%" PRId64 ":%" PRId64 ": the target '%.40s' is not a finite number, and %s", r->path,

@@ -73,7 +73,7 @@ static tct_status read_idx(const char *path, int32_t rank, const char *what, idx
   for (int32_t i = 0; i < rank; i++) {
     const unsigned char *const b = out->bytes + 4 + 4 * i;
     out->dim[i] = shape.dim[i] = ((int64_t)b[0] << 24) | ((int64_t)b[1] << 16) | ((int64_t)b[2] << 8) | (int64_t)b[3];
-    fits = fits && tct_mul_size(size, (size_t)shape.dim[i], &size);
+    fits = tct_mul_size(size, (size_t)shape.dim[i], &size); /* two extents of 32 bits do; so only the last one can fail */
   }
   char text[160];
   if (!fits || size != n - header)

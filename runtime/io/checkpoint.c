@@ -229,15 +229,16 @@ static tct_status read_tensors(const char *path, const tct_checksum *want, tct_s
 
 static tct_status read_pair(const char *folder, int64_t number, tct_checkpoint *out) {
   char name[TCT_CHECKPOINT_NAME_BYTES];
-  tct_text path = {0};
-  tct_checksum tensors = {0};
+  tct_text tensors = {0}, sidecar = {0};
+  tct_checksum sum = {0};
   *out = (tct_checkpoint){.number = number};
   tct_checkpoint_name(number, name);
-  path_of(&path, folder, number, SIDECAR);
-  tct_status status = path.failed ? TCT_OUT_OF_MEMORY : read_run(path.data, name, &tensors, &out->run);
-  path_of(&path, folder, number, TENSORS);
-  if (status == TCT_OK) status = path.failed ? TCT_OUT_OF_MEMORY : read_tensors(path.data, &tensors, &out->tensors);
-  tct_text_free(&path);
+  path_of(&tensors, folder, number, TENSORS);
+  path_of(&sidecar, folder, number, SIDECAR);
+  tct_status status = tensors.failed || sidecar.failed ? TCT_OUT_OF_MEMORY : read_run(sidecar.data, name, &sum, &out->run);
+  if (status == TCT_OK) status = read_tensors(tensors.data, &sum, &out->tensors);
+  tct_text_free(&sidecar);
+  tct_text_free(&tensors);
   if (status != TCT_OK) tct_checkpoint_close(out);
   return status;
 }

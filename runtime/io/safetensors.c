@@ -59,13 +59,13 @@ static tct_status parse_dtype(const char *path, const char *name, const json_t *
 }
 
 static tct_status parse_shape(const char *path, const char *name, const json_t *value, tct_shape *out) {
-  if (!json_is_array(value) || json_array_size(value) > TCT_MAX_RANK)
+  if (json_typeof(value) != JSON_ARRAY || json_array_size(value) > TCT_MAX_RANK)
     return tct_fail(TCT_E_SAFETENSORS, "%s: tensor '%s': its shape is not a list of at most %d extents", path, name,
                     TCT_MAX_RANK);
   *out = (tct_shape){.rank = (int32_t)json_array_size(value), .dim = {0}};
   for (int32_t i = 0; i < out->rank; i++) {
     const json_t *const extent = json_array_get(value, (size_t)i);
-    if (!json_is_integer(extent) || json_integer_value(extent) < 0)
+    if (json_typeof(extent) != JSON_INTEGER || json_integer_value(extent) < 0)
       return tct_fail(TCT_E_SAFETENSORS, "%s: tensor '%s': extent %" PRId32 " of its shape is not a whole number >= 0",
                       path, name, i);
     out->dim[i] = json_integer_value(extent);
@@ -76,7 +76,7 @@ static tct_status parse_shape(const char *path, const char *name, const json_t *
 static tct_status parse_offsets(const char *path, const char *name, const json_t *value, size_t data_bytes,
                                 entry *out) {
   const json_t *const begin = json_array_get(value, 0), *const end = json_array_get(value, 1);
-  if (!json_is_array(value) || json_array_size(value) != 2 || !json_is_integer(begin) || !json_is_integer(end) ||
+  if (json_array_size(value) != 2 || json_typeof(begin) != JSON_INTEGER || json_typeof(end) != JSON_INTEGER ||
       json_integer_value(begin) < 0 || json_integer_value(end) < json_integer_value(begin) ||
       (uint64_t)json_integer_value(end) > data_bytes)
     return tct_fail(TCT_E_SAFETENSORS,
@@ -91,7 +91,7 @@ static tct_status parse_offsets(const char *path, const char *name, const json_t
 static tct_status parse_entry(const char *path, const char *name, const json_t *value, size_t data_bytes, entry *out) {
   const json_t *const dtype = json_object_get(value, "dtype"), *const shape = json_object_get(value, "shape");
   const json_t *const offsets = json_object_get(value, "data_offsets");
-  if (!json_is_object(value) || json_object_size(value) != 3 || !dtype || !shape || !offsets)
+  if (json_object_size(value) != 3 || !dtype || !shape || !offsets) /* of what is no object the size is 0 */
     return tct_fail(TCT_E_SAFETENSORS, "%s: tensor '%s' needs exactly the keys dtype, shape and data_offsets", path,
                     name);
   tct_desc *const desc = &out->array.desc;
@@ -109,13 +109,13 @@ static tct_status parse_entry(const char *path, const char *name, const json_t *
 }
 
 static tct_status parse_metadata(tct_safetensors *self, const char *path, json_t *object) {
-  if (!json_is_object(object)) return tct_fail(TCT_E_SAFETENSORS, "%s: __metadata__ is not an object of strings", path);
+  if (json_typeof(object) != JSON_OBJECT) return tct_fail(TCT_E_SAFETENSORS, "%s: __metadata__ is not an object of strings", path);
   self->metadata = tct_arena_alloc(&self->arena, json_object_size(object) * sizeof *self->metadata);
   if (!self->metadata) return TCT_OUT_OF_MEMORY;
   const char *key = NULL;
   json_t *value = NULL;
   json_object_foreach(object, key, value) {
-    if (!json_is_string(value)) return tct_fail(TCT_E_SAFETENSORS, "%s: __metadata__ '%s' is not a string", path, key);
+    if (json_typeof(value) != JSON_STRING) return tct_fail(TCT_E_SAFETENSORS, "%s: __metadata__ '%s' is not a string", path, key);
     tct_named_text *const text = &self->metadata[self->n_metadata];
     text->key = tct_arena_strdup(&self->arena, key);
     text->value = tct_arena_strdup(&self->arena, json_string_value(value));

@@ -89,9 +89,8 @@ bool tct_yaml_is_null(const tct_yaml *node) {
 
 /* ---- events → nodes ----------------------------------------------------------------------------------- */
 
-static int32_t from_one(size_t i) {
-  return i >= INT32_MAX ? INT32_MAX : (int32_t)i + 1;
-}
+/* A document is at most 64 MiB. */
+static int32_t from_one(size_t i) { return (int32_t)i + 1; }
 
 static tct_status refuse(const builder *b, yaml_mark_t mark, const char *what) {
   return tct_fail(TCT_E_YAML, "%s:%" PRId32 ":%" PRId32 ": %s", b->origin, from_one(mark.line), from_one(mark.column),

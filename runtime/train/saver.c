@@ -29,18 +29,17 @@ static bool begins_with(const char *text, const char *begin) { return strncmp(te
 /* What decides the last bits beside the settings; a difference is no error, but is said. */
 typedef struct device_text {
   char text[TCT_DEVICE_SPEC + 256];
-  size_t used;
 } device_text;
 
 static void note_fact(void *user, const char *name, const char *text) {
   device_text *const d = user;
   if (strcmp(name, "isa") != 0 && strcmp(name, "blas.core") != 0) return;
-  const int n = snprintf(d->text + d->used, sizeof d->text - d->used, ", %s %s", name, text);
-  if (n > 0) d->used = d->used + (size_t)n < sizeof d->text ? d->used + (size_t)n : sizeof d->text - 1;
+  const size_t used = strlen(d->text);
+  (void)snprintf(d->text + used, sizeof d->text - used, ", %s %s", name, text);
 }
 
 static const char *describe_device(const tct_session *session, device_text *d) {
-  d->used = (size_t)snprintf(d->text, sizeof d->text, "%s", session->device_spec);
+  (void)snprintf(d->text, sizeof d->text, "%s", session->device_spec);
   tct_device_facts(session->device, note_fact, d);
   return d->text;
 }
@@ -178,7 +177,7 @@ static tct_status read_position(const tct_saver *s, const tct_checkpoint *c, con
       json_string_value(json_object_get(c->run, "callbacks")) == NULL) {
     return tct_fail(TCT_E_CHECKPOINT, "its counters, sums or history are not those of any run");
   }
-  out->stopped = json_is_true(stopped);
+  out->stopped = json_typeof(stopped) == JSON_TRUE;
   memcpy(out->totals.sums, sums->data, (size_t)session->n_sums * sizeof(double));
   out->totals.samples = ((const double *)sums->data)[session->n_sums];
   out->step_loss = ((const double *)sums->data)[session->n_sums + 1];

@@ -159,6 +159,12 @@ TEST(csv, refusals_name_the_place) {
       {"1,2\n", {.target = "y", .header = TCT_OFF}, TCT_INVALID, "is a name, the file is read without a header"},
       {"1,2\n", {.delimiter = '"'}, TCT_INVALID, "the delimiter"},
       {"1,2\n", {.dtype = TCT_I32}, TCT_INVALID, "needs f32 or f64"},
+      {"a,price\n1,2\n", {.target = "elsewhere"}, TCT_NOT_FOUND, "no column is named 'elsewhere'; the header has 2"},
+      {"1,2\n100000000000000000000000000000000000000000000000.5,5\n", {0}, TCT_BAD_DATA,
+       ":2:1: 1000000000000000000000000000000000000000 in column number 0 is not a finite f32"},
+      {"1,2\n12345678901234567890123456789012345678901234567890x,5\n", {0}, TCT_BAD_DATA,
+       "'1234567890123456789012345678901234567890' in column"},
+      {"1,\"a\rb\"\n,5\n", {0}, TCT_BAD_DATA, ":3:1: column number 0 has no value"},
   };
   const int64_t before = tct_alloc_live();
   for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
@@ -168,8 +174,42 @@ TEST(csv, refusals_name_the_place) {
   }
   tct_dataset *data = NULL;
   FAILS(read_csv("1\0,\0002\0", 6, NULL, &data), TCT_BAD_DATA, "a zero byte; the file is not text, or is UTF-16");
+  FAILS(read_csv("1,\"a\0b\"\n", 8, NULL, &data), TCT_BAD_DATA, ":1:3: a zero byte in a class name");
+  FAILS(tct_dataset_csv(NULL, NULL, &data), TCT_INVALID, "path is NULL");
   FAILS(tct_dataset_csv("no such file.csv", NULL, &data), TCT_NOT_FOUND, "no such file.csv");
   CHECK(tct_alloc_live() == before);
+}
+
+TEST(csv, a_test_file_must_be_of_the_training_files_kind) {
+  static const struct {
+    const char *text, *message;
+  } rows[] = {
+      {"1,2,x\n", ":1:5: the target 'x' is not a finite number, and the training file has no classes"},
+      {"1,2\n", "has 1 feature columns, the training file has 2; has it a target column? Without one, set no_target"},
+      {"1,2,3,4\n", "has 3 feature columns, the training file has 2"},
+  };
+  tct_dataset *train = NULL, *test = NULL;
+  OK(read_text("1,2,3\n4,5,6\n", NULL, &train));
+  const tct_csv_options like = {.like = train};
+  for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+    FAILS(read_text(rows[i].text, &like, &test), TCT_BAD_DATA, rows[i].message);
+  }
+  OK(read_text("7,8,9\n", &like, &test));
+  tct_dataset_free(test);
+  tct_dataset_free(train);
+}
+
+TEST(csv, more_classes_than_any_target_has) {
+  enum { N = 65537 };
+  char *const text = malloc(N * 16);
+  size_t n = 0;
+  for (int i = 0; i < N; i++) n += (size_t)sprintf(text + n, "1,c%06d\n", i);
+  tct_dataset *data = NULL;
+  FAILS(read_csv(text, n, NULL, &data), TCT_BAD_DATA, "more than 65536 different values; is it the right column?");
+  OK(read_csv(text, n - 10, NULL, &data));
+  CHECK(tct_dataset_n_classes(data) == 65536);
+  tct_dataset_free(data);
+  free(text);
 }
 
 TEST(csv, many_rows_and_classes) {

@@ -27,6 +27,17 @@ static tct_status read_csv(tct_dataset **out) {
   return tct_dataset_csv(in_scratch(path, "t.csv"), NULL, out);
 }
 
+/* As a test file is read: the classes are those of another. */
+static tct_status read_csv_like(tct_dataset **out) {
+  tct_dataset *train = NULL;
+  *out = NULL;
+  TCT_TRY(read_csv(&train));
+  char path[640];
+  const tct_status status = tct_dataset_csv(in_scratch(path, "t.csv"), &(tct_csv_options){.like = train}, out);
+  tct_dataset_free(train);
+  return status;
+}
+
 static tct_status read_idx(tct_dataset **out) {
   char images[640], labels[640];
   return tct_dataset_idx(in_scratch(images, "train-images-idx3-ubyte"), in_scratch(labels, "train-labels-idx1-ubyte"),
@@ -94,7 +105,7 @@ static tct_status tensors(tct_dataset **out) {
 static const struct {
   const char *name;
   tct_status (*run)(tct_dataset **out);
-} rows[] = {{"arrays", make_arrays}, {"csv", read_csv},       {"idx", read_idx},        {"text", read_text},
+} rows[] = {{"arrays", make_arrays}, {"csv", read_csv},       {"csv like", read_csv_like}, {"idx", read_idx},        {"text", read_text},
             {"npy", read_npy},       {"glyphs", draw_glyphs}, {"views", view_and_load}, {"safetensors", tensors}};
 
 static void write_inputs(void) {
@@ -111,6 +122,7 @@ static void write_inputs(void) {
 
 TEST(data_faults, every_allocation_fails_in_turn) {
   write_inputs();
+  fault_pieces(true);
   for (size_t r = 0; r < sizeof rows / sizeof *rows; r++) {
     int64_t nth = 1;
     for (bool struck = true; struck; nth++) {
@@ -128,6 +140,7 @@ TEST(data_faults, every_allocation_fails_in_turn) {
     }
     CHECK(nth > 3, "%s: only %d allocations were seen", rows[r].name, (int)nth);
   }
+  fault_pieces(false);
   scratch_remove(scratch);
 }
 

@@ -76,6 +76,8 @@ TEST(idx, hostile_files_are_refused_with_the_fix) {
     const char *message;
   } rows[] = {
       {"<!DOCTYPE html>", 15, "which is a web page, needs an IDX file of images"},
+      {" \r\n\t<HTML>", 10, "which is a web page"},
+      {"  ", 2, "has 2 bytes"},
       {"", 0, "has 0 bytes"},
       {"\0\0\b", 3, "has 3 bytes"},
       {"PK\3\4", 4, "begins with bytes 50 4b 03 04"},
@@ -110,6 +112,11 @@ TEST(idx, labels_must_match_images) {
   temp_file(b, "labels", three, sizeof three);
   tct_dataset *data = NULL;
   FAILS(tct_dataset_idx(a, b, NULL, &data), TCT_BAD_DATA, "has 3 labels");
+  FAILS(tct_dataset_idx(NULL, b, NULL, &data), TCT_INVALID, "images_path is NULL");
+  FAILS(tct_dataset_idx(a, b, &(tct_idx_options){.dtype = TCT_I32}, &data), TCT_INVALID, "dtype is i32; needs f32 or f64");
+  OK(tct_dataset_idx(a, NULL, &(tct_idx_options){.dtype = TCT_F32}, &data));
+  CHECK(tct_dataset_field(data, 0)->dtype == TCT_F32);
+  tct_dataset_free(data);
   FAILS(tct_dataset_idx(a, a, NULL, &data), TCT_BAD_DATA, "3 dimensions (an images file), labels need 1");
   unlink(b);
   FAILS(tct_dataset_idx(a, b, NULL, &data), TCT_NOT_FOUND, b);

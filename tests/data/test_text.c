@@ -59,6 +59,9 @@ TEST(text, bad_options_are_refused) {
     FAILS(tct_dataset_text(path, &rows[i].options, &data), TCT_INVALID, rows[i].message);
     CHECK(data == NULL, "row %zu", i);
   }
+  tct_dataset *data = NULL;
+  FAILS(tct_dataset_text(path, NULL, &data), TCT_INVALID, "options is NULL");
+  FAILS(tct_dataset_text(NULL, &rows[0].options, &data), TCT_INVALID, "path or options is NULL");
   unlink(path);
   CHECK(tct_alloc_live() == before);
 }

@@ -96,6 +96,20 @@ TEST(npy, hostile_headers_are_refused_with_the_fix) {
       {"{", 0, "malformed"},
       {"", 0, "malformed"},
       {"{'descr': '|b1', 'fortran_order': False, 'shape': (2,), }", 2, "element 0 of a bool array is byte 2"},
+      {"{'descr': '<\\f4', 'fortran_order': False, 'shape': (2,), }", 8, "a dtype such as '<f4'"},
+      {"{'descr': '<f4-and-then-some-more', 'fortran_order': False, 'shape': (2,), }", 8, "a dtype such as '<f4'"},
+      {"{'descr': ", 0, "a dtype such as '<f4'"},
+      {"{'descr': '<f4', 'fortran_order': Fal", 0, "True or False"},
+      {"{'descr': '<f4', 'fortran_order': Maybe, 'shape': (2,), }", 8, "True or False"},
+      {"{'descr': '<f4', 'fortran_order': False, 'shape': [2], }", 8, "a shape such as (3, 4)"},
+      {"{'descr': '<f4', 'fortran_order': False, 'shape': (99999999999999999999,), }", 8, "extents below 2^63"},
+      {"{'descr': '<f4', 'fortran_order': False, 'shape': (12", 8, "',' or ')'"},
+      {"{'descr': '<f4', 'fortran_order': False, 'shape': (1, 2x), }", 8, "',' or ')'"},
+      {"{'descr': '<f4', 'fortran_order': False, 'shape': (2,) x}", 8, "',' or '}'"},
+      {"{'descr' '<f4'}", 8, "'key':"},
+      {"{'fortran_order': False, 'shape': (2,), }", 8, "once each"},
+      {"{'descr': '<f4', 'shape': (2,), }", 8, "once each"},
+      {"{'descr': '<f4', 'fortran_order': False, 'shape': (4611686018427387904,), }", 0, "promises [4611686018427387904] of f32"},
   };
   const int64_t before = tct_alloc_live();
   char path[512];
@@ -113,7 +127,24 @@ TEST(npy, hostile_headers_are_refused_with_the_fix) {
     temp_file(path, "c.npy", no_npy[i], strlen(no_npy[i]));
     FAILS(tct_npy_read(path, &got, &data), TCT_BAD_DATA, "is not a .npy file");
   }
+  static const struct {
+    const char *bytes;
+    size_t n;
+    const char *message;
+  } raw[] = {{"\x93NUMPY\0\0\2\0{}", 12, "is not a .npy file"},
+             {"\x93NUMPY\4\0\2\0{}", 12, "is not a .npy file"},
+             {"\x93NUMPY\2\0\1\0\0", 11, "is not a .npy file"},
+             {"\x93NUMPY\1\0\3\0{}", 12, "is not a .npy file"},
+             {" \t\r\n<html>", 10, "which is a web page"},
+             {" \t\r\n", 4, "is not a .npy file"}};
+  for (size_t i = 0; i < sizeof raw / sizeof *raw; i++) {
+    temp_file(path, "c.npy", raw[i].bytes, raw[i].n);
+    FAILS(tct_npy_read(path, &got, &data), TCT_BAD_DATA, raw[i].message);
+  }
   unlink(path);
+  const tct_desc negative = {TCT_F64, {.rank = 1, .dim = {-1}}}, vast = {TCT_F64, TCT_SHAPE(INT64_C(1) << 62)};
+  FAILS(tct_npy_write(path, &negative, NULL), TCT_INVALID, "a negative extent");
+  FAILS(tct_npy_write(path, &vast, NULL), TCT_INVALID, "more bytes than memory can address");
   const tct_desc half = {TCT_BF16, TCT_SHAPE(1)};
   FAILS(tct_npy_write(path, &half, "ab"), TCT_INVALID, "convert it to f32");
   CHECK(tct_alloc_live() == before);
@@ -144,6 +175,7 @@ TEST(npy, datasets) {
   FAILS(tct_dataset_npy(a, b, &data), TCT_BAD_DATA, "has 2 samples");
   OK(tct_npy_write(a, &scalar, x));
   FAILS(tct_dataset_npy(a, NULL, &data), TCT_BAD_DATA, "reshape it with x[None]");
+  FAILS(tct_dataset_npy(NULL, b, &data), TCT_INVALID, "x_path is NULL");
   unlink(a), unlink(b);
   CHECK(tct_alloc_live() == before);
 }

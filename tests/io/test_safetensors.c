@@ -85,6 +85,9 @@ TEST(safetensors, foreign_spellings_are_read) {
       {"{ \"__metadata__\" : {} , \"a\" : " T("BF16", "[]", "0", "2") "}", 2, 1},
       {"{\"a\":" T("F32", "[0,9223372036854775807]", "0", "0") "}", 0, 1},
       {"{}", 0, 0},
+      /* without bytes: at the place where others begin, whatever stands first */
+      {"{\"b\":" T("U8", "[1]", "0", "1") ",\"a\":" T("U8", "[0]", "0", "0") ",\"c\":" T("U8", "[0]", "0", "0") "}", 1, 3},
+      {"{\"a\":" T("U8", "[0]", "0", "0") ",\"c\":" T("U8", "[0]", "0", "0") ",\"b\":" T("U8", "[1]", "0", "1") "}", 1, 3},
   };
   char path[512];
   for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
@@ -142,6 +145,12 @@ TEST(safetensors, hostile_files_are_refused) {
       {"{\"a\":" T("BOOL", "[1]", "0", "1") "}", 0, 1, "is byte 2, a BOOL needs 0 or 1"},
       {"{\"__metadata__\":{\"k\":1}}", 0, 0, "'k' is not a string"},
       {"{\"__metadata__\":[]}", 0, 0, "not an object"},
+      {"{\"a\":{\"dtype\":\"U8\",\"shape\":[1],\"data_offsets\":1}}", 0, 1, "data_offsets"},
+      {"{\"a\":{\"dtype\":\"U8\",\"shape\":[1],\"data_offsets\":[\"0\",1]}}", 0, 1, "data_offsets"},
+      {"{\"a\":{\"dtype\":\"U8\",\"shape\":[1],\"data_offsets\":[0,1.5]}}", 0, 1, "data_offsets"},
+      {"{\"a\":{\"type\":\"U8\",\"shape\":[1],\"data_offsets\":[0,1]}}", 0, 1, "needs exactly the keys"},
+      {"{\"a\":{\"dtype\":\"U8\",\"form\":[1],\"data_offsets\":[0,1]}}", 0, 1, "needs exactly the keys"},
+      {"{\"a\":{\"dtype\":\"U8\",\"shape\":[1],\"offsets\":[0,1]}}", 0, 1, "needs exactly the keys"},
   };
   const int64_t before = tct_alloc_live();
   char path[512];
@@ -195,10 +204,44 @@ TEST(safetensors, the_writer_refuses_what_cannot_be_read) {
       {{{"w", desc, w}, {"\xff", desc, w}}, "not valid UTF-8"},
       {{{"w", desc, w}, {"v", {TCT_F32, {.rank = 1, .dim = {-1}}}, w}}, "tensor 'v' has a dtype or shape"},
       {{{"w", desc, w}, {"v", {TCT_DTYPE_NONE, {0}}, w}}, "tensor 'v' has a dtype or shape"},
+      {{{"w", {(tct_dtype)99, {0}}, w}, {"v", desc, w}}, "tensor 'w' has a dtype or shape"},
+      {{{NULL, desc, w}, {"v", desc, w}}, "(null)"},
+      {{{"w", {TCT_F64, TCT_SHAPE(INT64_C(1) << 62)}, w}, {"v", desc, w}}, "tensor 'w' has a dtype or shape"},
+      {{{"w", {TCT_F32, TCT_SHAPE(INT64_C(1) << 61)}, w}, {"v", desc, w}}, "tensor 'w' has a dtype or shape"},
+      {{{"w", {TCT_U8, TCT_SHAPE(INT64_MAX)}, w}, {"v", {TCT_F64, TCT_SHAPE((INT64_C(1) << 61) - 1)}, w}}, "tensor 'v' has a dtype or shape"},
   };
   char path[512];
   temp_path(path, "f.safetensors");
   for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
     FAILS(tct_safetensors_write(path, rows[i].arrays, 2, NULL, 0), TCT_INVALID, rows[i].message);
+  static const struct {
+    tct_named_text texts[2];
+    const char *message;
+  } metadata[] = {{{{"\xff", "x"}, {"k", "v"}}, "metadata key '\xff' is not valid UTF-8"},
+                  {{{"k", "\xff"}, {"l", "v"}}, "metadata value '\xff' is not valid UTF-8"},
+                  {{{"k", "v"}, {"k", "v"}}, "two metadata keys are named 'k'"}};
+  for (size_t i = 0; i < sizeof metadata / sizeof *metadata; i++)
+    FAILS(tct_safetensors_write(path, NULL, 0, metadata[i].texts, 2), TCT_INVALID, metadata[i].message);
   CHECK(access(path, F_OK) != 0, "a refused file was written");
+}
+
+/* The format allows headers of 100 MB. */
+TEST(safetensors, headers_longer_than_the_format_allows) {
+  const size_t most = (size_t)100 * 1000 * 1000;
+  char path[512];
+  unsigned char length[8] = {0};
+  for (int i = 0; i < 8; i++) length[i] = (unsigned char)((uint64_t)(most + 1) >> (8 * i));
+  temp_file(path, "g.safetensors", length, sizeof length);
+  CHECK(truncate(path, (off_t)(8 + most + 1)) == 0);
+  tct_safetensors *file = NULL;
+  FAILS(tct_safetensors_read(path, &file), TCT_BAD_DATA, "takes 100000001 bytes, the format allows 100000000");
+  unlink(path);
+  char *const value = malloc(most + 1);
+  CHECK(value != NULL);
+  memset(value, 'a', most);
+  value[most] = '\0';
+  const tct_named_text text = {"k", value};
+  FAILS(tct_safetensors_write(path, NULL, 0, &text, 1), TCT_INVALID, "the format allows 100000000");
+  CHECK(access(path, F_OK) != 0, "a refused file was written");
+  free(value);
 }

@@ -1,6 +1,7 @@
 /* Fault injection through the allocator seam and the file seam. */
 #include "faults.h"
 #include "base/alloc.h"
+#include "base/arena.h"
 #include "base/file.h"
 #include "test.h"
 
@@ -42,6 +43,8 @@ static bool arm_alloc(int64_t nth, bool lasts) {
 
 bool fault_alloc(int64_t nth) { return arm_alloc(nth, false); }
 bool fault_alloc_from(int64_t nth) { return arm_alloc(nth, true); }
+
+void fault_pieces(bool on) { tct_arena_set_pieces(on); }
 
 /* ---- files --------------------------------------------------------------------------------------- */
 

@@ -1,5 +1,6 @@
 /* fit, evaluate, predict, save and load on small problems, and what they refuse. */
 #include <tercet/tercet.h>
+#include "io/safetensors.h"
 #include "base/alloc.h"
 #include "faults.h"
 #include <unistd.h>
@@ -106,6 +107,33 @@ TEST(fit, save_and_load_give_the_same_model) {
   OK(tct_model_compile(other, &(tct_training){.loss = "mse"}));
   FAILS(tct_model_load(other, path), TCT_INVALID, "'dense/kernel' is f32[2,16] in the file, the model's is f32[2,3]");
   CHECK(strstr(tct_error_message(), "'dense_1/bias' of the file is not in the model") != NULL, "%s", tct_error_message());
+  /* Of many differences the first twenty; the same shape of whole numbers is one as well. */
+  tct_named_array many[30];
+  char names[30][8];
+  static const float numbers[64];
+  for (int i = 0; i < 30; i++) {
+    snprintf(names[i], sizeof names[i], "w%d", i);
+    many[i] = (tct_named_array){names[i], {TCT_F32, TCT_SHAPE(1)}, numbers};
+  }
+  OK(tct_safetensors_write(path, many, 30, NULL, 0));
+  FAILS(tct_model_load(other, path), TCT_INVALID, "of another model than 'other': 32 differences");
+  CHECK(strstr(tct_error_message(), "\nand 12 more") != NULL, "%s", tct_error_message());
+  const tct_named_array whole[] = {{"dense/kernel", {TCT_F32, TCT_SHAPE(2, 3)}, numbers}, {"dense/bias", {TCT_I32, TCT_SHAPE(3)}, numbers}};
+  OK(tct_safetensors_write(path, whole, 2, NULL, 0));
+  FAILS(tct_model_load(other, path), TCT_INVALID, "1 difference [E");
+  CHECK(strstr(tct_error_message(), "'dense/bias' is i32[3] in the file, the model's is f32[3]") != NULL, "%s", tct_error_message());
+  tct_model *unready = tct_model_create("unready", TCT_F32);
+  tct_layer_dense(tct_layer_input(unready, "x", TCT_F32, TCT_SHAPE(2)), &(tct_dense_layer){.units = 3});
+  float room[6];
+  FAILS(tct_model_load(unready, path), TCT_INVALID, "'unready'");
+  FAILS(tct_model_save(unready, path, NULL), TCT_INVALID, "'unready'");
+  FAILS(tct_model_read(unready, "dense/kernel", room, sizeof room), TCT_INVALID, "'unready'");
+  FAILS(tct_model_write(unready, "dense/kernel", room, sizeof room), TCT_INVALID, "'unready'");
+  FAILS(tct_model_read(other, "dense/kernels", room, sizeof room), TCT_NOT_FOUND, "did you mean 'dense/kernel'?");
+  FAILS(tct_model_write(other, "zzzzzz", room, sizeof room), TCT_NOT_FOUND, "variable 'zzzzzz' is not there");
+  FAILS(tct_model_read(other, "dense/kernel", room, 4), TCT_INVALID, "'dense/kernel'");
+  FAILS(tct_model_write(other, "dense/kernel", room, 4), TCT_INVALID, "'dense/kernel'");
+  tct_model_free(unready);
   remove(path);
   tct_model_free(other);
   tct_model_free(a);

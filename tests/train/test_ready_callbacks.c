@@ -1,7 +1,9 @@
 /* The ready-made callbacks, driven by rows of values: what they decide, and that a state saved after any epoch and loaded
  * into a new callback makes no difference. */
 #include <tercet/tercet.h>
+#include <errno.h>
 #include <unistd.h>
+#include "faults.h"
 #include "io/events.h"
 #include "nn/model.h"
 #include "test.h"
@@ -268,6 +270,29 @@ TEST(ready_callbacks, event_records) {
   static const unsigned char scalar[] = {9, 0, 0, 0, 0, 0, 0, 0xf8, 0x3f, 16, 0xac, 2, 42, 13, 10, 11,
                                          10, 4, 'l', 'o', 's', 's', 21, 0, 0, 0x80, 0x3e};
   CHECK(n == 40 + 12 + sizeof scalar + 4 && memcmp(bytes + 52, scalar, sizeof scalar) == 0, "%zu bytes", n);
+  remove(path);
+}
+
+/* A tag has its limit, and a disk that is full is seen by whichever part of a record it meets. */
+TEST(ready_callbacks, event_refusals) {
+  char tag[202];
+  memset(tag, 'a', sizeof tag);
+  tag[201] = '\0';
+  const char *path = folder_of("events");
+  for (size_t pad = 0; pad < 72; pad++) {
+    tct_file_out *file = NULL;
+    OK(tct_file_create(path, &file));
+    if (pad == 0) FAILS(tct_events_scalar(file, 1.5, 300, tag, 0.25), TCT_INVALID, "is longer than 200 bytes");
+    tag[200] = '\0';
+    OK(tct_events_scalar(file, 1.5, 300, tag, 0.25));
+    OK(tct_file_append(file, tag, pad));
+    (void)fault_file(1, ENOSPC);
+    tct_status status = TCT_OK;
+    for (int i = 0; i < 100000 && status == TCT_OK; i++) status = tct_events_scalar(file, 1.5, i, "loss", 0.25);
+    CHECK(status == TCT_IO && strstr(tct_error_message(), "No space left") != NULL, "%zu: %s", pad, tct_error_message());
+    (void)fault_file(0, 0);
+    CHECK(tct_file_close(file) == TCT_IO, "what failed stays failed");
+  }
   remove(path);
 }
 

@@ -75,6 +75,9 @@ TEST(resume, settings_that_make_no_sense) {
     const char *part;
   } rows[] = {{{.resume = true}, "to resume needs a folder"},
               {{.checkpoint = {.every_steps = 5}}, "checkpoint has settings, but not a folder"},
+              {{.checkpoint = {.every_seconds = 5}}, "checkpoint has settings, but not a folder"},
+              {{.checkpoint = {.keep = 5}}, "checkpoint has settings, but not a folder"},
+              {{.checkpoint = {.folder = "x", .keep = 65}}, "keep is 65, needs 2"},
               {{.checkpoint = {.folder = "x", .every_steps = -1}}, "every_steps is -1"},
               {{.checkpoint = {.folder = "x", .every_seconds = (double)NAN}}, "every_seconds nan"},
               {{.checkpoint = {.folder = "x", .keep = 1}}, "keep is 1, needs 2"},
@@ -108,34 +111,108 @@ TEST(resume, a_fit_that_fails_leaves_a_whole_history) {
   tct_dataset_free(data);
 }
 
-/* A body with a true checksum whose counters are not those of any run. */
-TEST(resume, hostile_counters) {
+/* A body with a true checksum whose counters, or tensors, are not those of any run. */
+static const tct_desc f64s = {TCT_F64, {.rank = 1, .dim = {1}}}, one_f32 = {TCT_F32, {0}};
+static const struct {
+  const char *key;
+  const char *json;     /* what the run says of the key; NULL: nothing */
+  const char *tensor;   /* NULL: all stay as they are */
+  const tct_desc *desc; /* in place of the tensor's own; NULL: it is not there */
+  tct_status status;
+  const char *message; /* or of the log, when the run goes on */
+} hostile[] = {
+    {"epoch", "1", NULL, NULL, TCT_BAD_DATA, "its counters, sums or history are not those of any run"},
+    {"epoch", "4000000000", NULL, NULL, TCT_BAD_DATA, "its counters"},
+    {"epoch", "-1", NULL, NULL, TCT_BAD_DATA, "its counters"},
+    {"epoch", NULL, NULL, NULL, TCT_BAD_DATA, "its counters"},
+    {"epoch_step", "1", NULL, NULL, TCT_BAD_DATA, "its counters"},
+    {"epoch_step", "6", NULL, NULL, TCT_BAD_DATA, "its counters"},
+    {"epoch_step", "1.5", NULL, NULL, TCT_BAD_DATA, "its counters"},
+    {"step", "14", NULL, NULL, TCT_BAD_DATA, "its counters"},
+    {"step", NULL, NULL, NULL, TCT_BAD_DATA, "its counters"},
+    {"step", "9223372036854775807", NULL, NULL, TCT_INVALID, "the run ends after step 15"},
+    {"stopped", "1", NULL, NULL, TCT_BAD_DATA, "its counters"},
+    {"stopped", NULL, NULL, NULL, TCT_BAD_DATA, "its counters"},
+    {"callbacks", "0", NULL, NULL, TCT_BAD_DATA, "its counters"},
+    {"callbacks", "\"no JSON\"", NULL, NULL, TCT_BAD_DATA, "callbacks"},
+    {"settings", NULL, NULL, NULL, TCT_INVALID, "differences"},
+    {"x", NULL, "learning_rate", NULL, TCT_BAD_DATA, "its counters, sums"},
+    {"x", NULL, "learning_rate", &one_f32, TCT_BAD_DATA, "its counters, sums"},
+    {"x", NULL, "totals", NULL, TCT_BAD_DATA, "its counters, sums"},
+    {"x", NULL, "totals", &f64s, TCT_BAD_DATA, "its counters, sums"},
+    {"x", NULL, "history", NULL, TCT_BAD_DATA, "its counters, sums"},
+    {"x", NULL, "history", &f64s, TCT_BAD_DATA, "its counters, sums"},
+    {"x", NULL, "dense/kernel", NULL, TCT_INVALID, "1 difference\n'dense/kernel' is not in the checkpoint"},
+    {"x", NULL, "dense/kernel", &one_f32, TCT_INVALID, "'dense/kernel' is f32[] in the checkpoint, f32[3,8] here"},
+    {"x", NULL, "more", &one_f32, TCT_INVALID, "'more' of the checkpoint is not here"},
+    {"device", "\"abacus\"", NULL, NULL, TCT_OK, "made on device 'abacus', the run goes on on 'ref"},
+    {"device", NULL, NULL, NULL, TCT_OK, ""},
+};
+
+/* Writes the newest checkpoint again, as the row says. */
+static void falsify(size_t row) {
+  static const double numbers[16];
+  tct_checkpoint c;
+  int64_t number = 0;
+  OK(tct_checkpoint_read(resume_folder(), &c));
+  (void)json_object_del(c.run, hostile[row].key);
+  if (hostile[row].json != NULL) {
+    CHECK(json_object_set_new(c.run, hostile[row].key, json_loads(hostile[row].json, JSON_DECODE_ANY, NULL)) == 0);
+  }
+  char *const text = json_dumps(c.run, JSON_COMPACT);
+  const size_t n = tct_safetensors_count(c.tensors);
+  tct_named_array *const arrays = malloc((n + 1) * sizeof *arrays);
+  CHECK(text != NULL && arrays != NULL);
+  size_t kept = 0;
+  for (size_t a = 0; a < n; a++) {
+    const tct_named_array *const array = tct_safetensors_at(c.tensors, a);
+    if (hostile[row].tensor == NULL || strcmp(array->name, hostile[row].tensor) != 0) arrays[kept++] = *array;
+  }
+  if (hostile[row].desc != NULL) arrays[kept++] = (tct_named_array){hostile[row].tensor, *hostile[row].desc, numbers};
+  OK(tct_checkpoint_write(resume_folder(), arrays, kept, text, &number));
+  free(arrays);
+  free(text);
+  tct_checkpoint_close(&c);
+}
+
+TEST(resume, hostile_checkpoints) {
   static const recipe r = {.device = "ref", .constant = true};
-  static const struct {
-    const char *key;
-    json_int_t value;
-  } rows[] = {{"epoch", 1}, {"epoch", 4000000000}, {"epoch", -1}, {"epoch_step", 1}, {"epoch_step", 6}, {"step", 14},
-              {"step", INT64_MAX}, {"stopped", 1}, {"callbacks", 0}};
-  for (size_t i = 0; i < TCT_COUNT_OF(rows); i++) {
+  for (size_t i = 0; i < TCT_COUNT_OF(hostile); i++) {
     begin();
     tct_fit_options o = options_of(&r);
+    tct_callback with_state;
+    OK(tct_early_stopping_create(&(tct_early_stopping_options){.patience = 9}, &with_state));
+    o.callbacks = &with_state;
+    o.n_callbacks = 1;
     (void)run_fit(&r, &o, TCT_OK);
-    tct_checkpoint c;
-    OK(tct_checkpoint_read(resume_folder(), &c));
-    CHECK(json_object_set_new(c.run, rows[i].key, json_integer(rows[i].value)) == 0);
-    char *const text = json_dumps(c.run, JSON_COMPACT);
-    const size_t n = tct_safetensors_count(c.tensors);
-    tct_named_array *const arrays = malloc(n * sizeof *arrays);
-    CHECK(text != NULL && arrays != NULL);
-    for (size_t a = 0; a < n; a++) arrays[a] = *tct_safetensors_at(c.tensors, a);
-    int64_t number = 0;
-    OK(tct_checkpoint_write(resume_folder(), arrays, n, text, &number));
+    falsify(i);
     o.resume = true;
-    const uint64_t hash = run_fit(&r, &o, rows[i].value == INT64_MAX ? TCT_INVALID : TCT_BAD_DATA);
-    CHECK(hash != 0 && strstr(tct_error_message(), "checkpoint-00000004") != NULL, "%s", tct_error_message());
-    free(arrays);
-    free(text);
-    tct_checkpoint_close(&c);
+    (void)run_fit(&r, &o, hostile[i].status);
+    const char *const said = hostile[i].status == TCT_OK ? resume_log() : tct_error_message();
+    CHECK(strstr(said, hostile[i].message) != NULL, "row %zu: %s", i, said);
+    CHECK(hostile[i].status == TCT_OK || strstr(said, "checkpoint-00000004") != NULL, "row %zu: %s", i, said);
+    tct_callback_release(&with_state);
     scratch_remove(resume_folder());
   }
+}
+
+/* By the clock; more than two are kept when asked for. */
+TEST(resume, checkpoints_by_the_clock) {
+  static const recipe r = {.device = "ref", .constant = true};
+  begin();
+  tct_fit_options o = options_of(&r);
+  o.checkpoint.every_seconds = 1e-9;
+  o.checkpoint.keep = 4;
+  (void)run_fit(&r, &o, TCT_OK);
+  CHECK(count_entries(resume_folder()) == 8, "%d", count_entries(resume_folder()));
+  int64_t newest = 0;
+  OK(tct_checkpoint_newest(resume_folder(), &newest));
+  CHECK(newest >= STEPS, "%d", (int)newest);
+  scratch_remove(resume_folder());
+  begin();
+  o.checkpoint.every_seconds = 1e9;
+  (void)run_fit(&r, &o, TCT_OK);
+  OK(tct_checkpoint_newest(resume_folder(), &newest));
+  CHECK(newest == 1, "only at the end: %d", (int)newest);
+  scratch_remove(resume_folder());
 }
