@@ -48,9 +48,7 @@ static tct_tensor weighted_sum(tct_graph *graph, tct_dtype dtype) {
   return loss;
 }
 
-tct_graph *case_graph(const op_case *c, tct_dtype dtype, case_mode mode) {
-  tct_graph *graph = NULL;
-  OK(tct_graph_create(&graph));
+void case_build(const op_case *c, tct_dtype dtype, case_mode mode, tct_graph *graph) {
   tct_tensor x[MOST_OPERANDS];
   make_operands(c, dtype, graph, x);
   const tct_tensor y = c->build(graph, dtype, x);
@@ -60,17 +58,25 @@ tct_graph *case_graph(const op_case *c, tct_dtype dtype, case_mode mode) {
     graph->n_outputs = 0; /* the case's results are read through the loss only */
     if (mode == CASE_LOSS) tct_output(graph, "loss", loss);
     tct_tensor wrt[MOST_OPERANDS], gradients[MOST_OPERANDS];
-    int32_t n_wrt = 0;
+    int32_t n_wrt = 0, number[MOST_OPERANDS];
     for (int32_t i = 0; i < c->n_operands; i++) {
-      if (c->operands[i].kind == KIND_REAL) wrt[n_wrt++] = x[i];
+      if (c->operands[i].kind != KIND_REAL) continue;
+      number[n_wrt] = i;
+      wrt[n_wrt++] = x[i];
     }
     if (mode == CASE_GRADIENT) tct_gradients(loss, wrt, n_wrt, gradients);
     for (int32_t i = 0; mode == CASE_GRADIENT && i < n_wrt; i++) {
       char name[16];
-      snprintf(name, sizeof name, "g%s", tct_maker(graph, wrt[i].id)->name + 1);
+      snprintf(name, sizeof name, "g%d", (int)number[i]);
       tct_output(graph, name, gradients[i]);
     }
   }
+}
+
+tct_graph *case_graph(const op_case *c, tct_dtype dtype, case_mode mode) {
+  tct_graph *graph = NULL;
+  OK(tct_graph_create(&graph));
+  case_build(c, dtype, mode, graph);
   const tct_status status = tct_graph_status(graph);
   CHECK(status == TCT_OK, "case %s in %s: %s", c->label, tct_dtype_name(dtype), tct_error_message());
   return graph;

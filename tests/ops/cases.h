@@ -58,7 +58,9 @@ typedef enum case_mode {
   CASE_LOSS,     /* output "loss": Σ w·output over float outputs, with random w of its own ("w0", …) */
   CASE_GRADIENT, /* that loss's gradients of the REAL operands ("g0", …) */
 } case_mode;
-/* Operands of row dtype as `dtype`. Fails the test when the graph has an error. */
+/* Adds the case to a graph, whose status says whether it could; operands of row dtype as `dtype`. */
+void case_build(const op_case *c, tct_dtype dtype, case_mode mode, tct_graph *graph);
+/* The same in a new graph. Fails the test when the graph has an error. */
 tct_graph *case_graph(const op_case *c, tct_dtype dtype, case_mode mode);
 /* Roundings that one element of a result collects: the longest sum, or the work per element, of any node. */
 double case_length(const tct_graph *graph);
