@@ -199,16 +199,27 @@ static void write_csv(const void *what, FILE *to) {
   }
 }
 
+/* Points that are more than ten times apart need a logarithmic axis. */
+static const char *scale(const sweep *s) {
+  double least = INFINITY, most = 0;
+  for (int i = 0; i < s->n; i++) {
+    least = fmin(least, s->points[i].seconds);
+    most = fmax(most, s->points[i].seconds);
+  }
+  return most > 10 * least ? "set logscale xy\n" : "";
+}
+
 /* Time against energy, drawn by gnuplot from its standard input. */
 static int plot(const sweep *s, const char *path) {
   if (strpbrk(path, "'\n") != NULL) return tool_usage("sim: --plot: a quote or a line feed in '%s'", path);
   (void)signal(SIGPIPE, SIG_IGN); /* no gnuplot there is an error to tell, not a death */
   FILE *const to = popen("gnuplot 2>/dev/null", "w");
   if (to == NULL) return tool_file_fail("start gnuplot for", path);
-  fprintf(to, "set terminal svg size 760,460 font 'sans-serif,13' background rgb 'white'\nset output '%s'\nset grid\nset key outside bottom\n"
-              "set xlabel 'modelled time of a step, ms'\nset ylabel 'modelled energy of a step, J'\nset logscale xy\n", path);
+  fprintf(to, "set terminal svg size 760,460 font 'sans-serif,13' background rgb 'white'\nset output '%s'\nset grid\nset key below\n"
+              "set offsets graph 0.05, graph 0.3, graph 0.1, graph 0.1\nset xlabel 'modelled time of a step, ms'\n"
+              "set ylabel 'modelled energy of a step, J'\n%s", path, scale(s));
   fputs("plot '-' using 1:2 with points pointtype 7 pointsize 0.6 title 'points', '-' using 1:2 with points pointtype 6 pointsize 1.4 "
-        "title 'no other is better', '-' using 1:2:3 with labels offset 0,0.8 notitle\n", to);
+        "title 'no other is better', '-' using 1:2:3 with labels left offset 1,-0.4 notitle\n", to);
   for (int pass = 0; pass < 3; pass++) {
     for (int i = 0; i < s->n; i++) {
       const point *const p = &s->points[i];
