@@ -1,0 +1,24 @@
+#!/usr/bin/env bash
+# Branch coverage of runtime/: the suite in a build that counts, a table by folder, and bars under which it fails
+# (.ci/coverage_table.py). Tests run in the in-process runner, since a child that ends by _exit or a signal counts nothing.
+#   coverage.sh [BUILD FOLDER (build-coverage)]
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+# shellcheck source=.ci/setup.sh
+. .ci/setup.sh
+
+folder=${1:-build-coverage}
+require_packages "${BUILD_PACKAGES[@]}" gcovr
+configure "$folder" -DCMAKE_BUILD_TYPE=Release -DCMAKE_C_COMPILER=gcc -DTERCET_COVERAGE=ON
+build "$folder" tercet_tests_plain
+
+# Several runners at once, each with some dozen tests; they add up in the same files of counts.
+find "$folder" -name '*.gcda' -delete
+"$folder/tercet_tests_plain" --list | xargs -P "$(nproc)" -n 24 "$folder/tercet_tests_plain" >"$folder/tests.log" 2>&1 || {
+  grep -a -B 3 '^FAILED' "$folder/tests.log" >&2 || tail -n 20 "$folder/tests.log" >&2
+  die "a test fails in $folder/"
+}
+
+gcovr --root . --filter runtime/ --exclude-throw-branches --exclude-unreachable-branches --json "$folder/coverage.json" \
+  "$folder/CMakeFiles/tercet_runtime.dir"
+.ci/coverage_table.py "$folder/coverage.json"
