@@ -6,8 +6,11 @@
 #include "base/text.h"
 #include "graph/graph.h"
 #include "io/safetensors.h"
+#include "io/yaml.h"
 #include "faults.h"
 #include "test.h"
+
+#include <unistd.h>
 
 static void repeat(tct_text *text, const char *what, int n) {
   for (int i = 0; i < n; i++) tct_text_append(text, what);
@@ -44,6 +47,23 @@ TEST(limits, keys_of_a_mapping) {
     tct_text text = {0};
     for (int i = 0; i < n; i++) tct_text_printf(&text, "k%d: 1\n", i);
     CHECK(is_yaml(&text) == (n <= 1000), "%d keys: %s", n, tct_error_message());
+    tct_text_free(&text);
+  }
+}
+
+TEST(limits, values_of_a_job) {
+  const int scalars = TCT_YAML_MOST_NODES - 2; /* the mapping and its list are two */
+  for (int n = scalars - 1; n <= scalars + 1; n++) {
+    tct_text text = {0};
+    tct_text_append(&text, "a: [");
+    repeat(&text, "1,", n);
+    tct_text_append(&text, "]");
+    tct_arena arena = {0};
+    tct_yaml *root = NULL;
+    const tct_status status = tct_yaml_parse(&arena, text.data, text.length, "job.yaml", 0, &root);
+    CHECK((status == TCT_OK) == (n <= scalars), "%d values: %s", n, tct_error_message());
+    if (n > scalars) CHECK(strstr(tct_error_message(), "more than 2 000 000 values") != NULL, "%s", tct_error_message());
+    tct_arena_free(&arena);
     tct_text_free(&text);
   }
 }
@@ -138,7 +158,7 @@ TEST(limits, threads_of_a_device) {
   static const struct {
     int32_t n;
     bool good;
-  } rows[] = {{-1, false}, {0, true}, {1, true}, {1025, false}};
+  } rows[] = {{-1, false}, {0, true}, {1, true}, {1023, true}, {1024, true}, {1025, false}};
   for (size_t i = 0; i < TCT_COUNT_OF(rows); i++) {
     tct_device *device = NULL;
     const tct_status status = tct_device_open("ref", &(tct_device_options){.n_threads = rows[i].n}, &device);
@@ -210,6 +230,44 @@ TEST(limits, length_of_a_name_with_a_suggestion) {
 }
 
 /* ---- files ---- */
+
+/* A file of zeros, with a header length in front unless it is 0; takes no room on the disk. */
+static void make_sparse(const char *path, uint64_t length, int64_t bytes) {
+  unsigned char head[8];
+  for (int i = 0; i < 8; i++) head[i] = (unsigned char)(length >> (8 * i));
+  FILE *const file = fopen(path, "wb");
+  CHECK(file != NULL && fwrite(head, 1, length > 0 ? sizeof head : 0, file) <= sizeof head);
+  CHECK(fflush(file) == 0 && ftruncate(fileno(file), bytes) == 0 && fclose(file) == 0);
+}
+
+TEST(limits, bytes_of_a_job) {
+  char folder[SCRATCH_BYTES], path[SCRATCH_BYTES + 16];
+  scratch_make(folder);
+  (void)snprintf(path, sizeof path, "%s/job.yaml", folder);
+  for (int64_t over = -1; over <= 1; over++) {
+    tct_job *job = NULL;
+    make_sparse(path, 0, (int64_t)TCT_YAML_MOST_BYTES + over);
+    CHECK(tct_job_load(path, NULL, &job) != TCT_OK && tct_error_code() == (over > 0 ? TCT_E_FILE_SIZE : TCT_E_YAML),
+          "%d beyond: %s", (int)over, tct_error_message());
+    CHECK(strstr(tct_error_message(), over > 0 ? "larger than the 67108864 bytes" : "control characters") != NULL, "%s",
+          tct_error_message());
+  }
+  scratch_remove(folder);
+}
+
+/* Up to the limit it is read, and then found to be no JSON. */
+TEST(limits, header_of_a_safetensors_file) {
+  char folder[SCRATCH_BYTES], path[SCRATCH_BYTES + 16];
+  scratch_make(folder);
+  (void)snprintf(path, sizeof path, "%s/t", folder);
+  for (int over = -1; over <= 1; over++) {
+    tct_safetensors *file = NULL;
+    make_sparse(path, (uint64_t)(100000000 + over), 100000000 + over + 8);
+    FAILS(tct_safetensors_read(path, &file), TCT_BAD_DATA,
+          over > 0 ? "takes 100000001 bytes, the format allows 100000000" : "does not begin with '{'");
+  }
+  scratch_remove(folder);
+}
 
 TEST(limits, rank_of_a_saved_tensor) {
   static const float one[1] = {1};

@@ -45,7 +45,7 @@ static inline void default_signals(void) {
   CHECK(signal(SIGINT, SIG_DFL) != SIG_ERR && signal(SIGTERM, SIG_DFL) != SIG_ERR);
 }
 
-enum { MOST_ARGUMENTS = 40 };
+enum { MOST_ARGUMENTS = 140 };
 
 static inline pid_t start(const char *const *arguments) {
   char *argv[MOST_ARGUMENTS + 2] = {(char *)(uintptr_t)TERCET};

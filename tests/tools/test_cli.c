@@ -66,6 +66,18 @@ TEST(cli, help_and_version) {
   scratch_remove(folder);
 }
 
+TEST(cli, at_most_128_overrides) {
+  begin();
+  for (int n = 127; n <= 129; n++) {
+    const char *arguments[MOST_ARGUMENTS] = {"summary", in_folder("job.yaml")};
+    for (int i = 0; i < n; i++) arguments[2 + i] = "--set=seed=1";
+    finish(start(arguments));
+    EXITS(n <= 128 ? 0 : 2);
+    if (n > 128) SHOWS(err, "more than 128 overrides");
+  }
+  scratch_remove(folder);
+}
+
 TEST(cli, usage_errors_suggest_and_exit_2) {
   static const struct {
     const char *arguments[5], *part;

@@ -258,7 +258,6 @@ TEST(job, hostile_files_are_refused_quickly) {
       {"a: ", "{a: ", 300000, "nested more than 32 deep"},
       {"", "- ", 300000, "nested more than 32 deep"},
       {"", "? ", 300000, "a key must be plain text"},
-      {"a: [", "1,", 2100000, "more than 2 000 000 values"},
   };
   for (size_t i = 0; i < TCT_COUNT_OF(rows); i++) {
     char *const text = repeat(rows[i].head, rows[i].piece, rows[i].n);
