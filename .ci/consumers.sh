@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Strangers' programs against an installed copy: C17 and C++17, gcc and clang, through pkg-config and through find_package,
-# shared and static; then all of it again after the copy was moved. Usage: .ci/consumers.sh [BUILD]; default: build.
+# shared and static, and an op of a program's own; then all of it again after the copy was moved. Usage:
+# .ci/consumers.sh [BUILD]; default: build.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 # shellcheck source=.ci/setup.sh
@@ -53,10 +54,21 @@ with_cmake() {
   done
 }
 
+# An op from outside, by the installed headers alone.
+own_op() {
+  local prefix=$1 library
+  library=$(dirname "$(find "$prefix" -name libtercet.so)")
+  read -ra link <<<"$(PKG_CONFIG_PATH=$library/pkgconfig pkg-config --cflags --libs tercet)"
+  gcc -std=c17 -Wall -Wextra -Wpedantic -Werror -o "$scratch/program" examples/custom_op.c "${link[@]}" -lm
+  LD_LIBRARY_PATH=$library "$scratch/program" >"$scratch/said" || die "custom_op failed: $(cat "$scratch/said")"
+  runs=$((runs + 1))
+}
+
 all_of() {
   local prefix=$1 page
   with_pkg_config "$prefix"
   with_cmake "$prefix"
+  own_op "$prefix"
   "$prefix/bin/tercet" devices | grep -q '^cpu  *1' || die "the installed command sees no CPU"
   if grep -rlI "$prefix" "$prefix"; then die "the files above hold the prefix"; fi
   for page in tercet.1 tercet-train.1; do
