@@ -159,7 +159,7 @@ static tct_status report_write(tct_device_impl *device, const watched *w, const 
   }
   const long long to = (long long)(address - workspace);
   if (w->workspace_bytes > 0 && to >= -(long long)CHECK_CANARY_BYTES &&
-      to < (long long)(w->workspace_bytes + CHECK_CANARY_BYTES)) {
+      to < (long long)w->workspace_bytes + (long long)CHECK_CANARY_BYTES) {
     snprintf(what, sizeof what, "writes outside its workspace of %zu bytes, at byte %lld", w->workspace_bytes, to);
     return found(device, w->kernel, node, what);
   }

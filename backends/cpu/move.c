@@ -95,8 +95,10 @@ static void run_copy(tct_device_impl *device, const copy *c, const void *in, voi
   tct_cpu_run(device, tct_cpu_divide_up(c->outer * c->bands, c->group), 0.5 * (double)size, copy_group, &j);
 }
 
+/* Those behind the shape's rank are 0. */
 static void dense_strides(const tct_shape *shape, int64_t *stride) {
   int64_t step = 1;
+  memset(stride, 0, TCT_MAX_RANK * sizeof *stride);
   for (int32_t i = shape->rank - 1; i >= 0; i--) {
     stride[i] = step;
     step *= shape->dim[i];

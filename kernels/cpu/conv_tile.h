@@ -48,6 +48,7 @@ TCT_INLINE void NAME(forward)(const tct_cpu_conv_tile *at, const int pixels, con
     } else {
       float last[2 * LANES];
       TCT_UNROLLED (v, vectors) V_(store)(last + v * LANES, acc[i][v]);
+      /* cppcheck-suppress uninitvar ; there is at least one vector */
       memcpy(y + i * at->y_step, last, (size_t)at->width * sizeof *y);
     }
   }

@@ -27,6 +27,7 @@ static double log_sum_exp(const double *x, int64_t n) {
   double most = -INFINITY, sum = 0.0;
   for (int64_t c = 0; c < n; c++) most = x[c] > most ? x[c] : most;
   for (int64_t c = 0; c < n; c++) sum += exp(x[c] - most);
+  /* cppcheck-suppress invalidFunctionArg ; of no classes: -∞ */
   return most + log(sum);
 }
 

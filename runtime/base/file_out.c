@@ -82,6 +82,7 @@ tct_status tct_file_create(const char *path, tct_file_out **out) {
 tct_status tct_file_continue(const char *path, int64_t bytes, tct_file_out **out) {
   *out = NULL;
   TCT_TRY(open_stream(path, O_WRONLY | O_CREAT | O_APPEND, out));
+  TCT_ASSERT(*out != NULL);
   const tct_file_calls *calls = tct_file_calls_in_force();
   int64_t has = 0;
   if (calls->size((*out)->fd, &has) != 0 || (has > bytes && calls->truncate((*out)->fd, bytes) != 0)) {

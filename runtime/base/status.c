@@ -7,6 +7,9 @@
 #include <stdio.h>
 #include <string.h>
 
+#undef tct_fail
+#undef tct_context
+
 enum { CODE_BYTES = 16 };
 #define FRAME_LEAD "\n  "
 

@@ -99,6 +99,7 @@ static tct_status read_first_row(reader *r) {
       break;
     }
     memcpy(copy, cell.text, cell.length);
+    TCT_ASSERT(cells != NULL);
     ((const char **)cells)[r->n_columns++] = copy;
   }
   if (status == TCT_OK) {

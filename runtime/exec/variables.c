@@ -183,6 +183,7 @@ static tct_status add_all(tct_variables *variables, const tct_graph *graph) {
     const tct_node *node = &graph->nodes[n];
     if (node->op != TCT_OP_variable) continue;
     const tct_variable_entry *entry = tct_variables_find(variables, node->name);
+    TCT_ASSERT(entry != NULL);
     if (entry - variables->entries >= from) TCT_TRY(initialize_entry(variables, entry, node->init));
   }
   return TCT_OK;

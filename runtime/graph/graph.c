@@ -312,7 +312,7 @@ tct_status tct_graph_copy(const tct_graph *graph, tct_graph **out) {
   TCT_TRY(tct_graph_create(&copy));
   for (int32_t n = 0; n < graph->n_nodes; n++) {
     const tct_node *node = &graph->nodes[n];
-    tct_desc descs[8];
+    tct_desc descs[8] = {{0}};
     TCT_ASSERT(node->n_out <= 8);
     for (int32_t o = 0; o < node->n_out; o++) descs[o] = graph->values[node->out + o].desc;
     if (tct_graph_append(copy, node, node->name, node->in, descs) < 0) {

@@ -1,6 +1,7 @@
 /* Multi-head attention (Vaswani et al., 2017) with Keras' parameters, and learned positions to add to a sequence. */
 #include <stdio.h>
 #include "base/checked.h"
+#include "base/status.h"
 #include "graph/graph.h"
 #include "nn/model.h"
 
@@ -59,6 +60,7 @@ static bool check_heads(tct_layer_build *b, int64_t heads, int64_t key_dim, int6
 static bool check_inputs(tct_layer_build *b) {
   static const char *const names[] = {"query", "value", "key"};
   char text[160];
+  TCT_ASSERT(b->n_in <= (int32_t)TCT_COUNT_OF(names));
   for (int32_t i = 0; i < b->n_in; i++) {
     const tct_shape in = tct_tensor_shape(b->in[i]), sample = tct_shape_of(in.rank - 1, in.dim + 1);
     if (in.rank == 3) continue;

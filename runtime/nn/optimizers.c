@@ -195,7 +195,10 @@ tct_status tct_schedule_resolve(const tct_schedule_options *schedule, tct_schedu
 double tct_schedule_factor(const tct_schedule_options *schedule, int64_t step, int64_t steps) {
   const int64_t warmup = schedule->warmup_steps, after = step - warmup;
   if (after < 0) return (double)(step + 1) / (double)warmup;
-  if (strcmp(schedule->type, "step") == 0) return pow(schedule->decay_rate, (double)(after / schedule->decay_steps));
+  if (strcmp(schedule->type, "step") == 0) {
+    const int64_t decays = after / schedule->decay_steps;
+    return pow(schedule->decay_rate, (double)decays);
+  }
   if (strcmp(schedule->type, "cosine") == 0) {
     const int64_t whole = (schedule->decay_steps > 0 ? schedule->decay_steps : steps) - warmup;
     const double part = whole > 0 ? fmin((double)after / (double)whole, 1) : 1;

@@ -39,7 +39,7 @@ static bool pooled(tct_infer *infer, tct_shape *out) {
 static bool infer_pool(tct_infer *infer) {
   tct_pool2d_attrs *attrs = infer->attrs;
   const tct_shape *x = &infer->in[0].shape;
-  tct_shape out;
+  tct_shape out = {0};
   if (!tct_check_dtype(infer, 0, "x", TCT_FLOATS)) return false;
   if (x->rank != 4) {
     return tct_refuse_as(infer, TCT_E_RANK, "x is %s (rank %" PRId32 "), needs rank 4 [N,H,W,C]", tct_show(x).text,
@@ -52,7 +52,7 @@ static bool infer_pool(tct_infer *infer) {
 static bool infer_max_pool2d_grad(tct_infer *infer) {
   const tct_pool2d_attrs *attrs = infer->attrs;
   const tct_shape x = tct_shape_of(4, attrs->x_shape);
-  tct_shape y;
+  tct_shape y = {0};
   if (!tct_check_dtype(infer, 0, "x", TCT_FLOATS) || !tct_check_same_dtype(infer, 0, "x", 1, "y") ||
       !tct_check_same_dtype(infer, 0, "x", 2, "dy")) {
     return false;
@@ -67,7 +67,7 @@ static bool infer_max_pool2d_grad(tct_infer *infer) {
 
 static bool infer_avg_pool2d_grad(tct_infer *infer) {
   const tct_pool2d_attrs *attrs = infer->attrs;
-  tct_shape y;
+  tct_shape y = {0};
   if (!tct_check_dtype(infer, 0, "dy", TCT_FLOATS) || !pooled(infer, &y)) return false;
   if (!tct_check_shape(infer, 0, "dy", &y, "the forward's result")) return false;
   return tct_give(infer, 0, infer->in[0].dtype, tct_shape_of(4, attrs->x_shape));

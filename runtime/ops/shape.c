@@ -24,7 +24,7 @@ bool tct_refuse_as(tct_infer *infer, uint32_t code, const char *format, ...) {
 }
 
 tct_shape_text tct_show(const tct_shape *shape) {
-  tct_shape_text show;
+  tct_shape_text show = {.text = ""};
   tct_shape_print(shape, show.text, sizeof show.text);
   return show;
 }

@@ -57,6 +57,7 @@ static void describe_path(const autodiff *ad, const tct_node *node, char *text, 
   for (const tct_node *at = node; at != NULL && n < 64;) {
     path[n++] = at;
     const tct_node *before = NULL;
+    /* cppcheck-suppress nullPointer ; the loop ends at NULL */
     for (int32_t i = 0; i < at->n_in && before == NULL; i++) {
       if (ad->depends[at->in[i]]) before = tct_maker(ad->graph, at->in[i]);
     }
@@ -97,7 +98,7 @@ static tct_status differentiate(autodiff *ad, int32_t n) {
     return TCT_OK;
   }
 
-  const size_t n_handles = (size_t)(2 * node.n_in + 2 * node.n_out);
+  const size_t n_handles = 2 * ((size_t)node.n_in + (size_t)node.n_out);
   tct_tensor *handles = tct_arena_alloc(&ad->scratch, (n_handles + 1) * sizeof *handles);
   bool *wanted = tct_arena_alloc(&ad->scratch, (size_t)node.n_in + 1);
   if (handles == NULL || wanted == NULL) return TCT_OUT_OF_MEMORY;

@@ -104,6 +104,7 @@ static tct_status fuse_tail(fuser *f, const tct_node *node) {
     TCT_TRY(tct_rewrite_copy(&f->rewrite, source));
     f->absorbed[source - f->rewrite.from->nodes] = true;
   }
+  TCT_ASSERT(like.n_in <= 3);
   for (int32_t i = 0; i < like.n_in; i++) in[i] = tct_rewrite_value(&f->rewrite, old_in[i]);
   TCT_TRY(tct_rewrite_replace(&f->rewrite, node, &like, in));
   tct_rewrite_map(&f->rewrite, tail->out, tct_rewrite_value(&f->rewrite, node->out));

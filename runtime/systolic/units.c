@@ -57,14 +57,15 @@ double tct_chip_all_reduce(const tct_chip *chip, double bytes) {
   if (chip->chips <= 1 || bytes <= 0) return 0;
   int64_t extent[3];
   torus_of(chip, extent);
-  double bandwidth = 0, hops = 0;
+  double bandwidth = 0;
+  int64_t hops = 0;
   for (int i = 0; i < 3; i++) {
     if (extent[i] == 1) continue;
     bandwidth += 2 * chip->ici * (extent[i] % chip->wrap == 0 ? 1 : 0.5);
-    hops += (double)(extent[i] / 2);
+    hops += extent[i] / 2;
   }
   const double moved = bytes * (1 - 1 / (double)chip->chips) / bandwidth;
-  return 2 * fmax(moved, chip->hop * hops) * chip->clock;
+  return 2 * fmax(moved, chip->hop * (double)hops) * chip->clock;
 }
 
 double tct_chip_energy(const tct_chip *chip, const tct_chip_time *time) {

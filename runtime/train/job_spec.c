@@ -295,6 +295,7 @@ void tct_spec_read(tct_problems *problems, const tct_spec_section *section, cons
 bool tct_spec_choose(tct_problems *problems, const tct_spec_section *section, const char *key_name, const tct_yaml *node,
                      char *out, size_t out_bytes) {
   const tct_spec_key *const key = find_key(section, key_name);
+  TCT_ASSERT(key != NULL);
   if (tct_word_find(key->choices, node->key, out, out_bytes)) return true;
   unknown_word(problems, key, node, node->key, true);
   return false;

@@ -29,7 +29,7 @@ static tct_status put_inputs(tct_job *job, tct_yaml *model) {
   if (!inputs) return TCT_OUT_OF_MEMORY;
   for (int32_t i = 0; i < job->n_inputs; i++) {
     const tct_job_input *const input = &job->inputs[i];
-    double shape[TCT_MAX_RANK];
+    double shape[TCT_MAX_RANK] = {0};
     for (int32_t d = 0; d < input->shape.rank; d++) shape[d] = (double)input->shape.dim[d];
     tct_yaml *const options = tct_yaml_new(&job->arena, TCT_YAML_MAP, NULL);
     if (!options) return TCT_OUT_OF_MEMORY;

@@ -121,7 +121,9 @@ static tct_status fill_in(const checkpoint *c, const tct_progress *progress, tct
     TCT_TRY(print_place(c, &p, progress, out));
     at += length + 2;
   }
-  return out->failed ? tct_fail(TCT_OUT_OF_MEMORY, "no memory for the file's name") : TCT_OK;
+  if (out->failed) return tct_fail(TCT_OUT_OF_MEMORY, "no memory for the file's name");
+  TCT_ASSERT(out->data != NULL); /* a filepath is not empty */
+  return TCT_OK;
 }
 
 /* Whether fill_in could have written the path: the text as it stands, and numbers in its places. What a checkpoint's state

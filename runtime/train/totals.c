@@ -17,6 +17,7 @@ tct_status tct_totals_add(const tct_session *session, tct_program *program, cons
   double values[2 + TCT_MAX_METRICS * TCT_MAX_SUMS];
   float narrow[2 + TCT_MAX_METRICS * TCT_MAX_SUMS];
   const size_t n_sums = (size_t)session->n_sums;
+  TCT_ASSERT(n_sums >= 2);
   if (model->dtype == TCT_F64) {
     TCT_TRY(tct_program_get(program, "sums", values, n_sums * sizeof(double)));
   } else {
