@@ -7,6 +7,7 @@
 
 #include "base/alloc.h"
 #include "base/checked.h"
+#include "base/error_list.h"
 #include "base/status.h"
 #include "base/text.h"
 #include "data/csv_scan.h"
@@ -246,18 +247,28 @@ static tct_status ragged(const reader *r, const tct_csv_cell *cell, int64_t n, c
                   r->path, cell->line, cell->column, than, n, r->n_columns, r->scan.delimiter);
 }
 
-static tct_status read_rows(reader *r) {
-  for (; tct_csv_next_row(&r->scan); r->n_rows++) {
-    for (int64_t c = 0; c < r->n_columns; c++) {
-      tct_csv_cell cell;
-      TCT_TRY(tct_csv_next_cell(&r->scan, &cell));
-      if (cell.last && c + 1 < r->n_columns) return ragged(r, &cell, c + 1, "only ");
-      if (!cell.last && c + 1 == r->n_columns) return ragged(r, &cell, r->n_columns, "more than ");
-      TCT_TRY(c == r->target_column ? add_target(r, &cell) : add_feature(r, &cell, c));
-    }
+/* Cells that cannot be used are listed, and the reading goes on. A row of another length ends it, as nobody knows what its
+ * cells are. */
+static tct_status read_row(reader *r, tct_error_list *errors) {
+  for (int64_t c = 0; c < r->n_columns; c++) {
+    tct_csv_cell cell;
+    TCT_TRY(tct_csv_next_cell(&r->scan, &cell));
+    if (cell.last && c + 1 < r->n_columns) return ragged(r, &cell, c + 1, "only ");
+    if (!cell.last && c + 1 == r->n_columns) return ragged(r, &cell, r->n_columns, "more than ");
+    const tct_status status = c == r->target_column ? add_target(r, &cell) : add_feature(r, &cell, c);
+    if (status != TCT_OK && status != TCT_BAD_DATA) return status;
+    tct_error_list_add(errors, status);
   }
-  if (r->n_rows == 0) return tct_fail(TCT_E_CSV, "%s: has a header and no rows", r->path);
   return TCT_OK;
+}
+
+static tct_status read_rows(reader *r) {
+  tct_error_list errors = {0};
+  tct_status status = TCT_OK;
+  for (; status == TCT_OK && tct_csv_next_row(&r->scan); r->n_rows++) status = read_row(r, &errors);
+  tct_error_list_add(&errors, status);
+  if (r->n_rows == 0) return tct_fail(TCT_E_CSV, "%s: has a header and no rows", r->path);
+  return tct_error_list_end(&errors, r->path);
 }
 
 /* ---- targets ---------------------------------------------------------------------------------------- */
@@ -308,15 +319,20 @@ static tct_status collect_names(reader *r) {
 static tct_status decide_classes(reader *r) {
   const tct_dataset *const like = r->options.like;
   const int32_t n_like = like ? tct_dataset_n_classes(like) : 0;
-  const target *text = NULL;
-  for (int64_t i = 0; i < r->n_rows && !text; i++)
-    if (!r->targets[i].is_number) text = &r->targets[i];
   const bool must_be_numbers = r->options.classes == TCT_OFF || (like && n_like == 0);
-  if (text && must_be_numbers)
-    return tct_fail(TCT_E_CSV, "%s:%" PRId64 ":%" PRId64 ": the target '%.40s' is not a finite number, and %s", r->path,
-                    text->line, text->column, text_of(r, text),
-                    r->options.classes == TCT_OFF ? "classes are off" : "the training file has no classes");
-  r->classes = n_like > 0 || (!must_be_numbers && (text || r->options.classes == TCT_ON));
+  tct_error_list errors = {0};
+  bool has_text = false;
+  for (int64_t i = 0; i < r->n_rows; i++) {
+    const target *const t = &r->targets[i];
+    if (t->is_number) continue;
+    has_text = true;
+    if (!must_be_numbers) break;
+    tct_error_list_add(&errors, tct_fail(TCT_E_CSV, "%s:%" PRId64 ":%" PRId64 ": the target '%.40s' is not a finite number, "
+                                         "and %s", r->path, t->line, t->column, text_of(r, t),
+                                         r->options.classes == TCT_OFF ? "classes are off" : "the training file has no classes"));
+  }
+  TCT_TRY(tct_error_list_end(&errors, r->path));
+  r->classes = n_like > 0 || (!must_be_numbers && (has_text || r->options.classes == TCT_ON));
   if (!r->classes) return TCT_OK;
   if (n_like == 0) return collect_names(r);
   void *names = NULL;

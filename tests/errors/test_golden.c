@@ -73,6 +73,7 @@ static void write_idx(void) {
   write_file("cut.gz", cut, sizeof cut);
   write_text("page.gz", page);
   write_text("page.safetensors", page);
+  write_text("cells.csv", "a,b,y\nx,2,0\n3,nan,1\n1e99,4,1\n");
   write_text("nan.csv", "a,b,y\n1,2,0\n3,nan,1\n");
   write_text("header.csv", "a,b,y\n");
 }
