@@ -272,6 +272,38 @@ TEST(tpu_machine, lists_are_short_and_plain) {
   tct_device_close(device);
 }
 
+/* Useful products are those of the op's analytic cost, in every product of a training step; no op is faster than the roofline. */
+TEST(tpu_machine, products_are_those_of_the_ops_cost) {
+  tct_chip chip;
+  OK(tct_chip_open("v3", &chip));
+  tct_device *device = device_make("tpu:v3");
+  tct_graph *graph = training_step(TCT_F32, 6);
+  tct_program *program = NULL;
+  OK(tct_compile(graph, device, NULL, &program));
+  tct_step_info step;
+  int n_products = 0;
+  const double units = (double)(chip.cores * chip.arrays * chip.array_rows * chip.array_cols);
+  for (int32_t i = 0; tct_program_step(program, i, &step); i++) {
+    tct_counter c[16];
+    CHECK(tct_program_step_counters(program, i, c, 16) >= 11 && strcmp(c[1].name, "arrays, useful") == 0 && strcmp(c[9].name, "HBM traffic") == 0);
+    const bool product = strcmp(step.op, "matmul") == 0 || strncmp(step.op, "conv2d", 6) == 0;
+    n_products += product;
+    if (product) {
+      double written = 0; /* a bias adds one operation to each */
+      for (int32_t o = 0; o < step.node->n_out; o++) written += (double)tct_shape_size(&step.node->out[o].shape);
+      const double flops = 2 * c[1].value * units;
+      CHECK(flops <= step.flops * (1 + 1e-9) && flops >= step.flops - 3 * written - 1e-9 * flops, "%s: %g useful, the op costs %g", step.name,
+            flops, step.flops);
+      CHECK(c[7].value >= step.flops / 2 / units * (1 - 3 * written / step.flops), "%s: faster than the arrays", step.name);
+    }
+    CHECK(c[7].value >= c[9].value * chip.clock / chip.hbm * (1 - 1e-9), "%s: faster than HBM", step.name);
+  }
+  CHECK(n_products >= 5, "%d products", n_products);
+  tct_program_free(program);
+  tct_graph_free(graph);
+  tct_device_close(device);
+}
+
 /* A dense layer on sequences is one product of all their steps, not one for each sequence. */
 TEST(tpu_machine, one_weight_serves_the_whole_batch) {
   tct_chip chip;
