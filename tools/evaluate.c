@@ -19,13 +19,18 @@ static int evaluate(const tool_options *options, tct_job *job) {
   tct_job_part part;
   tct_evaluation result;
   if (!tool_part(options, job, &part)) return TOOL_USAGE;
-  if (load_weights(options, job) != TCT_OK || tct_job_evaluate(job, part, &result) != TCT_OK) return tool_fail();
+  tct_model *model = NULL;
+  if (load_weights(options, job) != TCT_OK || tct_job_evaluate(job, part, &result) != TCT_OK || tct_job_model(job, &model) != TCT_OK)
+    return tool_fail();
   if (options->json) {
     json_t *const object = tool_evaluation_json(&result);
     json_object_set_new(object, "part", json_string(tool_part_name(part)));
+    json_t *const modelled = tool_modelled_json(tct_model_device(model));
+    if (modelled) json_object_set_new(object, "modelled", modelled);
     tool_print_json(object);
   } else {
     tool_print_evaluation(tool_part_name(part), job, &result);
+    tool_print_modelled(tct_model_device(model), "evaluation");
   }
   return tool_finish();
 }

@@ -93,13 +93,16 @@ static void show_live(const tool_progress *progress, const tct_progress *p) {
   fflush(stderr);
 }
 
-static void show_plain(const tct_progress *p) {
+static void show_plain(const tool_progress *progress, const tct_progress *p) {
+  char modelled[128];
   line out = {0};
   add(&out, "epoch %lld/%lld", (long long)p->epoch + 1, (long long)p->epochs);
   if (!p->epoch_end) add(&out, "  step %lld/%lld", (long long)p->step, (long long)p->steps);
   add_values(&out, p);
   add(&out, "  %.0f samples/s  %.1f s", p->samples_per_second, p->seconds);
   add_wait(&out, p);
+  tool_modelled_line(progress->device, modelled, sizeof modelled);
+  add(&out, "%s", modelled);
   fprintf(stderr, "%s\n", out.text);
 }
 
@@ -109,12 +112,12 @@ void tool_progress_show(tool_progress *progress, const tct_progress *p) {
   progress->last_epoch = p->epoch;
   if (p->epoch_end) {
     if (progress->live) fputs("\r\033[K", stderr);
-    show_plain(p);
+    show_plain(progress, p);
   } else if (progress->live) {
     show_live(progress, p);
   } else if (p->seconds - progress->last_line_seconds >= PLAIN_SECONDS) {
     progress->last_line_seconds = p->seconds;
-    show_plain(p);
+    show_plain(progress, p);
   }
 }
 

@@ -55,14 +55,28 @@ json_t *tool_modelled_json(tct_device *device) {
   return object;
 }
 
-void tool_print_modelled(tct_device *device) {
+static double counter(const tct_counter *counters, int32_t n, const char *name) {
+  for (int32_t i = 0; i < n; i++)
+    if (strcmp(counters[i].name, name) == 0) return counters[i].value;
+  return 0;
+}
+
+void tool_modelled_line(tct_device *device, char *text, size_t size) {
+  tct_counter c[MOST_COUNTERS];
+  const int32_t n = modelled_counters(device, c);
+  const double total = counter(c, n, "total");
+  text[0] = '\0';
+  if (total > 0)
+    snprintf(text, size, "  modelled %.4g s  %.1f%% useful  %.4g J  %.3g USD", counter(c, n, "time"),
+             100 * counter(c, n, "arrays, useful") / total, counter(c, n, "energy"), counter(c, n, "cost"));
+}
+
+void tool_print_modelled(tct_device *device, const char *what) {
   tct_counter counters[MOST_COUNTERS];
   const int32_t n = modelled_counters(device, counters);
   if (n == 0) return;
-  double total = 0;
-  for (int32_t i = 0; i < n; i++)
-    if (strcmp(counters[i].name, "total") == 0) total = counters[i].value;
-  printf("modelled on %s, training and evaluation (not measured):\n", tct_device_spec(device));
+  const double total = counter(counters, n, "total");
+  printf("modelled on %s, %s (not measured):\n", tct_device_spec(device), what);
   for (int32_t i = 0; i < n; i++) {
     const tct_counter *const c = &counters[i];
     if (strcmp(c->unit, "cycles") == 0 && total > 0 && strcmp(c->name, "total") != 0)

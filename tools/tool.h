@@ -97,7 +97,9 @@ json_t *tool_kind_json(const tct_device_kind *kind); /* a line of `tercet device
 /* What a device with a modelled clock counted: its time, where the cycles went, energy and cost, always marked as modelled; NULL
  * (and nothing printed) for a device whose time is measured. */
 json_t *tool_modelled_json(tct_device *device);
-void tool_print_modelled(tct_device *device);
+void tool_print_modelled(tct_device *device, const char *what); /* "training and evaluation" */
+/* "  modelled 0.31 s  8.3% useful  12.1 J  0.0002 USD", since the device was opened; "" for a device whose time is measured. */
+void tool_modelled_line(tct_device *device, char *text, size_t size);
 /* Has `write` write to the file, or to stdout for NULL and "-"; a file that fails is removed, for half of it is worse than
  * none. Returns the exit code. */
 int tool_write_file(const char *path, void (*write)(const void *what, FILE *to), const void *what);
@@ -117,6 +119,7 @@ typedef struct tool_progress {
   bool colour;
   double last_line_seconds;
   int64_t last_epoch;
+  tct_device *device; /* whose modelled time is shown; NULL: none */
   int64_t first_epoch, first_step; /* where the run began: the epoch's steps before are of another run, and took none of its time */
 } tool_progress;
 void tool_progress_begin(tool_progress *progress, bool quiet);

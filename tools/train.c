@@ -55,6 +55,7 @@ typedef struct run {
 
 static tct_status on_progress(void *user, const tct_progress *p) {
   run *const r = user;
+  r->progress.device = tct_model_device(r->model);
   tool_progress_show(&r->progress, p);
   if (p->epoch_end) r->seconds += p->seconds;
   return TCT_OK;
@@ -142,7 +143,7 @@ static void print_result(const run *r, const tct_evaluation *test) {
   if (!r->options->json) {
     if (test) tool_print_evaluation("test", r->job, test);
     if (r->save) printf("model saved to %s\n", r->save);
-    tool_print_modelled(tct_model_device(r->model));
+    tool_print_modelled(tct_model_device(r->model), "training and evaluation");
     return;
   }
   json_t *const result = json_object();

@@ -152,6 +152,22 @@ TEST(modelled, lint) {
   json_decref(slow);
 }
 
+/* The run says what its device would have taken, marked as modelled, on its lines and at its end. */
+TEST(modelled, lines_of_a_run) {
+  CHECK(run("tercet train " GLYPHS " --device tpu:v3 --set data.samples=640 --set data.test.samples=100 --epochs 2 --save '" TCT_BINARY_DIR
+            "/modelled-run.safetensors'") == 0, "%s", out);
+  SHOWN("epoch 2/2  ");
+  const char *const first = strstr(out, "  modelled "), *const second = first != NULL ? strstr(first + 1, "  modelled ") : NULL;
+  CHECK(second != NULL && strtod(second + 11, NULL) > 1.5 * strtod(first + 11, NULL), "%s", out);
+  SHOWN("% useful  ");
+  SHOWN("modelled on tpu:v3, training and evaluation (not measured):");
+  CHECK(run("tercet evaluate '" TCT_BINARY_DIR "/modelled-run.safetensors' --device tpu:v5e") == 0, "%s", out);
+  SHOWN("modelled on tpu:v5e, evaluation (not measured):");
+  CHECK(run("tercet evaluate '" TCT_BINARY_DIR "/modelled-run.safetensors' --device cpu") == 0, "%s", out);
+  CHECK(strstr(out, "modelled") == NULL, "%s", out);
+  CHECK(remove(TCT_BINARY_DIR "/modelled-run.safetensors") == 0);
+}
+
 /* Every combination once; the starred are those that no other beats; numbers of a kind are trained once. */
 TEST(modelled, sweep) {
   json_t *const report = json_of("tercet sim " GLYPHS " --json --accuracy --set data.samples=640 --set data.test.samples=100 --set train.epochs=1 "
