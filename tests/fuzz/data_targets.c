@@ -1,6 +1,7 @@
 /* Data files: whatever is in them, a dataset comes out that can be read to its last sample, or an error. */
 #include "fuzz/targets.h"
 
+#include <ctype.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -90,4 +91,14 @@ void fuzz_topology(const uint8_t *data, size_t bytes) {
       fuzz_expect(report.total_cycles >= 0 && report.mapping_efficiency > 0 && report.mapping_efficiency <= 100, "counts");
   }
   tct_topology_free(topology);
+}
+
+/* Tile lists of any size; layers of numbers of one digit, for their walks may take minutes. */
+void fuzz_experiments(const uint8_t *data, size_t bytes) {
+  char *const text = fuzz_text(data, bytes);
+  bool small = true;
+  for (size_t i = 1; i < bytes; i++) small = small && !(isdigit(data[i - 1]) && isdigit(data[i]));
+  const bool tiles = strlen(text) == bytes && strstr(text, "simulator") == NULL;
+  if (small || tiles) (void)fuzz_passed(tct_systolic_batch(fuzz_file(0, data, bytes), "/dev/null"));
+  free(text);
 }

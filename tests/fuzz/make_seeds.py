@@ -138,6 +138,20 @@ for name, text in {
 }.items():
     write("topology", name, text)
 
+tiles, layers = "mode,R,C,n_folds,T_per_fold,weight_ready_cycle_per_fold", ("simulator,mode,bandwidth_words_per_cycle,"
+    "sram_kb_ifmap/filter/ofmap,ifmap_h,ifmap_w,filter_h,filter_w,channels,num_filters,stride_h,dataflow,array_rows,array_cols")
+for name, text in {
+    "tiles": tiles + "\nws_overlap,1,2,5,7 18 15 17 8,0 44 54 11 0\nos_serial_drain,9,9,3,20 19 8,0 0 0\n",
+    "results": "cycles,\"a,\"\"b\",R,C,T_per_fold,mode\r\n1,\"c\nd\",3,3,4 5,is_overlap",
+    "tile-errors": tiles + "\nos_overlap,0,1,1,0,-1\n",
+    "cycles-2-62": tiles + "\nws_serial,1,1,1,9223372036854775807,0\n",
+    "calc": layers + "\nv2,calc,,1/1/1,8,9,3,2,4,5,1,ws,4,3\nv3,calc,,1/2/1,8,8,3,3,4,5,2,is,2,2\n",
+    "user": layers + ",M\nv3,user,3,1/1/1,8,8,3,3,9,9,1,os,4,3,\nv2,user,1,2/1/1,4,4,1,4,1,9,1,ws,2,2,4\n",
+    "out-of-range": layers + "\nv2,calc,,0/1/1,8,9,3,2,4,5,1,ws,4,3\n",
+    "zero": layers + "\nv2,calc,,1/1/1,8,9,3,2,4,5,0,ws,4,\0\n",
+}.items():
+    write("experiments", name, text)
+
 
 # ---- safetensors
 def tensors(header, body=b"", length=None):
