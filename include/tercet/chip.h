@@ -34,7 +34,7 @@ typedef struct tct_chip {
   uint64_t reserved[8];
 } tct_chip;
 
-/* "v3"; "chip.yaml"; either with overrides behind commas: "v3,array=256x256,hbm=1.2TB/s". Keys, units and ranges are those
+/* "v3"; "chip.yaml" (a name that ends in .yaml or .yml, or has a '/', is a file's); either with overrides behind commas: "v3,array=256x256,hbm=1.2TB/s". Keys, units and ranges are those
  * of the chip files. Errors: TCT_NOT_FOUND for an unknown chip, with the known ones; TCT_INVALID for an unknown key or a
  * value out of its range, with the range. */
 TCT_API tct_status tct_chip_open(const char *spec, tct_chip *out) TCT_CHECKED;

@@ -154,7 +154,7 @@ static tct_status read_builtin(tct_chip *chip, const char *name, tct_arena *aren
 
 static tct_status read_chip(tct_chip *chip, const char *name, tct_arena *arena) {
   const size_t n = strlen(name);
-  const bool is_file = (n > 5 && strcmp(name + n - 5, ".yaml") == 0) || (n > 4 && strcmp(name + n - 4, ".yml") == 0);
+  const bool is_file = strchr(name, '/') != NULL || (n > 5 && strcmp(name + n - 5, ".yaml") == 0) || (n > 4 && strcmp(name + n - 4, ".yml") == 0);
   if (!is_file) return read_builtin(chip, name, arena);
   void *data = NULL;
   size_t bytes = 0;

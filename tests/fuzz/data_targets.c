@@ -3,8 +3,10 @@
 
 #include <ctype.h>
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <tercet/chip.h>
 #include <tercet/systolic.h>
 
 /* Reads the first and the last sample; floats are finite where `finite`. */
@@ -91,6 +93,33 @@ void fuzz_topology(const uint8_t *data, size_t bytes) {
       fuzz_expect(report.total_cycles >= 0 && report.mapping_efficiency > 0 && report.mapping_efficiency <= 100, "counts");
   }
   tct_topology_free(topology);
+}
+
+/* A chip that was read can be reckoned with. */
+static void use_chip(const char *spec) {
+  tct_chip chip;
+  tct_chip_time time;
+  if (!fuzz_passed(tct_chip_open(spec, &chip))) return;
+  fuzz_expect(chip.clock >= 1e6 && chip.array_rows >= 1 && chip.array_cols <= 4096 && chip.chips >= 1, "values in their ranges");
+  const tct_product product = {.m = 100, .k = 30, .n = 50, .x_bytes = 12000, .w_bytes = 6000, .y_bytes = 20000};
+  if (fuzz_passed(tct_chip_product(&chip, &product, &time)))
+    fuzz_expect(time.total > 0 && time.total < 1e30 && tct_chip_energy(&chip, &time) >= 0, "a time and an energy");
+  const double sum = tct_chip_all_reduce(&chip, 1e6);
+  fuzz_expect(sum >= 0 && sum < 1e30, "a time on the links");
+}
+
+void fuzz_chip(const uint8_t *data, size_t bytes) {
+  char *const text = fuzz_text(data, bytes);
+  char *const end = strchr(text, '\n');
+  const size_t line = end != NULL ? (size_t)(end - text) : strlen(text);
+  char spec[1200];
+  text[line] = '\0';
+  (void)snprintf(spec, sizeof spec, "v3,%s", text);
+  use_chip(spec);
+  const size_t rest = line < bytes ? line + 1 : bytes;
+  (void)snprintf(spec, sizeof spec, "%s,%s", fuzz_file(0, data + rest, bytes - rest), line > 0 ? text : "chips=1");
+  use_chip(spec);
+  free(text);
 }
 
 /* Tile lists of any size; layers of numbers of one digit, for their walks may take minutes. */

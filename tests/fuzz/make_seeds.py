@@ -13,6 +13,23 @@ def write(target, name, data):
     (folder / name).write_bytes(data.encode() if isinstance(data, str) else data)
 
 
+# ---- chips: a line of overrides, then a file
+chip = (root.parents[2] / "runtime" / "systolic" / "chips" / "v3.yaml").read_text()
+for name, text in {
+    "whole": "hbm=1.2TB/s,array=64x256\n" + chip,
+    "file": "\n" + chip,
+    "override": "clock=1e9",
+    "limits": "array=4096x4096,chips=4096,cores=64,arrays=64,vmem=1TB,clock=100GHz\n",
+    "least": "array=1x1,vmem=64KiB,clock=1MHz,hbm=1MB/s,lanes=1,sublanes=1\n",
+    "beyond": "array=4097x1,hbm=1e400,vmem=-1,lanes=0\n",
+    "units": "hbm=1GiB/s,vmem=1 MiB,latency=5 us,mac=1pJ\n",
+    "twice": "\n" + chip + "clock: 1 GHz\n",
+    "missing": "\nname: x\nclock: 1 GHz\n",
+    "list": "\n- 1\n- 2\n",
+    "nested": "\nclock: {value: {value: 1}}\n",
+}.items():
+    write("chip", name, text)
+
 # ---- job and overrides
 model = "model: {layers: [Flatten, {Dense: {units: 10, activation: softmax}}]}\n"
 loss = "loss: sparse_categorical_crossentropy\n"
