@@ -24,8 +24,8 @@ static tct_status check_batch(const tct_feed *feed, const tct_batch *batch) {
     const int64_t bad = find_bad(field->dtype, data, batch->n * each);
     if (bad < 0) continue;
     const double value = field->dtype == TCT_F32 ? (double)((const float *)data)[bad] : ((const double *)data)[bad];
-    return tct_fail(TCT_E_NAN_DATA, "fit: the data is %g in sample %lld, field '%s', element %lld; every number must be finite",
-                    value, (long long)batch->index[bad / each], field->name, (long long)(bad % each));
+    return tct_fail(TCT_E_NAN_DATA, "fit: field '%s': element %lld of sample %lld is %g, needs a finite number; mend or "
+                    "drop that sample", field->name, (long long)(bad % each), (long long)batch->index[bad / each], value);
   }
   return TCT_OK;
 }

@@ -62,12 +62,12 @@ TEST(nonfinite, a_bad_step_changes_nothing_and_the_data_is_named) {
     float bad;
     const char *part;
   } rows[] = {
-      {"cpu", "adam", "x", NAN, "nan in sample 5, field 'x', element 1"},
-      {"cpu", "sgd", "y", INFINITY, "inf in sample 5, field 'y', element 0"},
-      {"cpu", "rmsprop", "weight", NAN, "in sample 5, field 'weight', element 0"},
-      {"ref", "adagrad", "x", -INFINITY, "-inf in sample 5, field 'x', element 1"},
-      {"ref", "adamw", "x", NAN, "in sample 5, field 'x'"},
-      {"check:cpu", "adam", "x", NAN, "in sample 5, field 'x'"},
+      {"cpu", "adam", "x", NAN, "field 'x': element 1 of sample 5 is nan"},
+      {"cpu", "sgd", "y", INFINITY, "field 'y': element 0 of sample 5 is inf"},
+      {"cpu", "rmsprop", "weight", NAN, "field 'weight': element 0 of sample 5 is"},
+      {"ref", "adagrad", "x", -INFINITY, "field 'x': element 1 of sample 5 is -inf"},
+      {"ref", "adamw", "x", NAN, "field 'x': element 1 of sample 5 is"},
+      {"check:cpu", "adam", "x", NAN, "field 'x': element 1 of sample 5 is"},
   };
   for (size_t r = 0; r < sizeof rows / sizeof *rows; r++) {
     tct_model *m = network(rows[r].device, rows[r].optimizer, 1, 0);
