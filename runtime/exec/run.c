@@ -1,6 +1,7 @@
 /* Running a program: the step loop, which allocates nothing and decides nothing, and the ports. */
 #include <stdio.h>
 #include <string.h>
+#include "base/desc.h"
 #include "base/status.h"
 #include "base/text.h"
 #include "exec/exec.h"
@@ -95,7 +96,7 @@ void tct_program_describe(const tct_program *program, tct_program_info *out) {
   for (int32_t n = 0; n < graph->n_nodes; n++) {
     if (graph->nodes[n].op != TCT_OP_variable) continue;
     const tct_desc *desc = &graph->values[graph->nodes[n].out].desc;
-    out->variables_bytes += (size_t)tct_shape_size(&desc->shape) * tct_dtype_bytes(desc->dtype);
+    out->variables_bytes += tct_desc_bytes(desc);
   }
 }
 

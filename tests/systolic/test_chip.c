@@ -2,17 +2,8 @@
  * published of the TPU v1. */
 #include <tercet/chip.h>
 #include <tercet/systolic.h>
+#include "draws.h"
 #include "test.h"
-
-static uint64_t next(uint64_t *state) {
-  *state ^= *state << 13;
-  *state ^= *state >> 7;
-  *state ^= *state << 17;
-  return *state;
-}
-static int64_t between(uint64_t *state, int64_t least, int64_t most) {
-  return least + (int64_t)(next(state) % (uint64_t)(most - least + 1));
-}
 
 TEST(chip, every_built_in_file_is_whole) {
   int32_t n = 0;
