@@ -1,4 +1,6 @@
 /* Wrong arrays, tiles, layers and tables: what is wrong is named, and a result file is left alone. */
+#include <errno.h>
+
 #include <tercet/systolic.h>
 #include "base/alloc.h"
 #include "base/file.h"
@@ -127,5 +129,45 @@ TEST(systolic_errors, tables) {
   CHECK(bytes == 4 && memcmp(data, "old\n", 4) == 0);
   tct_release(data);
   FAILS(tct_systolic_batch("not-there.csv", to), TCT_NOT_FOUND, "not-there.csv");
+  scratch_remove(folder);
+}
+
+/* ---- no memory, no disk ---- */
+
+static void fail_in_turn(const char *from, const char *to, int64_t least) {
+  const int64_t live = tct_alloc_live();
+  int64_t n = 1;
+  for (bool struck = true; struck; n++) {
+    fault_alloc(n);
+    const tct_status status = tct_systolic_batch(from, to);
+    struck = fault_alloc(0);
+    CHECK(status == (struck ? TCT_OUT_OF_MEMORY : TCT_OK), "allocation %lld: %s", (long long)n, tct_status_name(status));
+    CHECK(tct_alloc_live() == live, "allocation %lld leaks", (long long)n);
+  }
+  CHECK(n > least, "only %lld allocations", (long long)n);
+  n = 1;
+  for (bool struck = true; struck; n++) {
+    fault_file(n, EIO);
+    const tct_status status = tct_systolic_batch(from, to);
+    struck = fault_file(0, 0);
+    CHECK(struck || status == TCT_OK, "call %lld: %s", (long long)n, tct_status_name(status));
+    CHECK(tct_alloc_live() == live, "call %lld leaks", (long long)n);
+  }
+}
+
+/* Both kinds of tables; of layers a walk in calc mode and two in user mode, whose drains cut lines short. */
+TEST(systolic_errors, every_call_fails_in_turn) {
+  static const char *const texts[] = {
+      "mode,R,C,T_per_fold\nws_serial,8,8,4 5\n\"os_overlap\",8,8,\"3\"\n",
+      LAYERS ",bandwidth_words_per_cycle\nv2,calc,1/1/1,8,8,3,3,4,9,1,ws,4,4,\nv2,user,1/1/1,8,8,3,3,4,9,1,os,4,4,7\n"
+             "v3,user,1/1/1,64,32,1,32,1,64,1,is,5,3,3\n"};
+  char folder[SCRATCH_BYTES], from[2 * SCRATCH_BYTES], to[2 * SCRATCH_BYTES];
+  scratch_make(folder);
+  snprintf(from, sizeof from, "%s/table.csv", folder);
+  snprintf(to, sizeof to, "%s/out.csv", folder);
+  for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
+    write_file(from, texts[i]);
+    fail_in_turn(from, to, i == 0 ? 8 : 30);
+  }
   scratch_remove(folder);
 }
