@@ -129,7 +129,7 @@ static int by_begin(const void *a, const void *b) {
   const entry *const x = a, *const y = b;
   if (x->begin != y->begin) return x->begin < y->begin ? -1 : 1;
   if (x->end != y->end) return x->end < y->end ? -1 : 1;
-  return x->order < y->order ? -1 : x->order > y->order;
+  return (x->order > y->order) - (x->order < y->order);
 }
 
 static int by_name(const void *a, const void *b) {

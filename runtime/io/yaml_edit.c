@@ -14,10 +14,10 @@ static int32_t index_of(const tct_yaml *item) {
   return i;
 }
 
-/* The {…} in `- Dense: {…}`. */
+/* The {…} in `- Dense: {…}`. Not of the root. */
 static bool wraps_options(const tct_yaml *node) {
   const tct_yaml *const item = node->parent;
-  return item && item->n == 1 && item->parent && item->parent->kind == TCT_YAML_LIST && node->kind == TCT_YAML_MAP;
+  return item->n == 1 && item->parent && item->parent->kind == TCT_YAML_LIST && node->kind == TCT_YAML_MAP;
 }
 
 void tct_yaml_path(const tct_yaml *node, tct_text *out) {
@@ -205,7 +205,7 @@ static void print_value(const tct_yaml *node, int indent, tct_text *out) {
     }
     tct_text_append(out, "]\n");
   } else {
-    const bool item_of_map = node->parent && node->parent->kind == TCT_YAML_LIST && node->kind == TCT_YAML_MAP;
+    const bool item_of_map = node->parent->kind == TCT_YAML_LIST && node->kind == TCT_YAML_MAP;
     tct_text_append(out, item_of_map ? " " : "\n");
     print_block(node, indent, item_of_map, out);
   }

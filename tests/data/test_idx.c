@@ -117,6 +117,12 @@ TEST(idx, labels_must_match_images) {
   OK(tct_dataset_idx(a, NULL, &(tct_idx_options){.dtype = TCT_F32}, &data));
   CHECK(tct_dataset_field(data, 0)->dtype == TCT_F32);
   tct_dataset_free(data);
+  OK(tct_dataset_idx(a, NULL, &(tct_idx_options){.dtype = TCT_F64}, &data));
+  double x[6];
+  void *const out[1] = {x};
+  OK(tct_dataset_read(data, (const int64_t[]){1}, 1, out));
+  for (int i = 0; i < 6; i++) CHECK(x[i] == images[16 + 6 + i] / 255.0, "%d: %.17g", i, x[i]);
+  tct_dataset_free(data);
   FAILS(tct_dataset_idx(a, a, NULL, &data), TCT_BAD_DATA, "3 dimensions (an images file), labels need 1");
   unlink(b);
   FAILS(tct_dataset_idx(a, b, NULL, &data), TCT_NOT_FOUND, b);

@@ -60,6 +60,9 @@ TEST(text, bad_options_are_refused) {
     CHECK(data == NULL, "row %zu", i);
   }
   tct_dataset *data = NULL;
+  OK(tct_dataset_text(path, &(tct_text_options){.window = 1, .end = 0.5}, &data));
+  CHECK(tct_dataset_samples(data) == 2, "%d", (int)tct_dataset_samples(data));
+  tct_dataset_free(data);
   FAILS(tct_dataset_text(path, NULL, &data), TCT_INVALID, "options is NULL");
   FAILS(tct_dataset_text(NULL, &rows[0].options, &data), TCT_INVALID, "path or options is NULL");
   unlink(path);

@@ -214,6 +214,42 @@ TEST(checkpoint, hostile_sidecars) {
   scratch_remove(folder);
 }
 
+/* jansson allocates by hooks of its own, which a program may have set; short texts, since its lexer has no care for longer. */
+static int64_t json_countdown;
+static bool json_says_so;
+
+static void *json_malloc(size_t bytes) {
+  if (--json_countdown != 0) return malloc(bytes);
+  errno = json_says_so ? ENOMEM : 0;
+  return NULL;
+}
+
+TEST(checkpoint, a_json_reader_without_memory_is_no_damage) {
+  begin();
+  OK(write_version(1));
+  tct_checksum own = {0};
+  char whole[256];
+  tct_checksum_add(&own, "{\"a\":1}", 7);
+  const int all = snprintf(whole, sizeof whole, "{\"format\":\"tercet.checkpoint.1\",\"crc32\":\"%08x\",\"body\":{\"a\":1}}", own.crc32);
+  put("checkpoint-00000001.json", whole, (size_t)all);
+  put("short.safetensors", "\7\0\0\0\0\0\0\0{\"a\":1}", 15);
+  for (int says_so = 0; says_so <= 1; says_so++) {
+    json_says_so = says_so != 0;
+    for (int64_t nth = 1; nth <= 2; nth++) { /* the lexer's buffer, the object */
+      tct_safetensors *file = NULL;
+      json_set_alloc_funcs(json_malloc, free);
+      json_countdown = nth;
+      const tct_status of_pair = tct_checkpoint_read(folder, &(tct_checkpoint){0});
+      json_countdown = nth;
+      const tct_status of_file = tct_safetensors_read(in_folder("short.safetensors"), &file);
+      json_set_alloc_funcs(malloc, free);
+      CHECK(of_pair == TCT_OUT_OF_MEMORY && of_file == TCT_OUT_OF_MEMORY, "allocation %d: %s, %s: %s", (int)nth, tct_status_name(of_pair),
+            tct_status_name(of_file), tct_error_message());
+    }
+  }
+  scratch_remove(folder);
+}
+
 /* ---- faults ------------------------------------------------------------------------------------------ */
 
 TEST(checkpoint, every_file_call_fails_in_turn) {

@@ -100,6 +100,8 @@ TEST(yaml, overrides_take_these_paths) {
       {"a: 1\n", "b=\"=x\"", "b: \"=x\"\n"},
       {"a: 1\n", "b='-'", "b: \"-\"\n"},
       {"a: 1\n", "b=a b", "b: \"a b\"\n"},
+      {"a: 1\n", "b={\"\": 1}", "\"\": 1\n"},
+      {"a: 1\n", "b=[[[1], 2], 3]", "b:\n"},
       {"a: 1\n", "b={\"c d\": [[1], {e: 2}]}", "b:\n  \"c d\":\n    - [1]\n    - e: 2\n"},
   };
   for (size_t i = 0; i < TCT_COUNT_OF(rows); i++) {

@@ -4,6 +4,8 @@
 #include <string.h>
 #include "device/device.h"
 #include "graphs.h"
+#include "faults.h"
+#include "base/alloc.h"
 #include "test.h"
 
 /* cube: y = k·x³, its gradient an op of its own, (x, dy) → 3·k·x²·dy. */
@@ -196,6 +198,24 @@ TEST(custom_op, mixed_precision_keeps_it_in_f32) {
 }
 
 /* ---- tct_op_check ---- */
+
+TEST(custom_op, every_allocation_of_a_check_fails_in_turn) {
+  const tct_desc in[] = {{TCT_F32, TCT_SHAPE(3, 4)}, {TCT_F32, TCT_SHAPE(4, 2)}};
+  OK(tct_op_check(TCT_OP_matmul, &(tct_matmul_attrs){0}, in, 2, "cpu"));
+  bool struck = true;
+  int64_t nth = 1;
+  fault_pieces(true);
+  for (; struck; nth += 1 + nth / 80) {
+    const int64_t live = tct_alloc_live();
+    (void)fault_alloc(nth);
+    const tct_status status = tct_op_check(TCT_OP_matmul, &(tct_matmul_attrs){0}, in, 2, "cpu");
+    struck = fault_alloc(0);
+    CHECK(status == (struck ? TCT_OUT_OF_MEMORY : TCT_OK), "allocation %d: %s: %s", (int)nth, tct_status_name(status), tct_error_message());
+    CHECK(tct_alloc_live() == live, "allocation %d leaks", (int)nth);
+  }
+  fault_pieces(false);
+  CHECK(nth > 300, "only %d allocations", (int)nth);
+}
 
 static void gradient_wrong(tct_grad *grad) { grad->din[0] = tct_mul(grad->dout[0], tct_square(grad->in[0])); }
 

@@ -3,6 +3,9 @@
 #include <tercet/tercet.h>
 #include <errno.h>
 #include <unistd.h>
+#include "base/alloc.h"
+#include "base/file.h"
+#include "base/status.h"
 #include "faults.h"
 #include "io/events.h"
 #include "nn/model.h"
@@ -330,9 +333,10 @@ TEST(ready_callbacks, model_checkpoint) {
       {{.filepath = "one", .keep = 1}, "one,"},
       {{.filepath = "{epoch}_{val_loss:.2f}", .save_best_only = true}, "1_3.00,2_2.00,4_1.50,"},
       {{.filepath = "s{step:04d}_{loss:.1e}", .save_freq = 6}, "s0006_2.0e+00,s0012_1.5e+00,"},
+      {{.filepath = "g{epoch}{loss:06.3g}{r2:3}", .keep = 1, .monitor = "loss"}, "g40001.5  3,g5000004  2,"},
   };
   static const char *const all[] = {"01", "02", "03", "04", "05", "one", "1_3.00", "2_2.00", "3_2.50", "4_1.50", "5_4.00",
-                                    "s0003_3.0e+00", "s0006_2.0e+00", "s0009_2.5e+00", "s0012_1.5e+00", "s0015_4.0e+00"};
+                                    "s0003_3.0e+00", "s0006_2.0e+00", "s0009_2.5e+00", "s0012_1.5e+00", "s0015_4.0e+00", "g40001.5  3", "g5000004  2"};
   static const double values[] = {3, 2, 2.5, 1.5, 4};
   for (size_t r = 0; r < sizeof rows / sizeof *rows; r++) {
     for (int cut = -1; cut < 5; cut++) {
@@ -420,6 +424,80 @@ static void check_empty(const tct_callback *c) {
         "hooks stay after a failure");
 }
 
+/* ---- faults ---- */
+
+static char fault_folder[520];
+
+static tct_status create_kind(int kind, tct_callback *out) {
+  char path[640];
+  snprintf(path, sizeof path, "%s/x", fault_folder);
+  switch (kind) {
+  case 0: return tct_early_stopping_create(&(tct_early_stopping_options){.patience = 5, .restore_best_weights = true}, out);
+  case 1: return tct_reduce_lr_create(&(tct_reduce_lr_options){.factor = 0.5, .patience = 1}, out);
+  case 2: return tct_csv_logger_create(&(tct_csv_logger_options){.filename = path}, out);
+  case 3: return tct_json_logger_create(&(tct_json_logger_options){.filename = path, .per_step = true}, out);
+  case 4: return tct_tensorboard_create(&(tct_tensorboard_options){.log_dir = fault_folder, .update_freq = 1}, out);
+  default:
+    snprintf(path, sizeof path, "%s/{epoch:03d}-{loss:8.2f}", fault_folder);
+    return tct_model_checkpoint_create(&(tct_model_checkpoint_options){.filepath = path, .keep = 1, .metadata_job = "job"}, out);
+  }
+}
+
+/* Two epochs, and in another callback with its state two more. */
+static tct_status live(int kind, tct_model *m) {
+  static char state[TCT_CALLBACK_STATE_BYTES];
+  static const double values[4][4] = {{3, 0, 3, 0}, {2, 0, 2, 0}, {4, 0, 4, 0}, {4, 0, 4, 0}}, zeros[4];
+  tct_status status = TCT_OK;
+  for (int life = 0; life < 2 && status == TCT_OK; life++) {
+    tct_callback c = {0};
+    TCT_TRY(create_kind(kind, &c));
+    tct_progress p = at(0, zeros, true);
+    p.epoch_end = false;
+    p.resumed = life > 0;
+    if (life > 0 && c.load_state != NULL) status = c.load_state(c.user, state);
+    if (status == TCT_OK && c.train_begin != NULL) status = c.train_begin(c.user, m, &p);
+    for (int e = 2 * life; e < 2 * life + 2 && status == TCT_OK; e++) {
+      const tct_progress step = at(e, values[e], false), end = at(e, values[e], true);
+      if (c.step_end != NULL) status = c.step_end(c.user, m, &step);
+      if (status == TCT_OK && c.epoch_end != NULL) status = c.epoch_end(c.user, m, &end);
+    }
+    if (status == TCT_OK && c.save_state != NULL) status = c.save_state(c.user, state, sizeof state);
+    if (status == TCT_OK && c.train_end != NULL) status = c.train_end(c.user, m, &p, TCT_OK);
+    tct_callback_release(&c);
+  }
+  return status;
+}
+
+/* Allocations, then file calls. */
+TEST(ready_callbacks, whatever_fails_in_a_callback_is_its_error) {
+  tct_model *m = tiny();
+  scratch_make(fault_folder);
+  m->fitting = true;
+  for (int kind = 0; kind < 6; kind++) {
+    for (int files = 0; files <= 1; files++) {
+      spare_disk();
+      OK(live(kind, m));
+      const int64_t made = tct_alloc_live();
+      bool struck = true;
+      int64_t nth = 1;
+      for (; struck; nth++) {
+        if (files) (void)fault_file(nth, EIO);
+        else (void)fault_alloc(nth);
+        const tct_status status = live(kind, m);
+        struck = files ? fault_file(0, 0) : fault_alloc(0);
+        CHECK(status == TCT_OK || (struck && status == (files ? TCT_IO : TCT_OUT_OF_MEMORY)), "kind %d, %s %d: %s: %s", kind,
+              files ? "call" : "allocation", (int)nth, tct_status_name(status), tct_error_message());
+        CHECK(tct_alloc_live() == made && nth < 2000, "kind %d, %s %d leaks", kind, files ? "call" : "allocation", (int)nth);
+      }
+      CHECK(nth > (files ? (kind < 2 ? 1 : 8) : 2), "kind %d: only %d", kind, (int)nth);
+    }
+  }
+  m->fitting = m->stop = false;
+  tct_set_file_calls(NULL);
+  tct_model_free(m);
+  scratch_remove(fault_folder);
+}
+
 TEST(ready_callbacks, refusals) {
   tct_callback c;
   FAILS(tct_early_stopping_create(&(tct_early_stopping_options){.patience = -1}, &c), TCT_INVALID, "patience -1");
@@ -448,6 +526,38 @@ TEST(ready_callbacks, refusals) {
     FAILS(c.train_begin(c.user, m, &p), TCT_INVALID, r == 0 ? "is no place" : rows[r].part);
     tct_callback_release(&c);
   }
+  static const char *const no_places[] = {"{:d}", "{epoch:.2d}", "{epoch:f}", "{epoch:21d}", "{loss:.18f}", "{loss:200f}", "{loss:.200f}", "{loss:.2ff}",
+                                          "{loss:.}x{", "{a-name-longer-than-any-value-has-forty-bytes}", "{epoch:d", "{loss:,}"};
+  for (size_t r = 0; r < sizeof no_places / sizeof *no_places; r++) {
+    OK(tct_model_checkpoint_create(&(tct_model_checkpoint_options){.filepath = no_places[r]}, &c));
+    FAILS(c.train_begin(c.user, m, &p), TCT_INVALID, "is no place for a value; write {epoch:03d}, {val_loss:.4f}");
+    tct_callback_release(&c);
+  }
+  OK(tct_model_checkpoint_create(&(tct_model_checkpoint_options){.filepath = "{zzzzzzzzzzzz}"}, &c));
+  FAILS(c.train_begin(c.user, m, &p), TCT_INVALID, "the fit has no value 'zzzzzzzzzzzz'");
+  tct_callback_release(&c);
+  FAILS(tct_model_checkpoint_create(&(tct_model_checkpoint_options){.filepath = ""}, &c), TCT_INVALID, "filepath is missing");
+  FAILS(tct_model_checkpoint_create(&(tct_model_checkpoint_options){.filepath = "x", .keep = -1}, &c), TCT_INVALID, "keep -1");
+  FAILS(tct_model_checkpoint_create(&(tct_model_checkpoint_options){.filepath = "x", .save_freq = -1}, &c), TCT_INVALID, "save_freq -1");
+  FAILS(tct_model_checkpoint_create(&(tct_model_checkpoint_options){.filepath = "x", .name = ""}, &c), TCT_INVALID, "needs 1 to 63 bytes");
+  FAILS(tct_model_checkpoint_create(&(tct_model_checkpoint_options){.filepath = "x", .mode = "up"}, &c), TCT_INVALID, "needs auto, min or max");
+  FAILS(tct_early_stopping_create(&(tct_early_stopping_options){.name = ""}, &c), TCT_INVALID, "needs 1 to 63 bytes");
+  FAILS(tct_early_stopping_create(&(tct_early_stopping_options){.start_from_epoch = -1}, &c), TCT_INVALID, "start_from_epoch -1");
+  FAILS(tct_reduce_lr_create(&(tct_reduce_lr_options){.factor = 0.5, .patience = 1, .name = ""}, &c), TCT_INVALID, "needs 1 to 63 bytes");
+  FAILS(tct_reduce_lr_create(&(tct_reduce_lr_options){.factor = 0.5, .patience = 1, .mode = "up"}, &c), TCT_INVALID, "needs auto, min or max");
+  FAILS(tct_reduce_lr_create(&(tct_reduce_lr_options){.factor = -0.5, .patience = 1}, &c), TCT_INVALID, "0 < factor < 1");
+  FAILS(tct_reduce_lr_create(&(tct_reduce_lr_options){.factor = 0.5, .patience = 1, .cooldown = -1}, &c), TCT_INVALID, "cooldown");
+  FAILS(tct_reduce_lr_create(&(tct_reduce_lr_options){.factor = 0.5, .patience = 1, .min_lr = -1}, &c), TCT_INVALID, "min_lr");
+  FAILS(tct_csv_logger_create(&(tct_csv_logger_options){.filename = ""}, &c), TCT_INVALID, "filename is missing");
+  FAILS(tct_csv_logger_create(&(tct_csv_logger_options){.filename = "x", .name = ""}, &c), TCT_INVALID, "needs 1 to 63 bytes");
+  FAILS(tct_csv_logger_create(&(tct_csv_logger_options){.filename = "x", .separator = "12345678"}, &c), TCT_INVALID, "separator '12345678'");
+  FAILS(tct_json_logger_create(&(tct_json_logger_options){.filename = "x", .name = ""}, &c), TCT_INVALID, "needs 1 to 63 bytes");
+  FAILS(tct_tensorboard_create(&(tct_tensorboard_options){.name = ""}, &c), TCT_INVALID, "needs 1 to 63 bytes");
+  OK(tct_tensorboard_create(NULL, &c));
+  FAILS(c.load_state(c.user, "{\"train\": 1}"), TCT_BAD_DATA, "state in the checkpoint");
+  FAILS(c.load_state(c.user, "{\"train\": 1, \"validation\": 2}"), TCT_BAD_DATA, "has no text 'stamp'");
+  FAILS(c.load_state(c.user, "{\"train\": 1, \"validation\": 2, \"stamp\": \"../../x\"}"), TCT_BAD_DATA, "the state's stamp is '../../x'");
+  tct_callback_release(&c);
   OK(tct_early_stopping_create(&(tct_early_stopping_options){.monitor = "val_lss"}, &c));
   FAILS(c.train_begin(c.user, m, &p), TCT_INVALID, "loss, r2, val_loss, val_r2; did you mean 'val_loss'?");
   FAILS(c.load_state(c.user, "{\"wait\": \"x\"}"), TCT_BAD_DATA, "state in the checkpoint");

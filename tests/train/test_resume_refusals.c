@@ -1,6 +1,8 @@
 /* What is no continuation of the checkpoint is refused, with all that differs; a fit that fails leaves what was there. */
 #include <tercet/tercet.h>
 
+#include <errno.h>
+
 #include "base/status.h"
 #include "faults.h"
 #include "io/checkpoint.h"
@@ -194,6 +196,116 @@ TEST(resume, hostile_checkpoints) {
     tct_callback_release(&with_state);
     scratch_remove(resume_folder());
   }
+}
+
+static tct_status fit_once(const recipe *r, const tct_fit_options *o, tct_dataset *data) {
+  tct_model *m = make_model(r);
+  const tct_status status = tct_fit(m, data, o);
+  tct_model_free(m);
+  return status;
+}
+
+/* Each allocation of a fit that saves, of one that goes on, and of one that is refused. make_model is not under test. */
+TEST(resume, every_allocation_of_saving_and_going_on_fails_in_turn) {
+  static const recipe r = {.device = "ref", .constant = true, .epochs = 1}, other = {.device = "ref", .constant = true, .epochs = 1, .rate = 0.5};
+  tct_dataset *data = make_data(1);
+  for (int what = 0; what < 3; what++) {
+    begin();
+    tct_set_log(NULL, NULL, TCT_LOG_WARNING);
+    tct_fit_options o = options_of(&r);
+    tct_callback callback;
+    OK(tct_early_stopping_create(&(tct_early_stopping_options){.patience = 9}, &callback));
+    o.callbacks = &callback;
+    o.n_callbacks = 1;
+    if (what > 0) OK(fit_once(&r, &o, data));
+    o.resume = what > 0;
+    bool struck = true;
+    int64_t nth = 1;
+    fault_pieces(true);
+    for (; struck; nth += 1 + nth / 50) {
+      tct_model *m = make_model(what == 2 ? &other : &r);
+      (void)fault_alloc(nth);
+      const tct_status status = tct_fit(m, data, &o);
+      struck = fault_alloc(0);
+      CHECK(status == TCT_OUT_OF_MEMORY ? struck : status == (what == 2 ? TCT_INVALID : TCT_OK), "%d, allocation %d: %s: %s", what, (int)nth,
+            tct_status_name(status), tct_error_message());
+      tct_model_free(m);
+      if (what == 0) {
+        scratch_remove(resume_folder());
+      }
+    }
+    fault_pieces(false);
+    CHECK(nth > 100, "%d: only %d allocations", what, (int)nth);
+    tct_callback_release(&callback);
+    scratch_remove(resume_folder());
+  }
+  tct_dataset_free(data);
+}
+
+/* A reader that fails is no checkpoint that is damaged: the fit ends with the error, and all files stay. */
+TEST(resume, every_file_call_of_going_on_fails_in_turn) {
+  static const recipe r = {.device = "ref", .constant = true, .epochs = 1};
+  tct_dataset *data = make_data(1);
+  begin();
+  tct_set_log(NULL, NULL, TCT_LOG_WARNING);
+  tct_fit_options o = options_of(&r);
+  OK(fit_once(&r, &o, data));
+  const int entries = count_entries(resume_folder());
+  o.resume = true;
+  bool struck = true;
+  int64_t nth = 1, n_failed = 0;
+  for (; struck; nth++) {
+    (void)fault_file(nth, EIO);
+    const tct_status status = fit_once(&r, &o, data);
+    struck = fault_file(0, 0);
+    n_failed += status != TCT_OK;
+    CHECK(status == TCT_OK || (struck && status == TCT_IO), "call %d (%s): %s", (int)nth, fault_file_call(), tct_error_message());
+    CHECK(count_entries(resume_folder()) == entries, "call %d (%s)", (int)nth, fault_file_call());
+  }
+  CHECK(n_failed >= 6 && nth < 100, "%d of %d calls", (int)n_failed, (int)nth);
+  tct_dataset_free(data);
+  scratch_remove(resume_folder());
+}
+
+/* What a callback keeps with the weights comes and goes with it. */
+TEST(resume, best_weights_travel_in_checkpoints) {
+  static const recipe r = {.device = "ref", .constant = true, .epochs = 2}, longer = {.device = "ref", .constant = true, .epochs = 3};
+  begin();
+  tct_fit_options o = options_of(&r);
+  tct_callback keeping;
+  OK(tct_early_stopping_create(&(tct_early_stopping_options){.patience = 9, .restore_best_weights = true}, &keeping));
+  o.callbacks = &keeping;
+  o.n_callbacks = 1;
+  (void)run_fit(&r, &o, TCT_OK);
+  tct_checkpoint c;
+  OK(tct_checkpoint_read(resume_folder(), &c));
+  CHECK(tct_safetensors_find(c.tensors, "callbacks/early_stopping/dense/kernel") != NULL);
+  tct_checkpoint_close(&c);
+  o = options_of(&longer);
+  o.resume = true;
+  o.callbacks = &keeping;
+  o.n_callbacks = 1;
+  (void)run_fit(&longer, &o, TCT_OK);
+  tct_callback_release(&keeping);
+  scratch_remove(resume_folder());
+
+  /* A model that has such weights goes on from a checkpoint without them. */
+  begin();
+  tct_dataset *data = make_data(1);
+  o = options_of(&r);
+  (void)run_fit(&r, &o, TCT_OK);
+  tct_model *m = make_model(&longer);
+  OK(tct_early_stopping_create(&(tct_early_stopping_options){.patience = 9, .restore_best_weights = true}, &keeping));
+  tct_fit_options before = {.epochs = 1, .batch_size = BATCH, .validation_split = 0.2, .callbacks = &keeping, .n_callbacks = 1};
+  OK(tct_fit(m, data, &before));
+  o = options_of(&longer);
+  o.resume = true;
+  OK(tct_fit(m, data, &o));
+  CHECK(tct_history_n_epochs(m) == 3);
+  tct_callback_release(&keeping);
+  tct_model_free(m);
+  tct_dataset_free(data);
+  scratch_remove(resume_folder());
 }
 
 /* By the clock; more than two are kept when asked for. */
