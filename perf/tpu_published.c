@@ -64,14 +64,14 @@ static void gates(void) {
     const double period = (double)(a * a) / V1_MEMORY * V1_CLOCK;
     char what[64];
     (void)snprintf(what, sizeof what, "v1, 600x600 gate in tiles of %d", (int)a);
-    row(what, " µs", (double)n * period / V1_CLOCK * 1e6, rows[r].published, "");
+    row(what, " µs", (double)n * period / V1_CLOCK * 1e6, rows[r].published, "the tiles' bytes at the memory's rate, nothing else");
   }
 }
 
 /* Rows of activations at which a tile's work takes as long as its weights: products for each byte of weights. */
 static void ridge(void) {
   const double period = 65536 / V1_MEMORY * V1_CLOCK;
-  row("v1, ridge: products per byte of weights", "", period, 1350, "");
+  row("v1, ridge: products per byte of weights", "", period, 1350, "cycles of a tile's bytes");
   row("v1, peak", " Tera-ops/s", 2 * 65536 * V1_CLOCK * 1e-12, 92, "the paper rounds up");
 }
 

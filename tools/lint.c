@@ -56,7 +56,8 @@ static void few_channels(const modelled *m, const modelled_step *s, findings *f)
   const double now = product_seconds(&m->chip, pixels, channels, filters, taps);
   const double folded = even ? product_seconds(&m->chip, pixels, 4 * channels, filters, fewer)
                              : product_seconds(&m->chip, pixels, channels * taps, filters, 1);
-  finding *const x = found(f, s->info.name, now > folded ? (now - folded) / m->sum.seconds : NAN);
+  if (!(folded < now)) return;
+  finding *const x = found(f, s->info.name, (now - folded) / m->sum.seconds);
   (void)snprintf(x->what, sizeof x->what, "%lld channel%s of %lld rows of the array: %.1f %% of its work is useful, %.1f %% of the step's time",
                  (long long)channels, channels == 1 ? "" : "s", (long long)m->chip.array_rows, 100 * s->of[0] / s->cycles,
                  100 * s->cycles / m->sum.cycles);
@@ -155,6 +156,16 @@ static void input_bound(const modelled *m, findings *f) {
   (void)snprintf(x->what, sizeof x->what, "a batch of %.3g MB takes %.3g ms over PCIe, the step %.3g ms: the chip waits for its input",
                  bytes * 1e-6, seconds * 1e3, m->sum.seconds * 1e3);
   (void)snprintf(x->rewrite, sizeof x->rewrite, "send bytes and convert on the chip; the gain is that of input in no time");
+}
+
+/* Sums of gradients that outlast the backward pass. */
+static void link_bound(const modelled *m, findings *f) {
+  const double wait = m->sum.of[MODELLED_CLASSES - 1];
+  if (wait < 0.1 * m->sum.cycles) return;
+  finding *const x = found(f, "links", wait / m->sum.cycles);
+  (void)snprintf(x->what, sizeof x->what, "the gradients' sums over %lld chips outlast the backward pass: %.0f %% of the step waits for them",
+                 (long long)m->chip.chips, 100 * wait / m->sum.cycles);
+  (void)snprintf(x->rewrite, sizeof x->rewrite, "a larger batch on fewer chips; the gain is that of links without delay");
 }
 
 static void host_steps(const modelled *m, findings *f) {
@@ -264,6 +275,7 @@ static int run_lint(const tool_options *options) {
   update_bound(&m, &f);
   padded_memory(&m, &f);
   input_bound(&m, &f);
+  link_bound(&m, &f);
   host_steps(&m, &f);
   partial_batch(&m, &f);
   small_batch(&m, &f); /* last: it may take the step's program away */

@@ -5,7 +5,8 @@
 #include <string.h>
 
 const char *const modelled_class[MODELLED_CLASSES] = {"arrays, useful",  "arrays, padding", "weight shift",
-                                                      "vector unit",     "waiting for HBM", "fill, drain and start", "on the host"};
+                                                      "vector unit",     "waiting for HBM", "fill, drain and start", "on the host",
+                                                      "waiting for other chips"};
 const char *const modelled_phase_name[MODELLED_PHASES] = {"forward", "backward", "update"};
 
 /* "grad/conv2d/conv2d/conv2d_grad_filter" is of layer "conv2d"; so is "conv2d/conv2d". */
@@ -44,6 +45,21 @@ static void add(modelled_step *sum, const modelled_step *step) {
   sum->macs += step->macs;
   sum->joules += step->joules;
   for (int class = 0; class < MODELLED_CLASSES; class++) sum->of[class] += step->of[class];
+}
+
+/* Sums go over the links one after the other, each from when its update asks for it: the device's own clock, with every
+ * gradient made just before. */
+static double enter_links(double links_free, double now, const modelled_step *step) {
+  return step->all_reduce > 0 ? (links_free > now ? links_free : now) + step->all_reduce : links_free;
+}
+
+/* The step is over when the last sum is there. */
+static void wait_for_links(const tct_chip *chip, double links_free, modelled_step *sum) {
+  const double wait = links_free > sum->cycles ? links_free - sum->cycles : 0;
+  sum->of[MODELLED_CLASSES - 1] = wait;
+  sum->cycles += wait;
+  sum->seconds += wait / chip->clock;
+  sum->joules += (double)chip->chips * chip->idle * wait / chip->clock;
 }
 
 static bool is_tpu(const char *device) { return strncmp(device, "tpu", 3) == 0 && (device[3] == '\0' || device[3] == ':'); }
@@ -91,12 +107,15 @@ int modelled_open(const tool_options *options, bool training, modelled *out) {
   tct_program_describe(out->program, &info);
   out->step = calloc((size_t)info.n_steps + 1, sizeof *out->step);
   if (out->step == NULL) return out_of_memory();
+  double links_free = 0;
   for (; tct_program_step(out->program, out->n, &out->step[out->n].info); out->n++) {
     modelled_step *const step = &out->step[out->n];
     place(step);
     read_counters(out->program, out->n, step);
+    links_free = enter_links(links_free, out->sum.cycles, step);
     add(&out->sum, step);
   }
+  wait_for_links(&out->chip, links_free, &out->sum);
   return TOOL_OK;
 }
 
@@ -106,11 +125,14 @@ tct_status modelled_at_batch(const modelled *m, int64_t batch, bool training, mo
   const tct_status status = tct_model_program(m->model, batch, training, &program);
   if (status != TCT_OK) return status;
   tct_step_info info;
+  double links_free = 0;
   for (int32_t i = 0; tct_program_step(program, i, &info); i++) {
     modelled_step step = {.info = info};
     read_counters(program, i, &step);
+    links_free = enter_links(links_free, out_sum->cycles, &step);
     add(out_sum, &step);
   }
+  wait_for_links(&m->chip, links_free, out_sum);
   return TCT_OK;
 }
 

@@ -6,7 +6,7 @@
 #include <tercet/chip.h>
 
 /* Classes of cycles, in the order of the device's counters; they sum to the step's time. */
-enum { MODELLED_CLASSES = 7 };
+enum { MODELLED_CLASSES = 8 };
 extern const char *const modelled_class[MODELLED_CLASSES];
 
 typedef enum modelled_phase { MODELLED_FORWARD, MODELLED_BACKWARD, MODELLED_UPDATE, MODELLED_PHASES } modelled_phase;
@@ -31,7 +31,7 @@ typedef struct modelled {
   int64_t batch;
   modelled_step *step; /* [n], in the order of execution; malloc'ed */
   int32_t n;
-  modelled_step sum;   /* of all steps */
+  modelled_step sum;   /* of all steps, and of waiting for the other chips; energy and cost of all chips */
 } modelled;
 
 /* The step of the job (training, or the forward pass alone) with the options' batch and device, tpu:v3 where the job's is no

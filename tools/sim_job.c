@@ -22,7 +22,7 @@ static int longer(const void *a, const void *b) {
 static void print_row(const modelled *m, const modelled_step *s) {
   char time[32];
   printf("%-34.34s %-20.20s %10s %5.1f %% %5.1f %%  %s\n", s->info.name, s->info.op, print_seconds(time, s->seconds),
-         100 * s->cycles / m->sum.cycles, 100 * s->of[0] / s->cycles, modelled_class[modelled_bound(s)]);
+         100 * s->cycles / m->sum.cycles, s->cycles > 0 ? 100 * s->of[0] / s->cycles : 0, modelled_class[modelled_bound(s)]);
 }
 
 /* The steps that take longest. */
@@ -56,12 +56,13 @@ static void print_phases(const modelled *m) {
 static void print_sum(const modelled *m) {
   char time[32];
   printf("\nthe step: %s, %.4g samples/s, %.4g J, %.4g USD per 1000 steps\n", print_seconds(time, m->sum.seconds),
-         (double)m->batch / m->sum.seconds, m->sum.joules, m->chip.price * m->sum.seconds / 3.6);
+         (double)(m->batch * m->chip.chips) / m->sum.seconds, m->sum.joules,
+         (double)m->chip.chips * m->chip.price * m->sum.seconds / 3.6);
   print_phases(m);
   for (int class = 0; class < MODELLED_CLASSES; class++)
     printf("  %-22s %5.1f %%\n", modelled_class[class], 100 * m->sum.of[class] / m->sum.cycles);
   if (m->chip.chips > 1) {
-    printf("  gradients' sums over %lld chips: %s on the links, behind the backward pass as far as it hides them\n",
+    printf("  gradients' sums over %lld chips: %s on the links; energy, cost and samples are those of all chips\n",
            (long long)m->chip.chips, print_seconds(time, m->sum.all_reduce / m->chip.clock));
   }
 }
@@ -143,7 +144,7 @@ static void write_trace(const void *what, FILE *to) {
                                             "ph", "X", "ts", now, "dur", us, "pid", 1, "tid", 1));
     double at = now;
     for (int class = 0; class < MODELLED_CLASSES; class++) {
-      const double took = us * s->of[class] / s->cycles;
+      const double took = s->cycles > 0 ? us * s->of[class] / s->cycles : 0;
       if (took > 0)
         json_array_append_new(events, json_pack("{s:s,s:s,s:s,s:f,s:f,s:i,s:i}", "name", modelled_class[class], "cat", "class", "ph", "X",
                                                 "ts", at, "dur", took, "pid", 1, "tid", 2));

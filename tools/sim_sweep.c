@@ -92,10 +92,9 @@ static int model_point(const tool_options *options, const sweep *s, point *p) {
   if (!with_device(options, s, p, text, &there)) return too_long();
   const int code = modelled_open(&there, !options->forward, &m);
   if (code == TOOL_OK) {
-    const double chips = (double)m.chip.chips, waits = m.sum.all_reduce / m.chip.clock;
-    p->seconds = m.sum.seconds + waits;
-    p->joules = chips * (m.sum.joules + waits * m.chip.idle);
-    p->dollars = chips * p->seconds / 3600 * m.chip.price;
+    p->seconds = m.sum.seconds;
+    p->joules = m.sum.joules;
+    p->dollars = (double)m.chip.chips * p->seconds / 3600 * m.chip.price;
     p->passes = m.chip.passes;
     p->array_order = m.chip.array_order;
     p->chips = m.chip.chips;

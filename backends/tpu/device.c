@@ -119,6 +119,7 @@ static double elapsed(tct_device_impl *device, tct_ticket begin, tct_ticket end)
 static tct_status sync_device(tct_device_impl *device) { return device->inner->sync(device->impl); }
 
 static int32_t counters(tct_device_impl *device, tct_counter *out, int32_t most) {
+  tct_tpu_settle_links(device);
   const tpu_totals *t = &device->totals;
   const double seconds = t->cycles / device->chip.clock, chips = (double)device->chip.chips;
   const tct_counter all[] = {{"time", "s", seconds},
@@ -136,7 +137,7 @@ static int32_t counters(tct_device_impl *device, tct_counter *out, int32_t most)
                              {"input over PCIe", "B", t->infeed_bytes},
                              {"gradients over links", "B", t->link_bytes},
                              {"products issued", "MAC", t->macs},
-                             {"energy", "J", chips * (t->joules + (t->infeed + t->links) / device->chip.clock * device->chip.idle)},
+                             {"energy", "J", t->joules + chips * (t->infeed + t->links) / device->chip.clock * device->chip.idle},
                              {"cost", "USD", chips * seconds / 3600 * device->chip.price}};
   int32_t n = 0;
   for (; n < most && n < (int32_t)(sizeof all / sizeof all[0]); n++) out[n] = all[n];
@@ -151,7 +152,9 @@ static void facts(tct_device_impl *device, tct_fact_fn fn, void *user) {
   fn(user, "tpu.arrays", text);
   snprintf(text, sizeof text, "%.0f GB/s, %.0f GB", c->hbm * 1e-9, c->hbm_size * 1e-9);
   fn(user, "tpu.hbm", text);
-  fn(user, "tpu.arithmetic", c->passes > 1 ? "the CPU device; f32 products in six passes" : "the CPU device; operands of products rounded to bf16");
+  fn(user, "tpu.arithmetic", c->array_order || c->passes == 3 ? "products on the machine, in the array's order; the rest on the CPU device"
+                             : c->passes > 1                  ? "the CPU device; f32 products, charged as six passes"
+                                                              : "the CPU device; operands of products rounded to bf16");
 }
 
 static void own_kernels(tct_device_impl *device, const tct_kernel **out, size_t *out_n) {

@@ -46,6 +46,8 @@ struct tct_device_impl {
 /* The backend that computes, set when the first device is opened: a kernel's `supports` is asked without a device. */
 extern const tct_backend *tct_tpu_arithmetic;
 tct_status tct_tpu_wrap_kernels(tct_device_impl *device);
+/* Waits for what is on the links: at a step's end. */
+void tct_tpu_settle_links(tct_device_impl *device);
 /* tct_backend's step_counters, step_listing and step_aside. */
 int32_t tct_tpu_step_counters(tct_device_impl *device, const void *state, tct_counter *out, int32_t most);
 void tct_tpu_step_listing(tct_device_impl *device, const void *state, tct_line_fn line, void *user);

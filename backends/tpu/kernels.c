@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "backends/tpu/device.h"
+#include "kernels/common/half.h"
 
 #define ALIGN ((size_t)64)
 #define MOST_INPUTS 8 /* of an op that has products */
@@ -63,6 +64,14 @@ static void round_to_bf16(const uint32_t *restrict from, uint32_t *restrict to, 
 
 /* ---- preparing ---- */
 
+/* Every entry of the op writes in place. */
+static bool all_in_place(const tct_backend *inner, const char *op) {
+  for (size_t k = 0; k < inner->n_kernels; k++) {
+    if (strcmp(inner->kernels[k].op, op) == 0 && !inner->kernels[k].in_place) return false;
+  }
+  return true;
+}
+
 static size_t aligned(size_t bytes) { return (bytes + ALIGN - 1) & ~(ALIGN - 1); }
 
 static void release_after(tct_device_impl *device, tpu_after *after) {
@@ -106,6 +115,11 @@ static tct_status prepare_epilogue(tct_device_impl *device, const tct_node_view 
   return status;
 }
 
+/* The same for numbers in f16, which has more places than bf16. */
+static void round_f16(const uint16_t *restrict from, uint16_t *restrict to, size_t n) {
+  for (size_t i = 0; i < n; i++) to[i] = tct_f16_from_f32(tct_bf16_to_f32(tct_bf16_from_f32(tct_f16_to_f32(from[i]))));
+}
+
 static tct_status prepare_under(tct_device_impl *device, const tct_node_view *node, tpu_step *step, size_t *bytes) {
   char why[256];
   tct_prepared prepared = {.kernel = kernel_under(device->inner, node, why, sizeof why)};
@@ -115,11 +129,12 @@ static tct_status prepare_under(tct_device_impl *device, const tct_node_view *no
   step->state = prepared.state;
   *bytes = prepared.workspace_bytes;
   for (int32_t i = 0; i < node->n_in && i < MOST_INPUTS; i++) {
-    if ((step->list.rounded >> i & 1) == 0 || node->in[i].dtype != TCT_F32 || device->chip.passes > 1) continue;
+    if ((step->list.rounded >> i & 1) == 0 || device->chip.passes > 1) continue;
+    if (node->in[i].dtype != TCT_F32 && node->in[i].dtype != TCT_F16) continue;
     step->elements[i] = elements_of(&node->in[i].shape);
     step->rounds = true;
     step->rounded_at[i] = aligned(*bytes);
-    *bytes = step->rounded_at[i] + step->elements[i] * sizeof(float);
+    *bytes = step->rounded_at[i] + step->elements[i] * tct_dtype_bytes(node->in[i].dtype);
   }
   return TCT_OK;
 }
@@ -154,19 +169,23 @@ static void prepare_links(const tct_chip *chip, const tct_node_view *node, tpu_s
   step->list.at[0] = (tpu_instruction){.code = TPU_ALL_REDUCE, .product = -1, .amount = bytes};
 }
 
-/* All operands of a step are in HBM at once, each in its tiles. */
+/* The largest operand in its tiles, and beside it the outputs of an op that does not write in place: so much is there at once,
+ * whatever inputs are the same tensor. */
 static tct_status check_memory(const tct_device_impl *device, const tct_node_view *node) {
+  const tct_chip *chip = &device->chip;
   double padded = 0, dense = 0;
   for (int32_t i = 0; i < node->n_in + node->n_out; i++) {
-    const tct_desc *d = i < node->n_in ? &node->in[i] : &node->out[i - node->n_in];
-    padded += tct_chip_bytes(&device->chip, d);
-    dense += (double)elements_of(&d->shape) * (double)tct_dtype_bytes(d->dtype);
+    const bool input = i < node->n_in;
+    const tct_desc *d = input ? &node->in[i] : &node->out[i - node->n_in];
+    const double tiles = tct_chip_bytes(chip, d), numbers = (double)elements_of(&d->shape) * (double)tct_dtype_bytes(d->dtype);
+    const bool beside = !input && !all_in_place(device->inner, node->op_name);
+    padded = beside ? padded + tiles : tiles > padded ? tiles : padded;
+    dense = beside ? dense + numbers : numbers > dense ? numbers : dense;
   }
-  const tct_chip *chip = &device->chip;
   if (padded <= chip->hbm_size) return TCT_OK;
-  return device->host->fail(TCT_OUT_OF_MEMORY, "tpu: chip %s has %.3g GB of HBM, and the operands of '%s' (%s) take %.3g GB there: %.3g GB "
-                            "of numbers, padded to tiles of %lldx%lld; needs extents that fill the tiles, a smaller batch, or a chip with "
-                            "more (hbm_size=)", chip->name, chip->hbm_size * 1e-9, node->name, node->op_name, padded * 1e-9, dense * 1e-9,
+  return device->host->fail(TCT_OUT_OF_MEMORY, "tpu: chip %s has %.3g GB of HBM, and '%s' (%s) needs %.3g GB there at once: %.3g GB of "
+                            "numbers, in tiles of %lldx%lld; needs extents that fill the tiles, a smaller batch, or a chip with more "
+                            "(hbm_size=)", chip->name, chip->hbm_size * 1e-9, node->name, node->op_name, padded * 1e-9, dense * 1e-9,
                             (long long)chip->sublanes, (long long)chip->lanes);
 }
 
@@ -186,17 +205,26 @@ static tct_status prepare(tct_device_impl *device, const tct_node_view *node, tc
     return status;
   }
   prepare_links(&device->chip, node, step);
-  step->joules = tct_chip_energy(&device->chip, &step->list.time) + step->link_bytes * device->chip.ici_energy;
+  step->joules = (double)device->chip.chips *
+                 (tct_chip_energy(&device->chip, &step->list.time) + step->link_bytes * device->chip.ici_energy);
   out->state = step;
   return TCT_OK;
 }
 
 /* ---- the clock ---- */
 
+void tct_tpu_settle_links(tct_device_impl *device) {
+  tpu_totals *t = &device->totals;
+  const double wait = device->links_free > t->cycles ? device->links_free - t->cycles : 0;
+  t->links += wait;
+  t->cycles += wait;
+}
+
 /* The first launch after an upload is that of a step which reads it: it waits for PCIe as far as the step before did not
  * hide it. */
 static void wait_for_infeed(tct_device_impl *device) {
   if (!device->uploaded) return;
+  tct_tpu_settle_links(device);
   tpu_totals *t = &device->totals;
   const double wait = device->infeed_ready > t->cycles ? device->infeed_ready - t->cycles : 0;
   t->infeed += wait;
@@ -209,16 +237,14 @@ static tpu_made *made(tct_device_impl *device, const void *buffer) {
   return &device->made[((uintptr_t)buffer >> 6) % TPU_MADE];
 }
 
-/* The links are one channel; a gradient enters when it was made and is needed now. */
-static void wait_for_links(tct_device_impl *device, const tpu_step *step, const tct_launch *given) {
+/* The links are one channel; a gradient enters when it was made. The update behind it is charged in its place, and the step
+ * is not over before the last sum has arrived: settle_links. */
+static void enter_links(tct_device_impl *device, const tpu_step *step, const tct_launch *given) {
   if (step->gradient < 0) return;
   tpu_totals *t = &device->totals;
   const tpu_made *at = made(device, given->in[step->gradient]);
   const double ready = at->buffer == given->in[step->gradient] ? at->cycles : t->cycles;
   device->links_free = (device->links_free > ready ? device->links_free : ready) + step->all_reduce;
-  const double wait = device->links_free > t->cycles ? device->links_free - t->cycles : 0;
-  t->links += wait;
-  t->cycles += wait;
   t->link_bytes += step->link_bytes;
 }
 
@@ -226,7 +252,7 @@ static void count(tct_device_impl *device, const tpu_step *step, const tct_launc
   tpu_totals *t = &device->totals;
   const tct_chip_time *time = &step->list.time;
   wait_for_infeed(device);
-  wait_for_links(device, step, given);
+  enter_links(device, step, given);
   t->cycles += time->total;
   t->useful += time->useful;
   t->padding += time->padding;
@@ -275,7 +301,8 @@ static tct_status launch(tct_device_impl *device, const tct_launch *given) {
       in[i] = given->in[i];
       if (step->elements[i] == 0) continue;
       in[i] = (char *)given->workspace + step->rounded_at[i];
-      round_to_bf16(given->in[i], in[i], step->elements[i]);
+      if (given->node->in[i].dtype == TCT_F16) round_f16(given->in[i], in[i], step->elements[i]);
+      else round_to_bf16(given->in[i], in[i], step->elements[i]);
     }
     inside.in = in;
   }
@@ -298,7 +325,7 @@ static double seconds_aside(const tct_chip *chip, const tct_node_view *node, dou
 int32_t tct_tpu_step_aside(tct_device_impl *device, const tct_node_view *node, double flops, double bytes, bool count,
                            tct_counter *out, int32_t most) {
   const tct_chip *chip = &device->chip;
-  const double seconds = seconds_aside(chip, node, flops, bytes), cycles = seconds * chip->clock, joules = seconds * chip->idle;
+  const double seconds = seconds_aside(chip, node, flops, bytes), cycles = seconds * chip->clock, joules = (double)chip->chips * seconds * chip->idle;
   if (count) {
     wait_for_infeed(device);
     device->totals.cycles += cycles;
@@ -352,14 +379,6 @@ static bool seen_before(const tct_kernel *kernels, size_t k) {
     if (strcmp(kernels[i].op, kernels[k].op) == 0) return true;
   }
   return false;
-}
-
-/* Every entry of the op writes in place. */
-static bool all_in_place(const tct_backend *inner, const char *op) {
-  for (size_t k = 0; k < inner->n_kernels; k++) {
-    if (strcmp(inner->kernels[k].op, op) == 0 && !inner->kernels[k].in_place) return false;
-  }
-  return true;
 }
 
 tct_status tct_tpu_wrap_kernels(tct_device_impl *device) {

@@ -45,7 +45,8 @@ typedef struct tpu_list_product {
   bool resident;
 } tpu_list_product;
 
-enum { TPU_MOST_INSTRUCTIONS = 48, TPU_MOST_PRODUCTS = 6 };
+/* A product takes at most 15 instructions, what stands around them 6. */
+enum { TPU_MOST_PRODUCTS = 5, TPU_MOST_INSTRUCTIONS = 15 * TPU_MOST_PRODUCTS + 6 };
 typedef struct tpu_list {
   tpu_instruction at[TPU_MOST_INSTRUCTIONS];
   int32_t n;
@@ -56,6 +57,7 @@ typedef struct tpu_list {
 } tpu_list;
 
 static inline int64_t tpu_divide_up(int64_t n, int64_t by) { return n / by + (n % by != 0); }
+static inline int64_t tpu_passes(const tct_chip *chip, const tct_product *p) { return p->passes > 0 ? p->passes : chip->passes; }
 static inline int64_t tpu_smaller(int64_t a, int64_t b) { return a < b ? a : b; }
 
 /* ---- lower.c ---- */

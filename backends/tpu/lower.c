@@ -75,6 +75,14 @@ static bool emit_loop(tpu_list *list, int32_t product, char axis, int64_t count)
   return count > 1;
 }
 
+static void emit_load(tpu_list *list, int32_t product, char operand) {
+  const tpu_list_product *p = &list->product[product];
+  if (p->resident) return;
+  tct_tpu_emit(list, (tpu_instruction){.code = TPU_LOAD, .operand = operand, .product = product,
+                                       .amount = operand == 'x' ? p->tiling.x_load : p->tiling.w_load});
+}
+
+/* An operand is loaded in the loop in which its block changes. */
 void tct_tpu_emit_product(tpu_list *list, const tct_chip *chip, int32_t product) {
   const tpu_list_product *p = &list->product[product];
   const tct_product *e = &p->extents;
@@ -82,31 +90,28 @@ void tct_tpu_emit_product(tpu_list *list, const tct_chip *chip, int32_t product)
   const int64_t m = t->swapped ? e->n : e->m, n = t->swapped ? e->m : e->n, batch = e->batch > 0 ? e->batch : 1;
   const int64_t gb = tpu_divide_up(batch, t->block_batch), gm = tpu_divide_up(m, t->block_m);
   const int64_t gn = tpu_divide_up(n, t->block_n), gk = tpu_divide_up(e->k, t->block_k);
-  const int64_t taps = (e->taps > 0 ? e->taps : 1) * chip->passes;
+  const int64_t taps = (e->taps > 0 ? e->taps : 1) * tpu_passes(chip, e);
   const int64_t tiles = t->block_batch * taps * tpu_divide_up(tpu_smaller(t->block_k, e->k), chip->array_rows) *
                         tpu_divide_up(tpu_smaller(t->block_n, n), chip->array_cols);
-  const double all = (double)gb * (double)gm * (double)gn;
-  const double x = t->swapped ? e->w_bytes : e->x_bytes, w = t->swapped ? e->x_bytes : e->w_bytes;
   int open = 0;
+  if (t->x_held) emit_load(list, product, 'x');
+  if (t->w_held) emit_load(list, product, 'w');
   open += emit_loop(list, product, 'b', gb);
+  if (!t->w_held && gk == 1 && gn == 1) emit_load(list, product, 'w');
   open += emit_loop(list, product, 'm', gm);
-  if (!p->resident && gk == 1)
-    tct_tpu_emit(list, (tpu_instruction){.code = TPU_LOAD, .operand = 'x', .product = product, .amount = x / ((double)gb * (double)gm)});
+  if (!t->x_held && gk == 1) emit_load(list, product, 'x');
   open += emit_loop(list, product, 'n', gn);
   const bool loops_k = emit_loop(list, product, 'k', gk);
-  if (!p->resident && gk > 1)
-    tct_tpu_emit(list, (tpu_instruction){.code = TPU_LOAD, .operand = 'x', .product = product,
-                                         .amount = x / ((double)gb * (double)gm * (double)gk)});
-  if (!p->resident)
-    tct_tpu_emit(list, (tpu_instruction){.code = TPU_LOAD, .operand = 'w', .product = product,
-                                         .amount = w / ((double)gb * (double)gk * (double)gn)});
+  if (gk > 1) emit_load(list, product, 'x');
+  if (gk > 1 || gn > 1) emit_load(list, product, 'w');
   tct_tpu_emit(list, (tpu_instruction){.code = TPU_PRELOAD, .operand = 'w', .product = product, .count = tiles});
   tct_tpu_emit(list, (tpu_instruction){.code = TPU_MATMUL, .operand = 'y', .product = product, .count = tiles,
                                        .rows = tpu_smaller(t->block_m, m)});
   if (loops_k) tct_tpu_emit(list, (tpu_instruction){.code = TPU_END, .product = product});
-  if (e->operations > 0) tct_tpu_emit(list, (tpu_instruction){.code = TPU_VECTOR, .product = product, .amount = e->operations / all});
-  if (!p->resident)
-    tct_tpu_emit(list, (tpu_instruction){.code = TPU_STORE, .operand = 'y', .product = product, .amount = e->y_bytes / all});
+  if (e->operations > 0)
+    tct_tpu_emit(list, (tpu_instruction){.code = TPU_VECTOR, .product = product,
+                                         .amount = e->operations / ((double)gb * (double)gm * (double)gn)});
+  if (!p->resident) tct_tpu_emit(list, (tpu_instruction){.code = TPU_STORE, .operand = 'y', .product = product, .amount = t->y_store});
   while (open-- > 0) tct_tpu_emit(list, (tpu_instruction){.code = TPU_END, .product = product});
 }
 
@@ -211,6 +216,8 @@ static tct_status lower_array(const tct_chip *chip, const tct_node_view *node, u
   p->extents.w_bytes = tct_chip_bytes(chip, &node->in[1]);
   p->extents.y_bytes = tct_chip_bytes(chip, &node->out[0]);
   p->extents.operations = epilogue_operations(chip, node);
+  /* Numbers of 16 bits are one bf16 piece each: there is nothing more to pass. */
+  if (tct_dtype_bytes(node->in[0].dtype) == 2 && tct_dtype_bytes(node->in[1].dtype) == 2) p->extents.passes = 1;
   const tct_product *e = &p->extents;
   if (e->m == 0 || e->k == 0 || e->n == 0 || e->taps == 0 || e->batch == 0) {
     lower_vector(chip, node, 0, out); /* an empty product, or a sum of nothing */

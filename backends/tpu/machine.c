@@ -21,7 +21,8 @@ typedef struct machine {
   tpu_tensor x, w, y;
   int64_t m, k, n, batch, taps; /* as the list's loops count them: swapped already */
   axis b, i, j, l;              /* loops over batch, rows, columns, k */
-  float *tile, *rows, *sums;    /* a weight tile [R,C]; activations [block m, R]; the block of y [block batch, block m, block n] */
+  float *falling, *tile, *rows, *sums; /* sums on their way down [C]; a weight tile [R,C]; activations [block m, R]; the block of y
+                                          [block batch, block m, block n] */
   /* the clock of the block */
   tct_block *blocks;
   int64_t n_blocks, most;
@@ -44,10 +45,13 @@ static void put(tpu_tensor t, int64_t i, float value) {
   }
 }
 
-/* The piece-th bf16 piece of a number. */
-static float piece_of(float value, int piece) {
+/* The piece-th bf16 piece of a number. One that rounds past bf16's greatest keeps finite pieces where there are several; an
+ * infinity is its own first piece, and the others' zeros make a NaN of it in the products. */
+static float piece_of(const machine *m, float value, int piece) {
+  const bool several = tpu_passes(m->chip, &m->product->extents) > 1;
   for (int p = 0;; p++) {
-    const float part = tct_bf16_to_f32(tct_bf16_from_f32(value));
+    float part = tct_bf16_to_f32(tct_bf16_from_f32(value));
+    if (several && isinf(part) && isfinite(value)) part = copysignf(0x1.fep127f, value);
     if (p == piece || !isfinite(part)) return p == piece ? part : 0;
     value -= part;
   }
@@ -59,13 +63,13 @@ static float piece_of(float value, int piece) {
 static float streamed(const machine *m, int64_t batch, int64_t tap, int64_t row, int64_t k, int piece) {
   const bool swapped = m->product->tiling.swapped;
   const int64_t at = swapped ? m->map->w(m->map, batch, tap, k, row) : m->map->x(m->map, batch, tap, row, k);
-  return at < 0 ? 0 : piece_of(number(swapped ? m->w : m->x, at), piece);
+  return at < 0 ? 0 : piece_of(m, number(swapped ? m->w : m->x, at), piece);
 }
 
 static float staying(const machine *m, int64_t batch, int64_t tap, int64_t k, int64_t col, int piece) {
   const bool swapped = m->product->tiling.swapped;
   const int64_t at = swapped ? m->map->x(m->map, batch, tap, col, k) : m->map->w(m->map, batch, tap, k, col);
-  return at < 0 ? 0 : piece_of(number(swapped ? m->x : m->w, at), piece);
+  return at < 0 ? 0 : piece_of(m, number(swapped ? m->x : m->w, at), piece);
 }
 
 typedef struct range {
@@ -80,7 +84,7 @@ static range block_of(int64_t extent, int64_t block, int64_t at) {
 static void multiply(const machine *m, int64_t n_rows, int64_t height, int64_t width, float *sums, int64_t stride) {
   const int64_t cols = m->chip->array_cols, deep = m->chip->array_rows;
   for (int64_t i = 0; i < n_rows; i++) {
-    float falling[4096]; /* the sums on their way down the columns: chip_keys.def's widest array */
+    float *restrict const falling = m->falling;
     memset(falling, 0, (size_t)width * sizeof *falling);
     for (int64_t r = 0; r < height; r++) {
       const float a = m->rows[i * deep + r];
@@ -101,7 +105,7 @@ static void matmul(machine *m) {
   for (int64_t b = 0; b < batch.n; b++) {
     for (int64_t tap = 0; tap < m->taps; tap++) {
       for (int64_t k = 0; k < deep.n; k += height) {
-        for (int pass = 0; pass < (int)m->chip->passes; pass++) {
+        for (int pass = 0; pass < (int)tpu_passes(m->chip, &m->product->extents); pass++) {
           const int64_t high = tpu_smaller(height, deep.n - k);
           for (int64_t i = 0; i < rows.n; i++) {
             for (int64_t r = 0; r < high; r++)
@@ -145,12 +149,15 @@ static double matmul_cycles(const machine *m) {
   const tct_chip_time *t = &m->product->tiling;
   const range rows = block_of(m->m, t->block_m, m->i.at), cols = block_of(m->n, t->block_n, m->j.at);
   const range deep = block_of(m->k, t->block_k, m->l.at), batch = block_of(m->batch, t->block_batch, m->b.at);
-  const int64_t tiles = batch.n * m->taps * m->chip->passes * tpu_divide_up(deep.n, m->chip->array_rows) *
+  const int64_t tiles = batch.n * m->taps * tpu_passes(m->chip, &m->product->extents) * tpu_divide_up(deep.n, m->chip->array_rows) *
                         tpu_divide_up(cols.n, m->chip->array_cols);
   const int64_t step = tpu_smaller(m->chip->sublanes, t->block_m);
   const int64_t streamed_rows = tpu_divide_up(tpu_divide_up(rows.n, t->split), step) * step;
   const int64_t each = streamed_rows > m->chip->array_rows ? streamed_rows : m->chip->array_rows;
-  return (double)(each * tpu_divide_up(tiles * t->split, m->chip->cores * m->chip->arrays));
+  /* No tile follows the last one. */
+  const bool last = m->b.at == m->b.count - 1 && m->i.at == m->i.count - 1 && m->j.at == m->j.count - 1 && m->l.at == m->l.count - 1;
+  const int64_t gap = last && streamed_rows < m->chip->array_rows ? m->chip->array_rows - streamed_rows : 0;
+  return (double)(each * tpu_divide_up(tiles * t->split, m->chip->cores * m->chip->arrays) - gap);
 }
 
 static axis *axis_of(machine *m, char name) {
@@ -162,11 +169,6 @@ static void end_block(machine *m, double compute, double stored) {
   if (m->n_blocks < m->most) m->blocks[m->n_blocks] = (tct_block){.load = m->load, .compute = compute, .store = stored};
   m->n_blocks++;
   m->load = 0;
-}
-
-/* A block of w that is already in VMEM is not loaded again. */
-static bool is_new(const machine *m, char operand) {
-  return operand == 'x' || m->l.count > 1 || m->j.count > 1 || m->i.at == 0;
 }
 
 /* The block's MATMUL is followed, where k ends, by VECTOR and STORE: the block is closed by what comes last. */
@@ -191,7 +193,8 @@ int64_t tct_tpu_execute(const tct_chip *chip, const tpu_list *list, const tpu_ma
   const bool swapped = p->tiling.swapped;
   machine m = {.chip = chip, .product = p, .map = map, .x = x, .w = w, .y = y, .m = swapped ? e->n : e->m, .k = e->k,
                .n = swapped ? e->m : e->n, .batch = e->batch > 0 ? e->batch : 1, .taps = e->taps > 0 ? e->taps : 1,
-               .b = {0, 1}, .i = {0, 1}, .j = {0, 1}, .l = {0, 1}, .tile = scratch, .blocks = blocks, .most = most};
+               .b = {0, 1}, .i = {0, 1}, .j = {0, 1}, .l = {0, 1}, .falling = scratch, .blocks = blocks, .most = most};
+  m.tile = m.falling + chip->array_cols;
   m.rows = m.tile + chip->array_rows * chip->array_cols;
   m.sums = m.rows + p->tiling.block_m * chip->array_rows;
   int32_t loops[4], depth = 0;
@@ -212,9 +215,7 @@ int64_t tct_tpu_execute(const tct_chip *chip, const tpu_list *list, const tpu_ma
       }
       break;
     }
-    case TPU_LOAD:
-      if (is_new(&m, at->operand)) m.load += cycles_of(&m, at->amount);
-      break;
+    case TPU_LOAD: m.load += cycles_of(&m, at->amount); break;
     case TPU_MATMUL: run_matmul(&m, list, i); break;
     case TPU_STORE: store(&m); break;
     case TPU_PRELOAD:
@@ -229,5 +230,5 @@ int64_t tct_tpu_execute(const tct_chip *chip, const tpu_list *list, const tpu_ma
 size_t tct_tpu_machine_bytes(const tct_chip *chip, const tpu_list *list) {
   const tct_chip_time *t = &list->product[0].tiling;
   const size_t tile = (size_t)(chip->array_rows * chip->array_cols), rows = (size_t)(t->block_m * chip->array_rows);
-  return (tile + rows + (size_t)(t->block_batch * t->block_m * t->block_n)) * sizeof(float);
+  return ((size_t)chip->array_cols + tile + rows + (size_t)(t->block_batch * t->block_m * t->block_n)) * sizeof(float);
 }

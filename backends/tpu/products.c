@@ -61,8 +61,10 @@ static void map_matmul(const tct_node_view *node, tpu_map *out) {
   const int64_t all = elements(y), weights = b->dim[b->rank - 1] * b->dim[b->rank - 2];
   const bool shared = elements(b) == weights && !transposed;
   const int64_t batch = shared || m * n == 0 ? 1 : all / (m * n);
+  const bool several = batch > 1 && m * k * n > 0;
   *out = (tpu_map){.x = matmul_x, .w = matmul_w, .y = matmul_y, .node = node,
-                   .extents = {.m = shared && n > 0 ? all / n : m, .k = k, .n = n, .taps = 1, .batch = batch}};
+                   .extents = {.m = shared && n > 0 ? all / n : m, .k = k, .n = n, .taps = 1, .batch = batch,
+                               .x_copies = several ? elements(a) / (m * k) : 0, .w_copies = several ? elements(b) / (k * n) : 0}};
 }
 
 /* ---- convolutions ---- */
@@ -204,7 +206,7 @@ static void map_conv(const tct_node_view *node, tpu_map *out) {
   const double useful = (double)pixels * (double)(o.rows * o.cols) * (double)o.c * (double)o.filters;
   if (strcmp(node->op_name, "conv2d_grad_filter") == 0) {
     *out = (tpu_map){.x = filter_x, .w = filter_w, .y = filter_y, .node = node,
-                     .extents = {.m = o.rows * o.cols * o.c, .k = pixels, .n = o.f, .taps = 1, .batch = a->groups}};
+                     .extents = {.m = o.rows * o.cols * o.c, .k = pixels, .n = o.f, .taps = 1, .batch = a->groups, .x_rows = o.c}};
     return;
   }
   if (strcmp(node->op_name, "conv2d") == 0) {
@@ -216,7 +218,7 @@ static void map_conv(const tct_node_view *node, tpu_map *out) {
                       most_places(o.cols, a->stride[1], a->dilation[1], a->pad[2]);
   const int64_t phase = a->x_shape[0] * tpu_divide_up(o.h, a->stride[0]) * tpu_divide_up(o.w, a->stride[1]);
   *out = (tpu_map){.x = input_x, .w = input_w, .y = input_y, .node = node,
-                   .extents = {.m = phase, .k = o.f, .n = o.c, .taps = met, .batch = a->groups * a->stride[0] * a->stride[1],
+                   .extents = {.m = phase, .k = o.f, .n = o.c, .taps = met, .batch = a->groups * a->stride[0] * a->stride[1], .x_copies = a->groups,
                                .useful = useful}};
 }
 

@@ -157,7 +157,8 @@ typedef struct tct_backend {
   int32_t (*step_counters)(tct_device_impl *device, const void *state, tct_counter *out, int32_t most);
   void (*step_listing)(tct_device_impl *device, const void *state, tct_line_fn line, void *user);
   /* A step of a program of this device runs on the host, of `flops` and `bytes` there: what that takes with sending its operands
-   * and results, added to the device's clock (count), and as counters like those of step_counters. Default: nothing. */
+   * and results, added to the device's clock (count), and as counters like those of step_counters, the first its
+   * seconds. Default: nothing. */
   int32_t (*step_aside)(tct_device_impl *device, const tct_node_view *node, double flops, double bytes, bool count, tct_counter *out,
                         int32_t most);
 } tct_backend;

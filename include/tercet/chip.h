@@ -42,13 +42,16 @@ TCT_API tct_status tct_chip_open(const char *spec, tct_chip *out) TCT_CHECKED;
 TCT_API const char *tct_chip_name(int32_t i);
 
 /* Y [M,N] = Σ X [M,K] · W [K,N] over `taps` (the places of a convolution's window: X and Y are the same, W differs), and so
- * for each of `batch` products that share nothing. The work of the chip's passes is added. No extent is over 2^40, nor their
- * product over 2^62. */
+ * for each of a batch. The work of the passes is added. No extent is over 2^40, nor their product with passes and arrays
+ * over 2^62. */
 typedef struct tct_product {
   int64_t m, k, n;
   int64_t taps;                     /* 0: 1 */
   int64_t batch;                    /* 0: 1 */
-  double x_bytes, w_bytes, y_bytes; /* of the whole operands in HBM, all of the batch, padding included */
+  int64_t passes;                   /* 0: the chip's; 1 where the operands are bf16 already */
+  double x_bytes, w_bytes, y_bytes; /* of the whole operands in HBM, padding included */
+  int64_t x_copies, w_copies;       /* how many matrices of the batch differ; 0: all. 1: one serves the whole batch */
+  int64_t x_rows;                   /* how many of X's rows differ (a convolution's rows are its image, place after place); 0: all */
   double useful;                    /* products that the result needs; 0: all. The others count as padding */
   double operations;                /* of the vector unit on the whole of Y before it is stored (bias, activation) */
 } tct_product;
@@ -67,6 +70,8 @@ typedef struct tct_chip_time {
   int64_t block_batch;    /* so many products of the batch in a block */
   int64_t split;          /* so many arrays share the rows that meet a tile */
   bool swapped;           /* Yᵀ = Wᵀ·Xᵀ: X's tiles stay in the array */
+  bool x_held, w_held;    /* what streams, what stays: loaded once, for it is one block and serves the whole batch */
+  double x_load, w_load, y_store; /* bytes of a block of each, on average */
 } tct_chip_time;
 
 /* Searches the tiling as a compiler would: k innermost, blocks that fit twice into 80 % of VMEM, the fewest cycles, then the

@@ -66,8 +66,10 @@ tct_status tct_program_run(tct_program *program) {
   tct_step *const steps = program->steps;
   const int32_t n_steps = program->n_steps;
   for (int32_t s = 0; s < n_steps; s++) {
-    if (steps[s].device != program->device) (void)step_aside(program->device, &steps[s], true, NULL, 0);
-    TCT_TRY(program->profiling ? launch_timed(&steps[s]) : tct_step_launch(&steps[s]));
+    tct_counter time = {.value = 0};
+    const bool charged = steps[s].device != program->device && step_aside(program->device, &steps[s], true, &time, 1) == 1;
+    if (charged) steps[s].seconds += program->profiling ? time.value : 0;
+    TCT_TRY(program->profiling && !charged ? launch_timed(&steps[s]) : tct_step_launch(&steps[s]));
   }
   program->profiled_runs += program->profiling;
   return TCT_OK;

@@ -74,10 +74,17 @@ double tct_chip_pipeline(const tct_block *blocks, int64_t n, bool shared) {
 
 /* ---- tilings ---- */
 
+/* One of the two that meet: bytes of one matrix, how many matrices the batch has of it, rows (or columns) and how many differ. */
+typedef struct operand {
+  double bytes;
+  int64_t copies, extent, differ;
+} operand;
+
 typedef struct tiling {
   const tct_chip *chip;
+  operand x, w; /* what streams, what stays */
   int64_t m, k, n, taps, batch;     /* swapped already */
-  double x_bytes, w_bytes, y_bytes; /* of the whole batch */
+  double y_bytes;                   /* of the whole batch */
   double vector;                    /* cycles of the vector unit, all of Y */
   int64_t bm, bk, bn, bb;
   int64_t gm, gk, gn, gb;
@@ -85,9 +92,35 @@ typedef struct tiling {
   double bytes_per_cycle;
 } tiling;
 
-/* Bytes of a block: equal shares of the whole operand. */
-static double x_block(const tiling *t) { return t->x_bytes / ((double)t->gb * (double)t->gm * (double)t->gk); }
-static double w_block(const tiling *t) { return t->w_bytes / ((double)t->gb * (double)t->gk * (double)t->gn); }
+/* The part of an axis that a block has, at most all of it. */
+static double part(int64_t block, int64_t extent) { return fmin(1, (double)block / (double)extent); }
+
+/* Matrices of an operand that a block of the batch needs: those that differ. */
+static double copies_in_block(const tiling *t, const operand *o) {
+  return fmax(1, (double)t->bb * (double)o->copies / (double)t->batch);
+}
+
+/* An operand that is one block and serves the whole batch is loaded once. */
+static bool is_held(const tiling *t, const operand *o, int64_t grid) { return o->copies == 1 && grid == 1 && t->gk == 1; }
+
+/* Bytes that one sweep over an operand's blocks loads: all of it; where rows repeat, each block's own again. `grid` blocks of
+ * `block` rows. */
+static double sweep(const operand *o, int64_t block, int64_t grid) {
+  return o->differ < o->extent ? o->bytes * fmax(1, (double)grid * part(block, o->differ)) : o->bytes;
+}
+
+/* How often the matrices of an operand are swept for the whole batch. */
+static double sweeps(const tiling *t, const operand *o, int64_t grid) {
+  return is_held(t, o, grid) ? 1 : fmin((double)t->gb * copies_in_block(t, o), (double)t->batch);
+}
+
+/* Bytes of a load of a block, on average. */
+static double block_bytes(const tiling *t, const operand *o, int64_t block, int64_t grid) {
+  const double batches = is_held(t, o, grid) ? 1 : (double)t->gb;
+  return sweep(o, block, grid) * sweeps(t, o, grid) / (batches * (double)grid * (double)t->gk);
+}
+static double x_block(const tiling *t) { return block_bytes(t, &t->x, t->bm, t->gm); }
+static double w_block(const tiling *t) { return block_bytes(t, &t->w, t->bn, t->gn); }
 static double y_block(const tiling *t) { return t->y_bytes / ((double)t->gb * (double)t->gm * (double)t->gn); }
 
 /* Rows of a block of X that stream through one array: whole sublanes. */
@@ -124,8 +157,15 @@ static double sum_blocks(const tiling *t, block_count *of) {
   return (double)(t->gb - 1) * sum_of_batch(t, t->bb, of) + sum_of_batch(t, batch_of(t, t->gb - 1), of);
 }
 
-static double x_traffic(const tiling *t) { return t->x_bytes * (t->gk > 1 ? (double)t->gn : 1); }
-static double w_traffic(const tiling *t) { return t->w_bytes * (t->gk > 1 || t->gn > 1 ? (double)t->gm : 1); }
+static double x_traffic(const tiling *t) {
+  return sweep(&t->x, t->bm, t->gm) * sweeps(t, &t->x, t->gm) * (t->gk > 1 ? (double)t->gn : 1);
+}
+static double w_traffic(const tiling *t) {
+  return sweep(&t->w, t->bn, t->gn) * sweeps(t, &t->w, t->gn) * (t->gk > 1 || t->gn > 1 ? (double)t->gm : 1);
+}
+
+/* Cycles by which the last tile is shorter than its weights would take to shift in: none follow. */
+static int64_t last_gap(const tiling *t) { return tct_larger(0, t->chip->array_rows - rows_of(t, t->gm - 1)); }
 
 /* What the arrays do, summed over the grid. */
 static void count_work(const tiling *t, double *out_active, double *out_shift, double *out_macs) {
@@ -133,13 +173,17 @@ static void count_work(const tiling *t, double *out_active, double *out_shift, d
   const double turns = sum_blocks(t, turns_of), before = (double)(t->gm - 1);
   const double all_rows = before * (double)rows + (double)last;
   *out_active = turns * all_rows;
-  *out_shift = turns * (before * (double)tct_larger(0, r - rows) + (double)tct_larger(0, r - last));
+  *out_shift = turns * (before * (double)tct_larger(0, r - rows) + (double)tct_larger(0, r - last)) - (double)last_gap(t);
   *out_macs = sum_blocks(t, tiles_of) * (double)t->split * all_rows * (double)(r * t->chip->array_cols);
 }
 
+/* The largest block of each operand twice, and the sums. */
 static bool fits(const tiling *t) {
+  const double x = t->x.bytes * copies_in_block(t, &t->x) * part(t->bm, t->x.differ) * part(t->bk, t->k);
+  const double w = t->w.bytes * copies_in_block(t, &t->w) * part(t->bn, t->w.differ) * part(t->bk, t->k);
+  const double y = t->y_bytes * part(t->bb, t->batch) * part(t->bm, t->m) * part(t->bn, t->n);
   const double sums = 4 * (double)t->bb * (double)t->bm * (double)t->bn;
-  return 2 * (x_block(t) + w_block(t) + y_block(t)) + sums <= VMEM_SHARE * t->chip->vmem * (double)t->chip->cores;
+  return 2 * (x + w + y) + sums <= VMEM_SHARE * t->chip->vmem * (double)t->chip->cores;
 }
 
 static double count_blocks(const tiling *t) { return (double)t->gb * (double)t->gm * (double)t->gk * (double)t->gn; }
@@ -202,10 +246,16 @@ static void consider(const tiling *t, bool swapped, finalists *best) {
   best->of[at] = new;
 }
 
+static operand operand_of(double bytes, int64_t copies, int64_t batch, int64_t extent, int64_t differ) {
+  const int64_t n = copies > 0 ? copies : batch;
+  return (operand){.bytes = bytes / (double)n, .copies = n, .extent = extent, .differ = differ > 0 ? differ : extent};
+}
+
 static void search(const tct_chip *chip, const tct_product *p, bool swapped, finalists *best) {
-  tiling t = {.chip = chip, .m = swapped ? p->n : p->m, .k = p->k, .n = swapped ? p->m : p->n,
-              .taps = tct_larger(p->taps, 1) * chip->passes, .batch = tct_larger(p->batch, 1), .x_bytes = swapped ? p->w_bytes : p->x_bytes,
-              .w_bytes = swapped ? p->x_bytes : p->w_bytes, .y_bytes = p->y_bytes,
+  const int64_t batch = tct_larger(p->batch, 1), passes = p->passes > 0 ? p->passes : chip->passes;
+  const operand x = operand_of(p->x_bytes, p->x_copies, batch, p->m, p->x_rows), w = operand_of(p->w_bytes, p->w_copies, batch, p->n, 0);
+  tiling t = {.chip = chip, .x = swapped ? w : x, .w = swapped ? x : w, .m = swapped ? p->n : p->m, .k = p->k,
+              .n = swapped ? p->m : p->n, .taps = tct_larger(p->taps, 1) * passes, .batch = batch, .y_bytes = p->y_bytes,
               .vector = p->operations / (double)(chip->cores * chip->alus), .bytes_per_cycle = chip->hbm / chip->clock};
   const int64_t arrays = chip->cores * chip->arrays;
   const int64_t whole_m = tct_round_up(t.m, chip->sublanes), whole_k = tct_round_up(t.k, chip->array_rows);
@@ -234,8 +284,10 @@ static double run_blocks(const tiling *t) {
       const double cycles = (double)tct_larger(rows_of(t, i), t->chip->array_rows);
       for (int64_t j = 0; j < t->gn; j++) {
         for (int64_t l = 0; l < t->gk; l++) {
-          const bool new_x = t->gk > 1 || j == 0, new_w = t->gk > 1 || t->gn > 1 || i == 0, last = l == t->gk - 1;
-          const double work = cycles * (double)turns_of(t, batch_of(t, b), j, l);
+          const bool new_x = is_held(t, &t->x, t->gm) ? b == 0 && j == 0 : t->gk > 1 || j == 0;
+          const bool new_w = is_held(t, &t->w, t->gn) ? b == 0 && i == 0 : t->gk > 1 || t->gn > 1 || i == 0, last = l == t->gk - 1;
+          const bool end = last && b == t->gb - 1 && i == t->gm - 1 && j == t->gn - 1;
+          const double work = cycles * (double)turns_of(t, batch_of(t, b), j, l) - (end ? (double)last_gap(t) : 0);
           add_block(&p, &(tct_block){.load = (new_x ? x : 0) + (new_w ? w : 0), .compute = work + (last ? vector : 0),
                                      .store = last ? y : 0});
         }
@@ -263,7 +315,7 @@ static void account(const choice *best, const tct_product *p, tct_chip_time *out
   count_work(t, &active, &out->shift, &out->macs);
   const double units = (double)(chip->cores * chip->arrays * chip->array_rows * chip->array_cols);
   const double all = (double)p->m * (double)p->k * (double)p->n * (double)t->taps * (double)t->batch;
-  out->useful = (p->useful > 0 ? fmin(all, p->useful * (double)chip->passes) : all) / units;
+  out->useful = (p->useful > 0 ? fmin(all, p->useful * (double)t->taps / (double)tct_larger(p->taps, 1)) : all) / units;
   out->padding = active - out->useful;
   out->vector = t->vector;
   out->memory = best->cycles - active - out->shift - out->vector + chip->latency * chip->clock;
@@ -280,24 +332,29 @@ static void account(const choice *best, const tct_product *p, tct_chip_time *out
   out->block_batch = t->bb;
   out->split = t->split;
   out->swapped = best->swapped;
+  out->x_held = is_held(t, &t->x, t->gm);
+  out->w_held = is_held(t, &t->w, t->gn);
+  out->x_load = x_block(t);
+  out->w_load = w_block(t);
+  out->y_store = y_block(t);
 }
 
 /* Extents and what is computed from them stay within int64_t, padding to whole tiles included. */
 static bool in_range(const tct_chip *chip, const tct_product *p) {
   const int64_t least[] = {p->m, p->k, p->n, tct_larger(p->taps, 1), tct_larger(p->batch, 1)};
-  double all = (double)chip->passes;
+  double all = (double)chip->passes * (double)chip->cores * (double)chip->arrays;
   for (int i = 0; i < 5; i++) {
     if (least[i] < 1 || least[i] > MOST_EXTENT) return false;
     all *= (double)least[i];
   }
-  return p->taps >= 0 && p->batch >= 0 && all <= MOST_PRODUCTS;
+  return p->taps >= 0 && p->batch >= 0 && p->passes >= 0 && p->passes <= 6 && all <= MOST_PRODUCTS;
 }
 
 tct_status tct_chip_product(const tct_chip *chip, const tct_product *product, tct_chip_time *out) {
   *out = (tct_chip_time){0};
   if (!in_range(chip, product)) {
     return tct_fail(TCT_INVALID, "a product on chip %s: [%lld,%lld]·[%lld,%lld], %lld taps, batch %lld; needs extents from 1 to "
-                    "2^40 and at most 2^62 products in all", chip->name, (long long)product->m, (long long)product->k,
+                    "2^40 and at most 2^62 products, with passes and arrays", chip->name, (long long)product->m, (long long)product->k,
                     (long long)product->k, (long long)product->n, (long long)product->taps, (long long)product->batch);
   }
   finalists best = {.n = 0};

@@ -144,9 +144,12 @@ TEST(chip, products_out_of_range) {
   OK(tct_chip_open("v3", &c));
   const int64_t wide = INT64_C(1) << 40;
   const tct_product rows[] = {{.m = 0, .k = 1, .n = 1}, {.m = 1, .k = 1, .n = wide + 1}, {.m = wide, .k = wide, .n = 1},
-                              {.m = 1, .k = 1, .n = 1, .taps = -1}, {.m = 1, .k = 1, .n = 1, .batch = INT64_MAX}};
+                              {.m = 1, .k = 1, .n = 1, .taps = -1}, {.m = 1, .k = 1, .n = 1, .passes = 7}, {.m = 1, .k = 1, .n = 1, .batch = INT64_MAX}};
   for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) FAILS(tct_chip_product(&c, &rows[i], &t), TCT_INVALID, "extents from 1 to 2^40");
-  OK(tct_chip_product(&c, &(tct_product){.m = wide, .k = 1 << 20, .n = 1}, &t)); /* 2^60 products */
+  tct_chip many;
+  OK(tct_chip_open("small,array=1x1,cores=64,arrays=64,vmem=1TB", &many));
+  FAILS(tct_chip_product(&many, &(tct_product){.m = 1, .k = wide, .n = 1 << 20}, &t), TCT_INVALID, "with passes and arrays");
+  OK(tct_chip_product(&c, &(tct_product){.m = wide, .k = 1 << 20, .n = 1}, &t)); /* 2^60 products on four arrays */
   CHECK(t.total > 0x1p40 && isfinite(t.total), "%g", t.total);
 }
 
