@@ -17,8 +17,8 @@ EXCLUSIONS = ROOT / ".ci/coverage-exclusions.txt"
 # What reads foreign bytes, and what a run that was killed must be found again by.
 READERS = ("runtime/io/*", "runtime/data/csv*.c", "runtime/data/idx.c", "runtime/data/npy.c", "runtime/data/text.c",
            "runtime/train/saver.c", "runtime/train/save.c")
-BAR_RUNTIME = 90.0  # percent
-BAR_READERS = 99.0
+BAR_RUNTIME = 91.0  # percent
+BAR_READERS = 100.0
 MOST_EXCLUDED = 1.0  # percent of the readers' branches, and of the runtime's
 
 

@@ -122,6 +122,18 @@ TEST(fit, save_and_load_give_the_same_model) {
   OK(tct_safetensors_write(path, whole, 2, NULL, 0));
   FAILS(tct_model_load(other, path), TCT_INVALID, "1 difference [E");
   CHECK(strstr(tct_error_message(), "'dense/bias' is i32[3] in the file, the model's is f32[3]") != NULL, "%s", tct_error_message());
+  for (int wrong = 0; wrong <= 1; wrong++) { /* each allocation fails in turn; the second file is another model's */
+    if (wrong == 0) OK(tct_model_save(other, path, NULL));
+    else OK(tct_safetensors_write(path, many, 30, NULL, 0));
+    bool struck = true;
+    for (int64_t nth = 1; struck; nth++) {
+      (void)fault_alloc(nth);
+      const tct_status status = tct_model_load(other, path);
+      struck = fault_alloc(0);
+      CHECK(status == (wrong ? TCT_INVALID : TCT_OK) || (struck && status == TCT_OUT_OF_MEMORY), "allocation %d: %s", (int)nth, tct_error_message());
+      CHECK(nth < 1000);
+    }
+  }
   tct_model *unready = tct_model_create("unready", TCT_F32);
   tct_layer_dense(tct_layer_input(unready, "x", TCT_F32, TCT_SHAPE(2)), &(tct_dense_layer){.units = 3});
   float room[6];

@@ -245,6 +245,38 @@ static void swap_device(tct_device *device) {
   device->info.host_memory = false; /* so that nothing is done past it */
 }
 
+/* A model that reads its weights, and a run that goes on, with each call of the device failing in turn. */
+TEST(job_faults, calls_of_the_device_fail_while_weights_return) {
+  spare_disk();
+  begin();
+  OK(train(trained_job));
+  tct_set_log(NULL, NULL, TCT_LOG_ERROR);
+  for (int resumes = 0; resumes <= 1; resumes++) {
+    int64_t nth = 1, n_failed = 0;
+    for (device_struck = true; device_struck; nth++) {
+      tct_job *job = NULL;
+      tct_model *model = NULL;
+      OK(parse(trained_job, &job));
+      OK(tct_job_model(job, &model));
+      swap_device(tct_model_device(model));
+      device_struck = false;
+      device_countdown = nth;
+      const tct_status status = resumes ? tct_job_train(job, &(tct_fit_options){.resume = true}) : tct_model_load(model, in_folder("model.safetensors"));
+      /* A constant that the device could not fold beforehand is computed in the program. */
+      const bool as_ever = status == TCT_OK && (!device_struck || resumes);
+      n_failed += !as_ever;
+      CHECK(as_ever || (device_struck && status == TCT_UNAVAILABLE), "%s, call %d: %s: %s", resumes ? "resume" : "load", (int)nth,
+            tct_status_name(status), tct_error_message());
+      device_countdown = 0;
+      tct_job_free(job);
+      CHECK(nth < 1000);
+    }
+    CHECK(nth > 8 && n_failed > 6, "%d of %d calls", (int)n_failed, (int)nth);
+  }
+  tct_set_file_calls(NULL);
+  scratch_remove(folder);
+}
+
 TEST(job_faults, calls_of_the_device_fail_in_turn) {
   spare_disk();
   begin();

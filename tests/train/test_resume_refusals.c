@@ -3,6 +3,7 @@
 
 #include <errno.h>
 
+#include "base/alloc.h"
 #include "base/status.h"
 #include "faults.h"
 #include "io/checkpoint.h"
@@ -205,6 +206,20 @@ static tct_status fit_once(const recipe *r, const tct_fit_options *o, tct_datase
   return status;
 }
 
+/* How many allocations there were before the checkpoint after the last step. */
+static tct_status note_allocations(void *user, int64_t step, double loss) {
+  (void)loss;
+  if (step == PER_EPOCH - 1) *(int64_t *)user = tct_alloc_count();
+  return TCT_OK;
+}
+
+/* The next one to fail: all of those of a save and of the end, where it restores or says why not; ever fewer of the others. */
+static int64_t after(int64_t nth, int64_t save, int64_t end) {
+  if (nth >= end - 250 || (nth >= save && nth < save + 250)) return nth + 1;
+  const int64_t next = nth + 1 + nth / 30;
+  return nth < save && next > save ? save : next;
+}
+
 /* Each allocation of a fit that saves, of one that goes on, and of one that is refused. make_model is not under test. */
 TEST(resume, every_allocation_of_saving_and_going_on_fails_in_turn) {
   static const recipe r = {.device = "ref", .constant = true, .epochs = 1}, other = {.device = "ref", .constant = true, .epochs = 1, .rate = 0.5};
@@ -214,15 +229,25 @@ TEST(resume, every_allocation_of_saving_and_going_on_fails_in_turn) {
     tct_set_log(NULL, NULL, TCT_LOG_WARNING);
     tct_fit_options o = options_of(&r);
     tct_callback callback;
-    OK(tct_early_stopping_create(&(tct_early_stopping_options){.patience = 9}, &callback));
+    OK(tct_early_stopping_create(&(tct_early_stopping_options){.patience = 9, .restore_best_weights = true}, &callback));
     o.callbacks = &callback;
     o.n_callbacks = 1;
     if (what > 0) OK(fit_once(&r, &o, data));
     o.resume = what > 0;
+    o.checkpoint.every_steps = PER_EPOCH;
+    o.on_step = note_allocations;
+    int64_t mark = 0, ignored = 0, nth = 1;
+    o.user = &mark;
     bool struck = true;
-    int64_t nth = 1;
     fault_pieces(true);
-    for (; struck; nth += 1 + nth / 50) {
+    tct_model *whole = make_model(what == 2 ? &other : &r);
+    const int64_t before = tct_alloc_count();
+    CHECK(tct_fit(whole, data, &o) == (what == 2 ? TCT_INVALID : TCT_OK));
+    const int64_t n = tct_alloc_count() - before;
+    tct_model_free(whole);
+    if (what == 0) scratch_remove(resume_folder());
+    o.user = &ignored;
+    for (; struck; nth = after(nth, mark - before, n)) {
       tct_model *m = make_model(what == 2 ? &other : &r);
       (void)fault_alloc(nth);
       const tct_status status = tct_fit(m, data, &o);
