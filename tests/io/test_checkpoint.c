@@ -202,7 +202,7 @@ TEST(checkpoint, hostile_sidecars) {
       FAILS(tct_checkpoint_read(folder, &c), TCT_BAD_DATA, rows[i].part);
     }
   }
-  static const char frames[][65] = {"{\"format\":\"tercet.checkpoint.1\",\"crc32\":\"0000\000" "000\",\"body\":{}}",
+  static const char frames[][65] = {"{\"format\":\"tercet.checkpoint.1\",\"crc32\":\"0000\000000\",\"body\":{}}",
                                     "{\"format\":\"tercet.checkpoint.2\",\"crc32\":\"00000000\",\"body\":{}}",
                                     "{\"format\":\"tercet.checkpoint.1\",\"crc32\":\"00000000\",\"BODY\":{}}",
                                     "{\"format\":\"tercet.checkpoint.1\",\"crc32\":\"00000000\",\"body\":{}]"};
