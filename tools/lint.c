@@ -31,42 +31,33 @@ static bool is_product(const modelled_step *s) {
 }
 
 /* Seconds of a product of these extents, its operands dense f32. */
-static double product_seconds(const tct_chip *chip, int64_t m, int64_t k, int64_t n, int64_t taps) {
+static double product_seconds(const tct_chip *chip, int64_t m, int64_t k, int64_t n) {
   tct_chip_time t;
-  const tct_product p = {.m = m, .k = k, .n = n, .taps = taps,
+  const tct_product p = {.m = m, .k = k, .n = n,
                          .x_bytes = tct_chip_bytes(chip, &(tct_desc){TCT_F32, TCT_SHAPE(m, k)}),
-                         .w_bytes = tct_chip_bytes(chip, &(tct_desc){TCT_F32, TCT_SHAPE(taps, k, n)}),
+                         .w_bytes = tct_chip_bytes(chip, &(tct_desc){TCT_F32, TCT_SHAPE(k, n)}),
                          .y_bytes = tct_chip_bytes(chip, &(tct_desc){TCT_F32, TCT_SHAPE(m, n)})};
   if (tct_chip_product(chip, &p, &t) == TCT_OK) return t.total / chip->clock;
   tct_error_clear();
   return NAN;
 }
 
-/* A first convolution of few channels leaves most rows of the array idle; with an even stride, blocks of 2×2 pixels become
- * channels (space-to-depth): four times the channels, a quarter of the places. */
+/* A first convolution of few channels leaves most rows of the array idle. One of an even stride is folded by the compiler
+ * (space-to-depth); of another, patches are cut beforehand: the window's places are channels. */
 static void few_channels(const modelled *m, const modelled_step *s, findings *f) {
   if (strcmp(s->info.op, "conv2d") != 0) return;
   const tct_conv2d_attrs *const a = s->info.node->attrs;
-  const int64_t channels = a->w_shape[2], filters = a->w_shape[3] / a->groups;
-  if (channels > 4 || a->groups != 1 || s->seconds < 0.02 * m->sum.seconds) return;
+  const int64_t channels = a->w_shape[2], filters = a->w_shape[3] / a->groups, taps = a->w_shape[0] * a->w_shape[1];
+  if (channels > 4 || a->groups != 1 || taps == 1 || s->seconds < 0.02 * m->sum.seconds) return;
   const tct_shape *const y = &s->info.node->out[0].shape;
-  const int64_t pixels = y->dim[0] * y->dim[1] * y->dim[2], taps = a->w_shape[0] * a->w_shape[1];
-  const bool even = a->stride[0] % 2 == 0 && a->stride[1] % 2 == 0;
-  const int64_t fewer = ((a->w_shape[0] + 1) / 2) * ((a->w_shape[1] + 1) / 2);
-  const double now = product_seconds(&m->chip, pixels, channels, filters, taps);
-  const double folded = even ? product_seconds(&m->chip, pixels, 4 * channels, filters, fewer)
-                             : product_seconds(&m->chip, pixels, channels * taps, filters, 1);
-  if (!(folded < now)) return;
-  finding *const x = found(f, s->info.name, (now - folded) / m->sum.seconds);
+  const double cut = product_seconds(&m->chip, y->dim[0] * y->dim[1] * y->dim[2], channels * taps, filters);
+  if (!(cut < s->seconds)) return;
+  finding *const x = found(f, s->info.name, (s->seconds - cut) / m->sum.seconds);
   (void)snprintf(x->what, sizeof x->what, "%lld channel%s of %lld rows of the array: %.1f %% of its work is useful, %.1f %% of the step's time",
                  (long long)channels, channels == 1 ? "" : "s", (long long)m->chip.array_rows, 100 * s->of[0] / s->cycles,
                  100 * s->cycles / m->sum.cycles);
-  if (even)
-    (void)snprintf(x->rewrite, sizeof x->rewrite, "space-to-depth: 2x2 pixels as channels, a window of %lldx%lld with %lld channels",
-                   (long long)((a->w_shape[0] + 1) / 2), (long long)((a->w_shape[1] + 1) / 2), (long long)(4 * channels));
-  else
-    (void)snprintf(x->rewrite, sizeof x->rewrite, "cut the image into patches beforehand: one product of %lld inputs instead of %lld of %lld",
-                   (long long)(channels * taps), (long long)taps, (long long)channels);
+  (void)snprintf(x->rewrite, sizeof x->rewrite, "cut the image into patches beforehand: one product of %lld inputs instead of %lld of %lld",
+                 (long long)(channels * taps), (long long)taps, (long long)channels);
 }
 
 static int64_t up(int64_t n, int64_t to) { return (n + to - 1) / to * to; }

@@ -281,7 +281,7 @@ static tct_status launch_after(tct_device_impl *device, const tpu_after *after, 
 static tct_status launch_machine(tct_device_impl *device, const tpu_step *step, const tct_launch *given) {
   const tct_node_view *node = given->node;
   tpu_map map;
-  tct_tpu_map(node, &map);
+  tct_tpu_map(node, step->list.folded, &map);
   (void)tct_tpu_execute(&device->chip, &step->list, &map, (tpu_tensor){given->in[0], node->in[0].dtype},
                         (tpu_tensor){given->in[1], node->in[1].dtype}, (tpu_tensor){given->out[0], node->out[0].dtype},
                         given->workspace, NULL, 0);

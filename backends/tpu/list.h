@@ -36,6 +36,7 @@ typedef struct tpu_map {
   int64_t (*y)(const struct tpu_map *map, int64_t batch, int64_t row, int64_t col);
   const tct_node_view *node;
   tct_product extents;
+  int64_t fold; /* places of a convolution's window that are channels, along each axis */
 } tpu_map;
 
 /* A product and its tiling. `resident`: its operands are in VMEM. */
@@ -52,6 +53,7 @@ typedef struct tpu_list {
   int32_t n;
   tpu_list_product product[TPU_MOST_PRODUCTS];
   int32_t n_products;
+  bool folded;      /* the first product's map is */
   uint32_t rounded; /* bit i: input i goes through the arrays and is rounded to bf16 */
   tct_chip_time time;
 } tpu_list;
@@ -83,8 +85,11 @@ void tct_tpu_emit_vector(tpu_list *list, const tct_chip *chip, const tct_node_vi
 
 /* ---- products.c ---- */
 
-/* The product of a matmul or a convolution. */
-void tct_tpu_map(const tct_node_view *node, tpu_map *out);
+/* The product of a matmul or a convolution. `folded`: places of the window 2×2 at a time are channels (space-to-depth), of a
+ * node that tct_tpu_folds. */
+void tct_tpu_map(const tct_node_view *node, bool folded, tpu_map *out);
+/* A forward convolution of an even stride, of one group: its image can be cut into 2×2 pixels beforehand. */
+bool tct_tpu_folds(const tct_node_view *node);
 
 /* ---- composite.c ---- */
 

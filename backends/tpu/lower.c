@@ -207,27 +207,39 @@ static double grouped_operations(const tct_chip *chip, const tct_node_view *node
   return a->groups <= 1 ? 0 : 2 * (double)(a->w_shape[0] * a->w_shape[1] * a->w_shape[2]) * tct_tpu_registers(chip, *y);
 }
 
-static tct_status lower_array(const tct_chip *chip, const tct_node_view *node, uint32_t rounded, tpu_list *out) {
+/* The node's product and its tiling, in the cheaper of its shapes. */
+static tct_status find_product(const tct_chip *chip, const tct_node_view *node, bool folded, tpu_list_product *out) {
   tpu_map map;
-  tct_tpu_map(node, &map);
-  tpu_list_product *p = &out->product[0];
-  p->extents = map.extents;
-  p->extents.x_bytes = tct_chip_bytes(chip, &node->in[0]);
-  p->extents.w_bytes = tct_chip_bytes(chip, &node->in[1]);
-  p->extents.y_bytes = tct_chip_bytes(chip, &node->out[0]);
-  p->extents.operations = epilogue_operations(chip, node);
+  tct_tpu_map(node, folded, &map);
+  *out = (tpu_list_product){.extents = map.extents};
+  tct_product *const e = &out->extents;
+  e->x_bytes = tct_chip_bytes(chip, &node->in[0]);
+  e->w_bytes = tct_chip_bytes(chip, &node->in[1]);
+  e->y_bytes = tct_chip_bytes(chip, &node->out[0]);
+  e->operations = epilogue_operations(chip, node);
   /* Numbers of 16 bits are one bf16 piece each: there is nothing more to pass. */
-  if (tct_dtype_bytes(node->in[0].dtype) == 2 && tct_dtype_bytes(node->in[1].dtype) == 2) p->extents.passes = 1;
-  const tct_product *e = &p->extents;
-  if (e->m == 0 || e->k == 0 || e->n == 0 || e->taps == 0 || e->batch == 0) {
+  if (tct_dtype_bytes(node->in[0].dtype) == 2 && tct_dtype_bytes(node->in[1].dtype) == 2) e->passes = 1;
+  const bool empty = e->m == 0 || e->k == 0 || e->n == 0 || e->taps == 0 || e->batch == 0;
+  return empty ? TCT_OK : tct_chip_product(chip, e, &out->tiling);
+}
+
+static tct_status lower_array(const tct_chip *chip, const tct_node_view *node, uint32_t rounded, tpu_list *out) {
+  tpu_list_product *p = &out->product[0], other;
+  tct_status status = find_product(chip, node, false, p);
+  if (status != TCT_OK) return status;
+  if (p->tiling.total == 0) {
     lower_vector(chip, node, 0, out); /* an empty product, or a sum of nothing */
     return TCT_OK;
   }
-  const tct_status status = tct_chip_product(chip, e, &p->tiling);
-  if (status != TCT_OK) return status;
+  if (tct_tpu_folds(node)) {
+    status = find_product(chip, node, true, &other);
+    if (status != TCT_OK) return status;
+    out->folded = other.tiling.total < p->tiling.total;
+    if (out->folded) *p = other;
+  }
   const double grouped = grouped_operations(chip, node);
   if (grouped > 0) {
-    lower_vector(chip, node, grouped + e->operations, out);
+    lower_vector(chip, node, grouped + p->extents.operations, out);
     if (out->time.total < p->tiling.total) return TCT_OK;
     out->n = 0;
   }

@@ -1,7 +1,8 @@
 /* Matmul and the three convolutions as one product each: its extents, and where an element of an operand lies. A convolution
  * is implicit: no matrix of windows is made.
  *
- *   forward          [N·P·Q, c] · [c, f], a tap for each place of the window
+ *   forward          [N·P·Q, c] · [c, f], a tap for each place of the window; of an even stride also [N·P·Q, 4c] · [4c, f], a tap
+ *                    for 2×2 places (space-to-depth)
  *   input gradient   [N·⌈H/s⌉·⌈W/s⌉, f] · [f, c], one for each phase of the stride's s·s, a tap for each place that meets it
  *   filter gradient  [R·S·c, N·P·Q] · [N·P·Q, f]
  * with c and f channels and filters of a group; groups share nothing and are a batch. */
@@ -99,14 +100,26 @@ static int64_t filter_element(const window *o, int64_t r, int64_t s, int64_t c, 
   return ((r * o->cols + s) * o->c + c) * o->filters + filter;
 }
 
+/* The place of the window and the channel that a tap and an element of k stand for; false: past the window's edge. Where places
+ * are folded, k counts (row in the fold, column in the fold, channel). */
+static bool place_of(const tpu_map *map, const window *o, int64_t tap, int64_t k, int64_t *r, int64_t *s, int64_t *c) {
+  const int64_t fold = map->fold, across = tpu_divide_up(o->cols, fold);
+  *c = k % o->c;
+  *r = tap / across * fold + k / o->c / fold;
+  *s = tap % across * fold + k / o->c % fold;
+  return *r < o->rows && *s < o->cols;
+}
+
 static int64_t forward_x(const tpu_map *map, int64_t batch, int64_t tap, int64_t row, int64_t k) {
   const window o = window_of(map->node);
-  return image_element(&o, row, tap / o.cols, tap % o.cols, batch * o.c + k);
+  int64_t r = 0, s = 0, c = 0;
+  return place_of(map, &o, tap, k, &r, &s, &c) ? image_element(&o, row, r, s, batch * o.c + c) : -1;
 }
 
 static int64_t forward_w(const tpu_map *map, int64_t batch, int64_t tap, int64_t k, int64_t col) {
   const window o = window_of(map->node);
-  return filter_element(&o, tap / o.cols, tap % o.cols, k, batch * o.f + col);
+  int64_t r = 0, s = 0, c = 0;
+  return place_of(map, &o, tap, k, &r, &s, &c) ? filter_element(&o, r, s, c, batch * o.f + col) : -1;
 }
 
 static int64_t forward_y(const tpu_map *map, int64_t batch, int64_t row, int64_t col) {
@@ -199,7 +212,7 @@ static int64_t input_y(const tpu_map *map, int64_t batch, int64_t row, int64_t c
   return ((n * o.h + h) * o.w + w) * o.channels + at.group * o.c + col;
 }
 
-static void map_conv(const tct_node_view *node, tpu_map *out) {
+static void map_conv(const tct_node_view *node, int64_t fold, tpu_map *out) {
   const window o = window_of(node);
   const tct_conv2d_attrs *a = o.a;
   const int64_t pixels = a->x_shape[0] * o.p * o.q;
@@ -210,8 +223,9 @@ static void map_conv(const tct_node_view *node, tpu_map *out) {
     return;
   }
   if (strcmp(node->op_name, "conv2d") == 0) {
-    *out = (tpu_map){.x = forward_x, .w = forward_w, .y = forward_y, .node = node,
-                     .extents = {.m = pixels, .k = o.c, .n = o.f, .taps = o.rows * o.cols, .batch = a->groups}};
+    *out = (tpu_map){.x = forward_x, .w = forward_w, .y = forward_y, .node = node, .fold = fold,
+                     .extents = {.m = pixels, .k = fold * fold * o.c, .n = o.f,
+                                 .taps = tpu_divide_up(o.rows, fold) * tpu_divide_up(o.cols, fold), .batch = a->groups, .useful = useful}};
     return;
   }
   const int64_t met = most_places(o.rows, a->stride[0], a->dilation[0], a->pad[0]) *
@@ -222,9 +236,15 @@ static void map_conv(const tct_node_view *node, tpu_map *out) {
                                .useful = useful}};
 }
 
-void tct_tpu_map(const tct_node_view *node, tpu_map *out) {
+bool tct_tpu_folds(const tct_node_view *node) {
+  const tct_conv2d_attrs *a = node->attrs;
+  return strcmp(node->op_name, "conv2d") == 0 && a->groups == 1 && a->stride[0] % 2 == 0 && a->stride[1] % 2 == 0 &&
+         a->dilation[0] == 1 && a->dilation[1] == 1;
+}
+
+void tct_tpu_map(const tct_node_view *node, bool folded, tpu_map *out) {
   if (strcmp(node->op_name, "matmul") == 0)
     map_matmul(node, out);
   else
-    map_conv(node, out);
+    map_conv(node, folded ? 2 : 1, out);
 }

@@ -107,6 +107,24 @@ TEST(tpu_machine, convolutions_of_whole_numbers_are_exact) {
   }
 }
 
+/* A first convolution of few channels and an even stride is folded: 7×7 places of 3 channels become 4×4 of 12. */
+TEST(tpu_machine, a_stem_is_folded) {
+  tct_chip chip;
+  OK(tct_chip_open("v3", &chip));
+  const tct_desc in[] = {{TCT_F32, TCT_SHAPE(32, 224, 224, 3)}, {TCT_F32, TCT_SHAPE(7, 7, 3, 64)}}, out = {TCT_F32, TCT_SHAPE(32, 112, 112, 64)};
+  tct_conv2d_attrs attrs = {.stride = {2, 2}, .dilation = {1, 1}, .pad = {2, 3, 2, 3}, .groups = 1, .x_shape = {32, 224, 224, 3},
+                            .w_shape = {7, 7, 3, 64}};
+  const tct_node_view node = {.op = TCT_OP_conv2d, .op_name = "conv2d", .name = "y", .attrs = &attrs, .n_in = 2, .n_out = 1, .in = in, .out = &out};
+  tpu_list list;
+  OK(tct_tpu_lower(&chip, &node, &list));
+  const tct_product *const p = &list.product[0].extents;
+  CHECK(list.folded && p->taps == 16 && p->k == 12, "%lld taps of %lld", (long long)p->taps, (long long)p->k);
+  const double macs = 32. * 112 * 112 * 49 * 3 * 64, units = (double)(chip.cores * chip.arrays * chip.array_rows * chip.array_cols);
+  CHECK(fabs(list.time.useful * units / macs - 1) < 1e-12, "%g products", list.time.useful * units);
+  attrs.stride[0] = 3;
+  CHECK(!tct_tpu_folds(&node));
+}
+
 /* ---- the clock, block by block ---- */
 
 /* The loops of the list, stepped, are those of the account: as many blocks, and the same loads, work and stores. */
@@ -126,7 +144,7 @@ TEST(tpu_machine, blocks_take_what_the_account_says) {
     OK(tct_tpu_lower(&chip, &node, &list));
     CHECK(tct_tpu_machine_bytes(&chip, &list) <= sizeof scratch);
     tpu_map map;
-    tct_tpu_map(&node, &map);
+    tct_tpu_map(&node, list.folded, &map);
     const int64_t n_blocks = tct_tpu_execute(&chip, &list, &map, (tpu_tensor){x, TCT_F32}, (tpu_tensor){w, TCT_F32},
                                              (tpu_tensor){y, TCT_F32}, scratch, blocks, 5000);
     CHECK(n_blocks >= 1 && n_blocks <= 5000, "%lld", (long long)n_blocks);
