@@ -87,11 +87,6 @@ static int open_job(const tool_options *options, modelled *out) {
   return TOOL_OK;
 }
 
-static int out_of_memory(void) {
-  fprintf(stderr, "tercet: out of memory\n");
-  return TOOL_OUT_OF_MEMORY;
-}
-
 int modelled_open(const tool_options *options, bool training, modelled *out) {
   *out = (modelled){.job = NULL};
   const int code = open_job(options, out);
@@ -106,7 +101,7 @@ int modelled_open(const tool_options *options, bool training, modelled *out) {
   tct_program_info info;
   tct_program_describe(out->program, &info);
   out->step = calloc((size_t)info.n_steps + 1, sizeof *out->step);
-  if (out->step == NULL) return out_of_memory();
+  if (out->step == NULL) return tool_out_of_memory();
   double links_free = 0;
   for (; tct_program_step(out->program, out->n, &out->step[out->n].info); out->n++) {
     modelled_step *const step = &out->step[out->n];

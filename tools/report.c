@@ -32,6 +32,11 @@ int tool_fail(void) {
   return tool_exit_code(tct_error_status());
 }
 
+int tool_out_of_memory(void) {
+  fputs("tercet: out of memory\n", stderr);
+  return TOOL_OUT_OF_MEMORY;
+}
+
 enum { MOST_COUNTERS = 32 };
 
 /* 0 for a device whose time is measured. */

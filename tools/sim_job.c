@@ -178,8 +178,7 @@ static int report(const tool_options *options, const modelled *m, bool training)
   if (options->list) {
     print_listing(m);
   } else if (!print_longest(m)) {
-    fprintf(stderr, "tercet: out of memory\n");
-    return TOOL_OUT_OF_MEMORY;
+    return tool_out_of_memory();
   }
   print_sum(m);
   return tool_finish();

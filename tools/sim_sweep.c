@@ -248,10 +248,7 @@ static int run_points(const tool_options *options, sweep *s) {
   for (int a = 0; a < s->n_axes && n <= MOST_POINTS; a++) n *= s->axes[a].n;
   if (n > MOST_POINTS) return tool_usage("sim: --sweep: %lld combinations, at most %d", (long long)n, MOST_POINTS);
   s->points = calloc((size_t)n, sizeof *s->points);
-  if (s->points == NULL) {
-    fprintf(stderr, "tercet: out of memory\n");
-    return TOOL_OUT_OF_MEMORY;
-  }
+  if (s->points == NULL) return tool_out_of_memory();
   for (int i = 0; i < (int)n; i++) {
     s->points[i].accuracy = NAN;
     if (!name_point(s, i, s->points[i].values, sizeof s->points[i].values)) return too_long();
@@ -279,10 +276,7 @@ static int sweep_job(const tool_options *options, char *text) {
 
 int sim_sweep_job(const tool_options *options) {
   char *const text = strdup(options->sweep);
-  if (text == NULL) {
-    fprintf(stderr, "tercet: out of memory\n");
-    return TOOL_OUT_OF_MEMORY;
-  }
+  if (text == NULL) return tool_out_of_memory();
   const int code = sweep_job(options, text);
   free(text);
   return code;

@@ -81,6 +81,8 @@ void tool_print_bash(void);                       /* the completion function of 
 int tool_exit_code(tct_status status);
 /* Prints the error record; returns its exit code. */
 int tool_fail(void);
+/* The command's own memory is out; returns the exit code. */
+int tool_out_of_memory(void);
 /* Prints that the file cannot be opened, written …, with errno's reason; returns the exit code of that. */
 int tool_file_fail(const char *doing, const char *path);
 /* The job of a job file or a model file (".safetensors"), with the options' overrides and --init applied. */

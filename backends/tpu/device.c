@@ -139,9 +139,7 @@ static int32_t counters(tct_device_impl *device, tct_counter *out, int32_t most)
                              {"products issued", "MAC", t->macs},
                              {"energy", "J", t->joules + chips * (t->infeed + t->links) / device->chip.clock * device->chip.idle},
                              {"cost", "USD", chips * seconds / 3600 * device->chip.price}};
-  int32_t n = 0;
-  for (; n < most && n < (int32_t)(sizeof all / sizeof all[0]); n++) out[n] = all[n];
-  return n;
+  return tpu_give(all, sizeof all / sizeof all[0], out, most);
 }
 
 static void facts(tct_device_impl *device, tct_fact_fn fn, void *user) {

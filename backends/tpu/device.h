@@ -41,6 +41,13 @@ struct tct_device_impl {
   tpu_made made[TPU_MADE];
 };
 
+/* The first `most` of n counters, as tct_backend's functions give them; returns how many. */
+static inline int32_t tpu_give(const tct_counter *all, size_t n, tct_counter *out, int32_t most) {
+  int32_t given = 0;
+  for (; given < most && given < (int32_t)n; given++) out[given] = all[given];
+  return given;
+}
+
 /* ---- kernels.c ---- */
 
 /* The backend that computes, set when the first device is opened: a kernel's `supports` is asked without a device. */

@@ -333,9 +333,7 @@ int32_t tct_tpu_step_aside(tct_device_impl *device, const tct_node_view *node, d
     device->totals.joules += joules;
   }
   const tct_counter all[] = {{"time", "s", seconds}, {"on the host", "cycles", cycles}, {"total", "cycles", cycles}, {"energy", "J", joules}};
-  int32_t n = 0;
-  for (; n < most && n < (int32_t)(sizeof all / sizeof all[0]); n++) out[n] = all[n];
-  return n;
+  return tpu_give(all, sizeof all / sizeof all[0], out, most);
 }
 
 /* ---- what a step is, for reports ---- */
@@ -356,9 +354,7 @@ int32_t tct_tpu_step_counters(tct_device_impl *device, const void *state, tct_co
                              {"HBM traffic", "B", t->hbm_bytes},
                              {"products issued", "MAC", t->macs},
                              {"energy", "J", step->joules}};
-  int32_t n = 0;
-  for (; n < most && n < (int32_t)(sizeof all / sizeof all[0]); n++) out[n] = all[n];
-  return n;
+  return tpu_give(all, sizeof all / sizeof all[0], out, most);
 }
 
 void tct_tpu_step_listing(tct_device_impl *device, const void *state, tct_line_fn line, void *user) {
