@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <math.h>
 #include <string.h>
+#include <sys/stat.h>
 
 static const struct {
   tct_status status;
@@ -109,10 +110,12 @@ int tool_write_file(const char *path, void (*write)(const void *what, FILE *to),
   if (!to) return tool_file_fail("write", path);
   write(what, to);
   if (!to_file) return tool_finish();
+  struct stat info;
+  const bool regular = fstat(fileno(to), &info) == 0 && S_ISREG(info.st_mode); /* a device is not ours to remove */
   const bool failed = ferror(to) != 0;
   if (fclose(to) == 0 && !failed) return TOOL_OK;
   const int code = tool_file_fail("write", path);
-  (void)remove(path);
+  if (regular) (void)remove(path);
   return code;
 }
 

@@ -3,6 +3,7 @@
 #include "test.h"
 
 #include <jansson.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <tercet/tercet.h>
 
@@ -215,6 +216,7 @@ TEST(modelled, refusals) {
       {"tercet sim " GLYPHS " --sweep clock=1GHz,2THz", "clock is '2THz', needs a number of Hz from", 3},
       {"tercet sim " GLYPHS " --sweep 'year=2001,2002,2003,2004,2005,2006,2007,2008;cores=1,2,3,4,5,6,7,8;arrays=1,2,3,4,5,6,7,8;alus=1,2,3'",
        "1536 combinations, at most 1024", 2},
+      {"tercet sim " GLYPHS " --trace /dev/full", "cannot write '/dev/full': No space left on device", 160},
       {"tercet sim " GLYPHS " --trace /nonexistent/x", "/nonexistent/x", 4},
   };
   for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
@@ -222,6 +224,8 @@ TEST(modelled, refusals) {
     CHECK(code == rows[i].code && strstr(out, rows[i].says) != NULL, "%s: exit code %d, wanted %d with '%s':\n%s", rows[i].arguments, code,
           rows[i].code, rows[i].says, out);
   }
+  struct stat info; /* half a file is removed, a device never */
+  CHECK(stat("/dev/full", &info) == 0 && S_ISCHR(info.st_mode), "/dev/full was removed");
 }
 
 /* docs/tpu.md holds the table that build/tpu_published prints. */
