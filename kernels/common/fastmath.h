@@ -10,8 +10,10 @@
 
 #include <stdint.h>
 
+#include "kernels/common/bits.h"
+
 /* a·b + c, rounded once where the instruction set has it. */
-#if defined(__FMA__) || defined(__ARM_FEATURE_FMA)
+#if defined(__FMA__) || defined(__ARM_FEATURE_FMA) || defined(__CUDACC__)
 #define TCT_FMAF(a, b, c) __builtin_fmaf(a, b, c)
 #define TCT_FMA(a, b, c)  __builtin_fma(a, b, c)
 #else
@@ -19,28 +21,14 @@
 #define TCT_FMA(a, b, c)  ((a) * (b) + (c))
 #endif
 
-static inline uint32_t tct_bits_of_f32(float x) {
-  const union {
-    float f;
-    uint32_t u;
-  } both = {x};
-  return both.u;
-}
-static inline float tct_f32_of_bits(uint32_t u) {
-  const union {
-    uint32_t u;
-    float f;
-  } both = {u};
-  return both.f;
-}
-static inline uint64_t tct_bits_of_f64(double x) {
+TCT_DEVICE_FN uint64_t tct_bits_of_f64(double x) {
   const union {
     double f;
     uint64_t u;
   } both = {x};
   return both.u;
 }
-static inline double tct_f64_of_bits(uint64_t u) {
+TCT_DEVICE_FN double tct_f64_of_bits(uint64_t u) {
   const union {
     uint64_t u;
     double f;
@@ -53,7 +41,7 @@ static inline double tct_f64_of_bits(uint64_t u) {
 #define TCT_ROUND_F64 6755399441055744.0
 
 /* x = n·ln 2 + r with |r| <= ln 2 / 2; returns r, and n as the wrapped difference of bit patterns. */
-static inline float tct_reduce_exp(float x, uint32_t *n) {
+TCT_DEVICE_FN float tct_reduce_exp(float x, uint32_t *n) {
   const float t = TCT_FMAF(x, 1.44269504088896341f, TCT_ROUND_F32);
   const float whole = t - TCT_ROUND_F32;
   *n = tct_bits_of_f32(t) - tct_bits_of_f32(TCT_ROUND_F32);
@@ -61,7 +49,7 @@ static inline float tct_reduce_exp(float x, uint32_t *n) {
 }
 
 /* e^r - 1 for |r| <= ln 2 / 2. */
-static inline float tct_expm1_small(float r) {
+TCT_DEVICE_FN float tct_expm1_small(float r) {
   float p = 1.9875691500e-4f;
   p = TCT_FMAF(p, r, 1.3981999507e-3f);
   p = TCT_FMAF(p, r, 8.3334519073e-3f);
@@ -72,7 +60,7 @@ static inline float tct_expm1_small(float r) {
 }
 
 /* e^x; overflows to infinity above 88.72, reaches 0 through the denormals. */
-static inline float tct_expf(float x) {
+TCT_DEVICE_FN float tct_expf(float x) {
   const float low = x < -104.0f ? -104.0f : x;
   const float clamped = low > 89.0f ? 89.0f : low;
   uint32_t n;
@@ -87,7 +75,7 @@ static inline float tct_expf(float x) {
 }
 
 /* e^x - 1, accurate near 0. */
-static inline float tct_expm1f(float x) {
+TCT_DEVICE_FN float tct_expm1f(float x) {
   const float low = x < -30.0f ? -30.0f : x;
   const float clamped = low > 89.0f ? 89.0f : low;
   uint32_t n;
@@ -99,7 +87,7 @@ static inline float tct_expm1f(float x) {
 }
 
 /* ln x; ln 0 = -inf, NaN below. Denormals are scaled first. */
-static inline float tct_logf(float x) {
+TCT_DEVICE_FN float tct_logf(float x) {
   const int tiny = x < 1.17549435e-38f;
   const uint32_t bits = tct_bits_of_f32(tiny ? x * 8388608.0f : x);
   /* m in [√½, √2): the exponent is counted from √½'s bits. */
@@ -127,7 +115,7 @@ static inline float tct_logf(float x) {
 }
 
 /* ln(1 + x), accurate near 0: ln u plus the first-order term of what rounding 1 + x lost. */
-static inline float tct_log1pf(float x) {
+TCT_DEVICE_FN float tct_log1pf(float x) {
   const float u = 1.0f + x;
   const float lost = x - (u - 1.0f);
   const float result = tct_logf(u) + lost / u;
@@ -136,13 +124,13 @@ static inline float tct_log1pf(float x) {
 }
 
 /* tanh x = -t/(t + 2) with t = e^(-2|x|) - 1: no overflow, accurate near 0. */
-static inline float tct_tanhf(float x) {
+TCT_DEVICE_FN float tct_tanhf(float x) {
   const float t = tct_expm1f(-2.0f * __builtin_fabsf(x));
   return __builtin_copysignf(-t / (t + 2.0f), x);
 }
 
 /* erf x: x·P(x²) near 0, 1 - e^Q(|x|) beyond. */
-static inline float tct_erff(float x) {
+TCT_DEVICE_FN float tct_erff(float x) {
   const float t = __builtin_fabsf(x);
   const float s = x * x;
   float far = TCT_FMAF(-1.72853470e-5f, t, 3.83197126e-4f);
@@ -165,7 +153,7 @@ static inline float tct_erff(float x) {
 
 /* x - n·π/2 in double (π/2 in 33 + 53 bits), n's low bits in *quadrant. Sound to a few ulp for |x| up to 1e6; beyond
  * 1e9 the quadrant itself is lost, and the clamp only keeps the results within [-1, 1]. */
-static inline float tct_reduce_trig(float x, uint32_t *quadrant) {
+TCT_DEVICE_FN float tct_reduce_trig(float x, uint32_t *quadrant) {
   const double wide = (double)x;
   const double t = wide * 0.63661977236758134308 + TCT_ROUND_F64;
   const double n = t - TCT_ROUND_F64;
@@ -175,28 +163,28 @@ static inline float tct_reduce_trig(float x, uint32_t *quadrant) {
   return low > 0.8f ? 0.8f : low;
 }
 
-static inline float tct_sin_small(float r) {
+TCT_DEVICE_FN float tct_sin_small(float r) {
   const float z = r * r;
   float p = TCT_FMAF(-1.9515295891e-4f, z, 8.3321608736e-3f);
   p = TCT_FMAF(p, z, -1.6666654611e-1f);
   return TCT_FMAF(p * z, r, r);
 }
 
-static inline float tct_cos_small(float r) {
+TCT_DEVICE_FN float tct_cos_small(float r) {
   const float z = r * r;
   float p = TCT_FMAF(2.443315711809948e-5f, z, -1.388731625493765e-3f);
   p = TCT_FMAF(p, z, 4.166664568298827e-2f);
   return TCT_FMAF(p, z * z, TCT_FMAF(-0.5f, z, 1.0f));
 }
 
-static inline float tct_sinf(float x) {
+TCT_DEVICE_FN float tct_sinf(float x) {
   uint32_t q;
   const float r = tct_reduce_trig(x, &q);
   const float y = (q & 1u) != 0 ? tct_cos_small(r) : tct_sin_small(r);
   return tct_f32_of_bits(tct_bits_of_f32(y) ^ ((q & 2u) << 30));
 }
 
-static inline float tct_cosf(float x) {
+TCT_DEVICE_FN float tct_cosf(float x) {
   uint32_t q;
   const float r = tct_reduce_trig(x, &q);
   const float y = (q & 1u) != 0 ? tct_sin_small(r) : tct_cos_small(r);
@@ -204,7 +192,7 @@ static inline float tct_cosf(float x) {
 }
 
 /* log2 of a positive finite double that a float holds; relative error 1e-11. */
-static inline double tct_log2_wide(double x) {
+TCT_DEVICE_FN double tct_log2_wide(double x) {
   const uint64_t shifted = tct_bits_of_f64(x) - 0x3fe6a09e667f3bcdu; /* √½ */
   /* The exponent as a double without an integer conversion: it goes, plus 2048, into the low bits of 1.5·2^52. */
   const uint64_t counted = (shifted + (2048ull << 52)) >> 52;
@@ -224,7 +212,7 @@ static inline double tct_log2_wide(double x) {
 }
 
 /* 2^t for |t| <= 400; relative error 1e-11. */
-static inline double tct_exp2_wide(double t) {
+TCT_DEVICE_FN double tct_exp2_wide(double t) {
   const double rounded = t + TCT_ROUND_F64;
   const double f = (t - (rounded - TCT_ROUND_F64)) * 0.69314718055994530942;
   const uint64_t n = tct_bits_of_f64(rounded) - tct_bits_of_f64(TCT_ROUND_F64);
@@ -243,7 +231,7 @@ static inline double tct_exp2_wide(double t) {
 }
 
 /* x^y with C's special values. */
-static inline float tct_powf(float x, float y) {
+TCT_DEVICE_FN float tct_powf(float x, float y) {
   const float inf = __builtin_inff();
   const double wide = (double)y;
   const float ax = __builtin_fabsf(x);

@@ -5,11 +5,7 @@
 
 #include <stdint.h>
 
-#ifdef __CUDACC__
-#define TCT_DEVICE_FN static __host__ __device__ inline
-#else
-#define TCT_DEVICE_FN static inline
-#endif
+#include "kernels/common/bits.h"
 
 typedef struct tct_philox {
   uint32_t v[4];

@@ -20,6 +20,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "kernels/common/bits.h"
+
 /* TCT_SCALAR_KIND is a number that #if can compare; 0 for a type that is not in the list. */
 #define TCT_SCALAR_KIND_double  1
 #define TCT_SCALAR_KIND_float   2
@@ -29,43 +31,43 @@
 #define TCT_SCALAR_PASTE(a, b)  TCT_SCALAR_PASTE_(a, b)
 #define TCT_SCALAR_KIND         TCT_SCALAR_PASTE(TCT_SCALAR_KIND_, TCT_SCALAR)
 
-static inline double tct_maximum_double(double a, double b) {
+TCT_DEVICE_FN double tct_maximum_double(double a, double b) {
   return ((a > b) | (a != a)) ? a : b;
 }
-static inline double tct_minimum_double(double a, double b) {
+TCT_DEVICE_FN double tct_minimum_double(double a, double b) {
   return ((a < b) | (a != a)) ? a : b;
 }
-static inline double tct_select_double(bool condition, double a, double b) {
+TCT_DEVICE_FN double tct_select_double(bool condition, double a, double b) {
   return condition ? a : b;
 }
 
-static inline float tct_maximum_float(float a, float b) {
+TCT_DEVICE_FN float tct_maximum_float(float a, float b) {
   return ((a > b) | (a != a)) ? a : b;
 }
-static inline float tct_minimum_float(float a, float b) {
+TCT_DEVICE_FN float tct_minimum_float(float a, float b) {
   return ((a < b) | (a != a)) ? a : b;
 }
-static inline float tct_select_float(bool condition, float a, float b) {
+TCT_DEVICE_FN float tct_select_float(bool condition, float a, float b) {
   return condition ? a : b;
 }
 
-static inline int32_t tct_maximum_int32_t(int32_t a, int32_t b) {
+TCT_DEVICE_FN int32_t tct_maximum_int32_t(int32_t a, int32_t b) {
   return a > b ? a : b;
 }
-static inline int32_t tct_minimum_int32_t(int32_t a, int32_t b) {
+TCT_DEVICE_FN int32_t tct_minimum_int32_t(int32_t a, int32_t b) {
   return a < b ? a : b;
 }
-static inline int32_t tct_select_int32_t(bool condition, int32_t a, int32_t b) {
+TCT_DEVICE_FN int32_t tct_select_int32_t(bool condition, int32_t a, int32_t b) {
   return condition ? a : b;
 }
 
-static inline int64_t tct_maximum_int64_t(int64_t a, int64_t b) {
+TCT_DEVICE_FN int64_t tct_maximum_int64_t(int64_t a, int64_t b) {
   return a > b ? a : b;
 }
-static inline int64_t tct_minimum_int64_t(int64_t a, int64_t b) {
+TCT_DEVICE_FN int64_t tct_minimum_int64_t(int64_t a, int64_t b) {
   return a < b ? a : b;
 }
-static inline int64_t tct_select_int64_t(bool condition, int64_t a, int64_t b) {
+TCT_DEVICE_FN int64_t tct_select_int64_t(bool condition, int64_t a, int64_t b) {
   return condition ? a : b;
 }
 

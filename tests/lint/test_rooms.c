@@ -21,6 +21,7 @@ static const room rooms[] = {
     {"kernels/common", KERNEL_C "kernels/common/", true},
     {"kernels/ref", KERNEL_C KERNEL_API "kernels/common/ kernels/ref/", true},
     {"kernels/cpu", KERNEL_C KERNEL_API "kernels/common/ kernels/cpu/ <immintrin.h> <arm_neon.h>", true},
+    {"kernels/cuda", KERNEL_C KERNEL_API "kernels/common/ kernels/cuda/", true},
     {"backends/ref", BACKEND_API "kernels/ref/ backends/ref/", false},
     {"backends/cpu", BACKEND_API "kernels/cpu/ backends/cpu/ <cblas.h> <dlfcn.h> <sys/mman.h>", false},
     {"backends/check", "<tercet/types.h> <tercet/attrs.h> <tercet/ops.def> <tercet/backend.h> backends/check/", false},
