@@ -13,7 +13,7 @@ typedef enum tpu_code {
   TPU_END,
   TPU_LOAD,       /* HBM → VMEM: `amount` bytes of `operand` (x, w: a block; i: every input) */
   TPU_PRELOAD,    /* VMEM → array: `count` tiles of w, hidden behind the tile before where its rows suffice */
-  TPU_MATMUL,     /* `count` tiles, `rows` rows through each; products are added to the block of y */
+  TPU_MATMUL,     /* `count` tiles, `rows` rows through each (of results: so many steps into each); products are added to the block of y */
   TPU_VECTOR,     /* `amount` operations on vector registers */
   TPU_STORE,      /* VMEM → HBM: `amount` bytes of `operand` (y: a block; o: every output) */
   TPU_ALL_REDUCE, /* `amount` bytes over the links */

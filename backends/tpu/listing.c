@@ -18,16 +18,17 @@ static void print_product(const tpu_list_product *p, int32_t number, char *text,
   if (e->taps > 1) snprintf(taps, sizeof taps, ", %lld taps", (long long)e->taps);
   if (e->batch > 1) snprintf(batch, sizeof batch, ", batch %lld", (long long)e->batch);
   if (t->block_batch > 1) snprintf(together, sizeof together, "%lld of ", (long long)t->block_batch);
-  snprintf(text, n, "; p%d: [%lld,%lld]·[%lld,%lld]%s%s in blocks of %s%lld×%lld×%lld%s%s", number, (long long)e->m, (long long)e->k,
+  snprintf(text, n, "; p%d: [%lld,%lld]·[%lld,%lld]%s%s in blocks of %s%lld×%lld×%lld, %c stays in the array%s", number, (long long)e->m, (long long)e->k,
            (long long)e->k, (long long)e->n, taps, batch, together, (long long)(t->swapped ? t->block_n : t->block_m),
-           (long long)t->block_k, (long long)(t->swapped ? t->block_m : t->block_n), t->swapped ? ", x stays in the array" : "", p->resident ? ", from VMEM" : "");
+           (long long)t->block_k, (long long)(t->swapped ? t->block_m : t->block_n),
+           t->outputs_stay ? 'y' : t->swapped ? 'x' : 'w', p->resident ? ", from VMEM" : "");
 }
 
-static void print_matmul(const tct_chip *chip, const tpu_instruction *i, int64_t split, char *text, size_t n) {
+static void print_matmul(const tct_chip *chip, const tpu_instruction *i, const tct_chip_time *t, char *text, size_t n) {
   char shared[48] = "";
-  if (split > 1) snprintf(shared, sizeof shared, ", %lld to a tile", (long long)split);
-  snprintf(text, n, "matmul      %lld rows through %lld tile%s on %lld arrays%s", (long long)i->rows, (long long)i->count,
-           i->count == 1 ? "" : "s", (long long)(chip->cores * chip->arrays), shared);
+  if (t->split > 1) snprintf(shared, sizeof shared, ", %lld to a tile", (long long)t->split);
+  snprintf(text, n, "matmul      %lld %s %lld tile%s on %lld arrays%s", (long long)i->rows, t->outputs_stay ? "steps into" : "rows through",
+           (long long)i->count, i->count == 1 ? "" : "s", (long long)(chip->cores * chip->arrays), shared);
 }
 
 static void print_one(const tct_chip *chip, const tpu_list *list, const tpu_instruction *i, char *text, size_t n) {
@@ -48,7 +49,7 @@ static void print_one(const tct_chip *chip, const tpu_list *list, const tpu_inst
     return;
   case TPU_PRELOAD: snprintf(text, n, "preload     %lld tile%s of %lld×%lld", (long long)i->count, i->count == 1 ? "" : "s", (long long)chip->array_rows,
                              (long long)chip->array_cols); return;
-  case TPU_MATMUL: print_matmul(chip, i, list->product[i->product].tiling.split, text, n); return;
+  case TPU_MATMUL: print_matmul(chip, i, &list->product[i->product].tiling, text, n); return;
   case TPU_VECTOR: snprintf(text, n, "vector      %.6g operations on registers of %lld×%lld", i->amount, (long long)chip->sublanes,
                             (long long)chip->lanes); return;
   case TPU_ALL_REDUCE: snprintf(text, n, "all-reduce  %s over %lld chips", bytes, (long long)chip->chips); return;

@@ -91,7 +91,10 @@ void tct_tpu_emit_product(tpu_list *list, const tct_chip *chip, int32_t product)
   const int64_t gb = tpu_divide_up(batch, t->block_batch), gm = tpu_divide_up(m, t->block_m);
   const int64_t gn = tpu_divide_up(n, t->block_n), gk = tpu_divide_up(e->k, t->block_k);
   const int64_t taps = (e->taps > 0 ? e->taps : 1) * tpu_passes(chip, e);
-  const int64_t tiles = t->block_batch * taps * tpu_divide_up(tpu_smaller(t->block_k, e->k), chip->array_rows) *
+  const int64_t bm = tpu_smaller(t->block_m, m), bk = tpu_smaller(t->block_k, e->k);
+  /* Weights stay and rows stream past their tiles, or results stay and steps of k stream into theirs. */
+  const int64_t streamed = t->outputs_stay ? taps * bk : bm, deep = t->outputs_stay ? bm : bk;
+  const int64_t tiles = t->block_batch * (t->outputs_stay ? 1 : taps) * tpu_divide_up(deep, chip->array_rows) *
                         tpu_divide_up(tpu_smaller(t->block_n, n), chip->array_cols);
   int open = 0;
   if (t->x_held) emit_load(list, product, 'x');
@@ -104,9 +107,8 @@ void tct_tpu_emit_product(tpu_list *list, const tct_chip *chip, int32_t product)
   const bool loops_k = emit_loop(list, product, 'k', gk);
   if (gk > 1) emit_load(list, product, 'x');
   if (gk > 1 || gn > 1) emit_load(list, product, 'w');
-  tct_tpu_emit(list, (tpu_instruction){.code = TPU_PRELOAD, .operand = 'w', .product = product, .count = tiles});
-  tct_tpu_emit(list, (tpu_instruction){.code = TPU_MATMUL, .operand = 'y', .product = product, .count = tiles,
-                                       .rows = tpu_smaller(t->block_m, m)});
+  if (!t->outputs_stay) tct_tpu_emit(list, (tpu_instruction){.code = TPU_PRELOAD, .operand = 'w', .product = product, .count = tiles});
+  tct_tpu_emit(list, (tpu_instruction){.code = TPU_MATMUL, .operand = 'y', .product = product, .count = tiles, .rows = streamed});
   if (loops_k) tct_tpu_emit(list, (tpu_instruction){.code = TPU_END, .product = product});
   if (e->operations > 0)
     tct_tpu_emit(list, (tpu_instruction){.code = TPU_VECTOR, .product = product,

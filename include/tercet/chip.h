@@ -3,9 +3,13 @@
 #ifndef TERCET_CHIP_H
 #define TERCET_CHIP_H
 
+#include <tercet/systolic.h>
 #include <tercet/types.h>
 
 TCT_BEGIN_DECLS
+
+/* Which operand stays in the array is chosen for each product, W or X, whichever is faster. */
+#define TCT_DATAFLOW_AUTO ((int64_t)-1)
 
 /* Sums over the chip's cores, except where one array or vector unit is meant. */
 typedef struct tct_chip {
@@ -31,7 +35,9 @@ typedef struct tct_chip {
   double idle;                    /* watts */
   double mac, vmem_energy, hbm_energy, ici_energy; /* joules: one product and sum; a byte */
   double price;                   /* dollars per hour; 0: not rented out */
-  uint64_t reserved[8];
+  int64_t dataflow;               /* what stays in the array: TCT_DATAFLOW_AUTO, or a tct_dataflow: W, Y or X */
+  double compile;                 /* seconds to compile a program for a new shape */
+  uint64_t reserved[6];
 } tct_chip;
 
 /* "v3"; "chip.yaml" (a name that ends in .yaml or .yml, or has a '/', is a file's); either with overrides behind commas: "v3,array=256x256,hbm=1.2TB/s". Keys, units and ranges are those
@@ -70,6 +76,7 @@ typedef struct tct_chip_time {
   int64_t block_batch;    /* so many products of the batch in a block */
   int64_t split;          /* so many arrays share the rows that meet a tile */
   bool swapped;           /* Yᵀ = Wᵀ·Xᵀ: X's tiles stay in the array */
+  bool outputs_stay;      /* Y's tiles stay; steps of the inner axis stream */
   bool x_held, w_held;    /* what streams, what stays: loaded once, for it is one block and serves the whole batch */
   double x_load, w_load, y_store; /* bytes of a block of each, on average */
 } tct_chip_time;

@@ -15,7 +15,7 @@
 #define MOST_FILE_BYTES ((size_t)1 << 20)
 #define MOST_SPEC 1024
 
-typedef enum kind { COUNT, REAL, PAIR } kind;
+typedef enum kind { COUNT, REAL, PAIR, DATAFLOW } kind;
 typedef struct key {
   const char *name, *unit;
   kind kind;
@@ -26,6 +26,7 @@ typedef struct key {
 #define OFFSET_COUNT(name) offsetof(tct_chip, name)
 #define OFFSET_REAL(name) offsetof(tct_chip, name)
 #define OFFSET_PAIR(name) offsetof(tct_chip, array_rows)
+#define OFFSET_DATAFLOW(name) offsetof(tct_chip, name)
 static const key keys[] = {
 #define KEY(name, kind, least, most, unit) {#name, unit, kind, OFFSET_##kind(name), least, most},
 #include "systolic/chip_keys.def"
@@ -63,6 +64,15 @@ static bool parse_pair(const char *text, int64_t out[2]) {
   return x != NULL && tct_parse_i64(text, (size_t)(x - text), &out[0]) && tct_parse_i64(x + 1, strlen(x + 1), &out[1]);
 }
 
+static tct_status set_dataflow(int64_t *out, const char *where, const key *k, const char *text) {
+  tct_dataflow found;
+  const bool known = tct_dataflow_find(text, &found);
+  *out = known ? (int64_t)found : TCT_DATAFLOW_AUTO;
+  if (known || strcmp(text, "auto") == 0) return TCT_OK;
+  return tct_fail(TCT_INVALID, "%s: %s is '%.60s', needs ws (weights stay in the array), os (results), is (inputs), or auto: ws or is, "
+                  "whichever is faster for a product", where, k->name, text);
+}
+
 static const key *find_key(const char *name) {
   for (int32_t k = 0; k < N_KEYS; k++) {
     if (strcmp(keys[k].name, name) == 0) return &keys[k];
@@ -79,6 +89,7 @@ static tct_status unknown_key(const char *where, const char *name) {
 
 static tct_status set_value(tct_chip *chip, const char *where, const key *k, const char *text) {
   void *const member = (char *)chip + k->offset;
+  if (k->kind == DATAFLOW) return set_dataflow(member, where, k, text);
   double real = 0;
   int64_t whole[2] = {0, 0};
   bool good = k->kind == PAIR    ? parse_pair(text, whole)
@@ -191,6 +202,11 @@ tct_status tct_chip_open(const char *spec, tct_chip *out) {
   if (status == TCT_OK && out->passes != 1 && out->passes != 3 && out->passes != 6) {
     return tct_fail(TCT_INVALID, "TPU chip '%s': passes is %lld, needs 1 (bf16 products), 3 or 6 (f32)", text,
                     (long long)out->passes);
+  }
+  if (status == TCT_OK && out->dataflow == TCT_OUTPUT_STATIONARY && (out->array_order != 0 || out->passes == 3)) {
+    return tct_fail(TCT_INVALID, "TPU chip '%s': dataflow is os, and %s runs products on the machine, which sums as an array of weights "
+                    "does; needs array_order=0 and passes 1 or 6, or another dataflow", text,
+                    out->array_order != 0 ? "array_order=1" : "passes=3");
   }
   if (status == TCT_OK && out->chips > 1 && (out->axes == 0 || out->ici <= 0)) {
     return tct_fail(TCT_INVALID, "TPU chip '%s': chips is %lld, and it has no links; needs chips=1, or axes= and ici=", text,

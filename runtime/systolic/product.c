@@ -4,7 +4,11 @@
  * again when its (m, k) changes, one of W when its (k, n) does; results are stored after the last k. A block's compute is
  * ⌈bb·taps·⌈bk/R⌉·⌈bn/C⌉ / arrays⌉ weight tiles of max(rows, R) cycles each, or a
  * tile's rows are split over s arrays: ⌈bb·taps·⌈bk/R⌉·⌈bn/C⌉·s / arrays⌉ tiles of max(rows/s, R) cycles. Weights shift in behind the work of the tile before,
- * if that has at least R rows (fast.c is the same clock for one array's list). */
+ * if that has at least R rows (fast.c is the same clock for one array's list).
+ *
+ * Output stationary: the array holds R×C results, and taps·bk steps of the inner axis stream past: ⌈bb·⌈bm/R⌉·⌈bn/C⌉ / arrays⌉ tiles of
+ * max(taps·bk, R) cycles. A tile's results shift out behind the work of the next one, if that has at least R steps. So
+ * either way one axis streams and the others lie along the array's rows and columns; what follows is written of these. */
 #include <math.h>
 #include <string.h>
 
@@ -89,6 +93,7 @@ typedef struct tiling {
   int64_t bm, bk, bn, bb;
   int64_t gm, gk, gn, gb;
   int64_t split; /* arrays that share a tile's rows */
+  bool outputs;  /* the results stay in the array: k streams and m lies along its rows; else the other way round */
   double bytes_per_cycle;
 } tiling;
 
@@ -123,36 +128,43 @@ static double x_block(const tiling *t) { return block_bytes(t, &t->x, t->bm, t->
 static double w_block(const tiling *t) { return block_bytes(t, &t->w, t->bn, t->gn); }
 static double y_block(const tiling *t) { return t->y_bytes / ((double)t->gb * (double)t->gm * (double)t->gn); }
 
-/* Rows of a block of X that stream through one array: whole sublanes. */
+/* Blocks of the axis that streams, and of the one along the array's rows. */
+static int64_t stream_blocks(const tiling *t) { return t->outputs ? t->gk : t->gm; }
+static int64_t deep_blocks(const tiling *t) { return t->outputs ? t->gm : t->gk; }
+
+/* What streams past a tile in the i-th block: rows of X in whole sublanes, or steps of the inner axis. */
 static int64_t rows_of(const tiling *t, int64_t i) {
+  if (t->outputs) return t->taps * tct_smaller(t->bk, t->k - i * t->bk);
   const int64_t rows = tct_divide_up(tct_smaller(t->bm, t->m - i * t->bm), t->split);
   return tct_round_up(rows, tct_smaller(t->chip->sublanes, t->bm));
 }
 
-/* Weight tiles of a block of `batch` products. */
+/* Tiles of a block of `batch` products: of weights, or of results. */
 static int64_t tiles_of(const tiling *t, int64_t batch, int64_t j, int64_t l) {
-  const int64_t k = tct_smaller(t->bk, t->k - l * t->bk), n = tct_smaller(t->bn, t->n - j * t->bn);
-  return batch * t->taps * tct_divide_up(k, t->chip->array_rows) * tct_divide_up(n, t->chip->array_cols);
+  const int64_t deep = t->outputs ? tct_smaller(t->bm, t->m - l * t->bm) : tct_smaller(t->bk, t->k - l * t->bk);
+  const int64_t n = tct_smaller(t->bn, t->n - j * t->bn);
+  return batch * (t->outputs ? 1 : t->taps) * tct_divide_up(deep, t->chip->array_rows) * tct_divide_up(n, t->chip->array_cols);
 }
 
-/* Weight tiles that one array takes in turn. */
+/* Tiles that one array takes in turn. */
 static int64_t turns_of(const tiling *t, int64_t batch, int64_t j, int64_t l) {
   return tct_divide_up(tiles_of(t, batch, j, l) * t->split, t->chip->cores * t->chip->arrays);
 }
 
 typedef int64_t block_count(const tiling *t, int64_t batch, int64_t j, int64_t l);
 
-/* Σ over the grid's (n, k) of a count that only differs in the last block of each. */
+/* Σ over the grid's columns and rows of tiles of a count that only differs in the last block of each. */
 static double sum_of_batch(const tiling *t, int64_t batch, block_count *of) {
-  const double inner_n = (double)(t->gn - 1), inner_k = (double)(t->gk - 1);
-  return inner_n * inner_k * (double)of(t, batch, 0, 0) + inner_n * (double)of(t, batch, 0, t->gk - 1) +
-         inner_k * (double)of(t, batch, t->gn - 1, 0) + (double)of(t, batch, t->gn - 1, t->gk - 1);
+  const int64_t last = deep_blocks(t) - 1;
+  const double inner_n = (double)(t->gn - 1), inner_deep = (double)last;
+  return inner_n * inner_deep * (double)of(t, batch, 0, 0) + inner_n * (double)of(t, batch, 0, last) +
+         inner_deep * (double)of(t, batch, t->gn - 1, 0) + (double)of(t, batch, t->gn - 1, last);
 }
 
 /* The products of the batch in the b-th block. */
 static int64_t batch_of(const tiling *t, int64_t b) { return tct_smaller(t->bb, t->batch - b * t->bb); }
 
-/* Σ over (batch, n, k). */
+/* Σ over the batch as well. */
 static double sum_blocks(const tiling *t, block_count *of) {
   return (double)(t->gb - 1) * sum_of_batch(t, t->bb, of) + sum_of_batch(t, batch_of(t, t->gb - 1), of);
 }
@@ -164,16 +176,17 @@ static double w_traffic(const tiling *t) {
   return sweep(&t->w, t->bn, t->gn) * sweeps(t, &t->w, t->gn) * (t->gk > 1 || t->gn > 1 ? (double)t->gm : 1);
 }
 
-/* Cycles by which the last tile is shorter than its weights would take to shift in: none follow. */
-static int64_t last_gap(const tiling *t) { return tct_larger(0, t->chip->array_rows - rows_of(t, t->gm - 1)); }
+/* Cycles by which the last tile is shorter than the next one's weights would take to shift in: none follow. Where results stay it
+ * is the first tile: none are there yet that would have to shift out. */
+static int64_t end_gap(const tiling *t) { return tct_larger(0, t->chip->array_rows - rows_of(t, t->outputs ? 0 : t->gm - 1)); }
 
 /* What the arrays do, summed over the grid. */
 static void count_work(const tiling *t, double *out_active, double *out_shift, double *out_macs) {
-  const int64_t rows = rows_of(t, 0), last = rows_of(t, t->gm - 1), r = t->chip->array_rows;
-  const double turns = sum_blocks(t, turns_of), before = (double)(t->gm - 1);
+  const int64_t streams = stream_blocks(t), rows = rows_of(t, 0), last = rows_of(t, streams - 1), r = t->chip->array_rows;
+  const double turns = sum_blocks(t, turns_of), before = (double)(streams - 1);
   const double all_rows = before * (double)rows + (double)last;
   *out_active = turns * all_rows;
-  *out_shift = turns * (before * (double)tct_larger(0, r - rows) + (double)tct_larger(0, r - last)) - (double)last_gap(t);
+  *out_shift = turns * (before * (double)tct_larger(0, r - rows) + (double)tct_larger(0, r - last)) - (double)end_gap(t);
   *out_macs = sum_blocks(t, tiles_of) * (double)t->split * all_rows * (double)(r * t->chip->array_cols);
 }
 
@@ -251,23 +264,30 @@ static operand operand_of(double bytes, int64_t copies, int64_t batch, int64_t e
   return (operand){.bytes = bytes / (double)n, .copies = n, .extent = extent, .differ = differ > 0 ? differ : extent};
 }
 
+/* Arrays share a tile's rows, but not a result's sum. */
+static void consider_splits(tiling *t, int64_t arrays, bool swapped, finalists *best) {
+  for (t->split = 1; t->split <= (t->outputs ? 1 : arrays); t->split *= 2) consider(t, swapped, best);
+}
+
 static void search(const tct_chip *chip, const tct_product *p, bool swapped, finalists *best) {
   const int64_t batch = tct_larger(p->batch, 1), passes = p->passes > 0 ? p->passes : chip->passes;
   const operand x = operand_of(p->x_bytes, p->x_copies, batch, p->m, p->x_rows), w = operand_of(p->w_bytes, p->w_copies, batch, p->n, 0);
   tiling t = {.chip = chip, .x = swapped ? w : x, .w = swapped ? x : w, .m = swapped ? p->n : p->m, .k = p->k,
               .n = swapped ? p->m : p->n, .taps = tct_larger(p->taps, 1) * passes, .batch = batch, .y_bytes = p->y_bytes,
-              .vector = p->operations / (double)(chip->cores * chip->alus), .bytes_per_cycle = chip->hbm / chip->clock};
+              .vector = p->operations / (double)(chip->cores * chip->alus), .bytes_per_cycle = chip->hbm / chip->clock,
+              .outputs = chip->dataflow == TCT_OUTPUT_STATIONARY};
   const int64_t arrays = chip->cores * chip->arrays;
-  const int64_t whole_m = tct_round_up(t.m, chip->sublanes), whole_k = tct_round_up(t.k, chip->array_rows);
+  const int64_t step_m = t.outputs ? chip->array_rows : chip->sublanes, step_k = t.outputs ? chip->sublanes : chip->array_rows;
+  const int64_t whole_m = tct_round_up(t.m, step_m), whole_k = tct_round_up(t.k, step_k);
   const int64_t whole_n = tct_round_up(t.n, chip->array_cols);
   for (int64_t bb = 0; (bb = next_block(bb, t.batch, 1)) > 0;) {
     /* Several products share a block only when each is whole. */
     const int64_t first_m = bb > 1 ? whole_m : 0, first_k = bb > 1 ? whole_k : 0, first_n = bb > 1 ? whole_n : 0;
-    for (int64_t bm = 0; (bm = next_block(bm, whole_m, tct_larger(first_m, chip->sublanes))) > 0;) {
-      for (int64_t bk = 0; (bk = next_block(bk, whole_k, tct_larger(first_k, chip->array_rows))) > 0;) {
+    for (int64_t bm = 0; (bm = next_block(bm, whole_m, tct_larger(first_m, step_m))) > 0;) {
+      for (int64_t bk = 0; (bk = next_block(bk, whole_k, tct_larger(first_k, step_k))) > 0;) {
         for (int64_t bn = 0; (bn = next_block(bn, whole_n, tct_larger(first_n, chip->array_cols))) > 0;) {
           set_blocks(&t, bb, bm, bk, bn);
-          for (t.split = 1; t.split <= arrays; t.split *= 2) consider(&t, swapped, best);
+          consider_splits(&t, arrays, swapped, best);
         }
       }
     }
@@ -281,13 +301,14 @@ static double run_blocks(const tiling *t) {
   const double vector = t->vector / ((double)t->gb * (double)t->gm * (double)t->gn);
   for (int64_t b = 0; b < t->gb; b++) {
     for (int64_t i = 0; i < t->gm; i++) {
-      const double cycles = (double)tct_larger(rows_of(t, i), t->chip->array_rows);
       for (int64_t j = 0; j < t->gn; j++) {
         for (int64_t l = 0; l < t->gk; l++) {
           const bool new_x = is_held(t, &t->x, t->gm) ? b == 0 && j == 0 : t->gk > 1 || j == 0;
           const bool new_w = is_held(t, &t->w, t->gn) ? b == 0 && i == 0 : t->gk > 1 || t->gn > 1 || i == 0, last = l == t->gk - 1;
-          const bool end = last && b == t->gb - 1 && i == t->gm - 1 && j == t->gn - 1;
-          const double work = cycles * (double)turns_of(t, batch_of(t, b), j, l) - (end ? (double)last_gap(t) : 0);
+          const bool begin = b == 0 && i == 0 && j == 0 && l == 0;
+          const bool end = t->outputs ? begin : last && b == t->gb - 1 && i == t->gm - 1 && j == t->gn - 1;
+          const double cycles = (double)tct_larger(rows_of(t, t->outputs ? l : i), t->chip->array_rows);
+          const double work = cycles * (double)turns_of(t, batch_of(t, b), j, t->outputs ? i : l) - (end ? (double)end_gap(t) : 0);
           add_block(&p, &(tct_block){.load = (new_x ? x : 0) + (new_w ? w : 0), .compute = work + (last ? vector : 0),
                                      .store = last ? y : 0});
         }
@@ -322,16 +343,19 @@ static void account(const choice *best, const tct_product *p, tct_chip_time *out
   out->skew = (double)(2 * chip->array_rows + chip->array_cols - 2) + chip->overhead * chip->clock;
   out->total = out->useful + out->padding + out->shift + out->vector + out->memory + out->skew;
   out->hbm_bytes = best->bytes;
-  /* Through VMEM: what HBM moves, the rows that stream past every weight tile, the tiles, and the sums. */
-  const double tiles = out->macs / (double)(chip->array_rows * chip->array_cols);
-  out->vmem_bytes = best->bytes + 4 * tiles * (double)(chip->array_rows + 2 * chip->array_cols) +
-                    4 * sum_blocks(t, tiles_of) * (double)t->gm * (double)(chip->array_rows * chip->array_cols);
+  /* Through VMEM: what HBM moves; what streams past every tile, and the sums that leave it; the tiles, of which those of results are
+   * added to where k is cut into blocks. */
+  const double units_of_one = (double)(chip->array_rows * chip->array_cols), streamed = out->macs / units_of_one;
+  const double sums = t->outputs ? 0 : (double)chip->array_cols, moves = t->outputs && t->gk > 1 ? 2 : 1;
+  out->vmem_bytes = best->bytes + 4 * streamed * ((double)(chip->array_rows + chip->array_cols) + sums) +
+                    4 * moves * sum_blocks(t, tiles_of) * (double)stream_blocks(t) * units_of_one;
   out->block_m = t->bm;
   out->block_k = t->bk;
   out->block_n = t->bn;
   out->block_batch = t->bb;
   out->split = t->split;
   out->swapped = best->swapped;
+  out->outputs_stay = t->outputs;
   out->x_held = is_held(t, &t->x, t->gm);
   out->w_held = is_held(t, &t->w, t->gn);
   out->x_load = x_block(t);
@@ -358,8 +382,8 @@ tct_status tct_chip_product(const tct_chip *chip, const tct_product *product, tc
                     (long long)product->k, (long long)product->n, (long long)product->taps, (long long)product->batch);
   }
   finalists best = {.n = 0};
-  search(chip, product, false, &best);
-  search(chip, product, true, &best);
+  if (chip->dataflow != TCT_INPUT_STATIONARY) search(chip, product, false, &best);
+  if (chip->dataflow == TCT_INPUT_STATIONARY || chip->dataflow == TCT_DATAFLOW_AUTO) search(chip, product, true, &best);
   if (best.n == 0) {
     return tct_fail(TCT_INVALID, "a product on chip %s: not even one tile of [%lld,%lld]·[%lld,%lld] fits twice into 80 %% of "
                     "its VMEM of %.0f bytes", chip->name, (long long)product->m, (long long)product->k,

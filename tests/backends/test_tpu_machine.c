@@ -164,29 +164,36 @@ static int64_t blocks_of_16(int64_t extent, int64_t block) {
   return n;
 }
 
-/* One array and memory that is no bound: the product's clock is the array's, fast.c's, tile for tile. */
+/* One array and memory that is no bound: the product's clock is the array's, fast.c's, tile for tile, whatever stays in it. */
 TEST(tpu_machine, one_array_has_the_arrays_clock) {
+  static const struct { const char *dataflow; tct_array_mode mode; } rows[] = {
+      {"auto", TCT_WS_OVERLAP}, {"ws", TCT_WS_OVERLAP}, {"is", TCT_IS_OVERLAP}, {"os", TCT_OS_OVERLAP}};
   static tct_array_tile tiles[MOST];
-  tct_chip chip;
-  OK(tct_chip_open("small,vmem=1TB,hbm=1000TB/s,latency=0s,overhead=0s,cores=1,arrays=1", &chip));
-  for (int i = 0; i < 200; i++) {
+  for (int i = 0; i < 400; i++) {
+    char spec[160];
+    tct_chip chip;
+    (void)snprintf(spec, sizeof spec, "small,vmem=1TB,hbm=1000TB/s,latency=0s,overhead=0s,cores=1,arrays=1,dataflow=%s", rows[i % 4].dataflow);
+    OK(tct_chip_open(spec, &chip));
     const tct_product p = {.m = between(1, 100), .k = between(1, 100), .n = between(1, 100), .taps = between(1, 3), .batch = between(1, 3),
                            .x_bytes = 1, .w_bytes = 1, .y_bytes = 1};
     tct_chip_time t;
     tct_array_clock clock;
     OK(tct_chip_product(&chip, &p, &t));
-    const int64_t rows = t.swapped ? p.n : p.m, cols = t.swapped ? p.m : p.n;
+    const bool os = rows[i % 4].mode == TCT_OS_OVERLAP;
+    const int64_t m = t.swapped ? p.n : p.m, cols = t.swapped ? p.m : p.n;
+    const int64_t streams = os ? p.k : m, deep = os ? m : p.k, step = os ? t.block_k : t.block_m;
+    const int64_t per_block = (os ? 1 : p.taps) * blocks_of_16(cols, t.block_n) * blocks_of_16(deep, os ? t.block_m : t.block_k);
     int64_t n = 0;
     for (int64_t b = 0; b < p.batch; b++) {
-      for (int64_t r = 0; r < rows; r += t.block_m) {
-        const int64_t streamed = rows - r < t.block_m ? rows - r : t.block_m;
-        const int64_t per_row = p.taps * blocks_of_16(cols, t.block_n) * blocks_of_16(p.k, t.block_k);
-        CHECK(n + per_row <= MOST);
-        for (int64_t j = 0; j < per_row; j++) tiles[n++] = (tct_array_tile){.steps = (streamed + 3) / 4 * 4};
+      for (int64_t r = 0; r < streams; r += step) {
+        const int64_t streamed = streams - r < step ? streams - r : step;
+        CHECK(n + per_block <= MOST);
+        for (int64_t j = 0; j < per_block; j++) tiles[n++] = (tct_array_tile){.steps = os ? p.taps * streamed : (streamed + 3) / 4 * 4};
       }
     }
-    OK(tct_array_fast(TCT_WS_OVERLAP, 16, 16, tiles, n, &clock));
-    CHECK(fabs(t.total - (double)clock.cycles) < 0.01, "case %d: %g cycles, the array takes %lld", i, t.total, (long long)clock.cycles);
+    OK(tct_array_fast(rows[i % 4].mode, 16, 16, tiles, n, &clock));
+    CHECK(fabs(t.total - (double)clock.cycles) < 0.01, "case %d, %s: %g cycles, the array takes %lld", i, rows[i % 4].dataflow, t.total,
+          (long long)clock.cycles);
   }
 }
 
