@@ -88,7 +88,7 @@ void tool_print_modelled(tct_device *device, const char *what) {
     if (strcmp(c->unit, "cycles") == 0 && total > 0 && strcmp(c->name, "total") != 0)
       printf("  %-22s %5.1f %%\n", c->name, 100 * c->value / total);
     else
-      printf("  %-22s %.4g %s\n", c->name, c->value, c->unit);
+      printf("  %-22s %.4g %s%s\n", c->name, c->value, c->unit, strcmp(c->name, "compiling") == 0 ? ", apart from the time" : "");
   }
 }
 

@@ -135,6 +135,10 @@ static void facts(tct_device_impl *device, tct_fact_fn fn, void *user) {
   if (device->inner->facts != NULL) device->inner->facts(device->impl, fn, user);
 }
 
+static void first_run(tct_device_impl *device, uint64_t fingerprint) {
+  if (device->inner->first_run != NULL) device->inner->first_run(device->impl, fingerprint);
+}
+
 static void own_kernels(tct_device_impl *device, const tct_kernel **out, size_t *out_n) {
   *out = device->kernels;
   *out_n = device->n_kernels;
@@ -162,6 +166,7 @@ const tct_backend *tct_backend_entry_check(const tct_host *given) {
       .counters = counters,
       .own_kernels = own_kernels,
       .facts = facts,
+      .first_run = first_run,
   };
   if (given->abi != TCT_BACKEND_ABI) {
     (void)given->fail(TCT_UNSUPPORTED, "backend 'check': the host speaks version %u of the interface, this one %u",

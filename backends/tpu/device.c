@@ -92,7 +92,12 @@ static tct_status upload(tct_device_impl *device, void *to, const void *from_hos
   return device->inner->upload(device->impl, to, from_host, bytes);
 }
 
+/* The other direction of PCIe, when the ops before are done. The next step need not wait for it, the one after it does, for its results
+ * need the buffer. */
 static tct_status download(tct_device_impl *device, void *to_host, const void *from, size_t bytes) {
+  const double begin = device->outfeed_ready > device->totals.cycles ? device->outfeed_ready : device->totals.cycles;
+  device->outfeed_ready = begin + (double)bytes * device->chip.clock / device->chip.pcie;
+  device->totals.outfeed_bytes += (double)bytes;
   return device->inner->download(device->impl, to_host, from, bytes);
 }
 
@@ -102,11 +107,12 @@ static tct_status copy(tct_device_impl *device, void *to, const void *from, size
   return TCT_OK;
 }
 
-/* Everything is done when it is enqueued; a ticket remembers the modelled time that ops took: waiting for input and for other
+/* Everything is done when it is enqueued; a ticket remembers the modelled time that ops took: waiting for PCIe and for other
  * chips is no op's. */
 static tct_status mark(tct_device_impl *device, tct_queue queue, tct_ticket *out) {
   *out = (tct_ticket){queue, ++device->marks};
-  device->marked[device->marks % TPU_MARKS] = device->totals.cycles - device->totals.infeed - device->totals.links;
+  const tpu_totals *t = &device->totals;
+  device->marked[device->marks % TPU_MARKS] = t->cycles - t->infeed - t->outfeed - t->links;
   return TCT_OK;
 }
 
@@ -118,9 +124,23 @@ static double elapsed(tct_device_impl *device, tct_ticket begin, tct_ticket end)
 
 static tct_status sync_device(tct_device_impl *device) { return device->inner->sync(device->impl); }
 
+/* A shape that was not met before is compiled: beside the clock, for a compiler may have done it beforehand. */
+static void first_run(tct_device_impl *device, uint64_t fingerprint) {
+  const int64_t known = device->n_programs < TPU_PROGRAMS ? device->n_programs : TPU_PROGRAMS;
+  for (int64_t i = 0; i < known; i++) {
+    if (device->program[i] == fingerprint) return;
+  }
+  if (known < TPU_PROGRAMS) device->program[known] = fingerprint;
+  device->n_programs++;
+}
+
 static int32_t counters(tct_device_impl *device, tct_counter *out, int32_t most) {
   tct_tpu_settle_links(device);
-  const tpu_totals *t = &device->totals;
+  tpu_totals all_out = device->totals; /* as if it ended here: what is on its way to the host arrives */
+  const double leaving = device->outfeed_ready > all_out.cycles ? device->outfeed_ready - all_out.cycles : 0;
+  all_out.outfeed += leaving;
+  all_out.cycles += leaving;
+  const tpu_totals *t = &all_out;
   const double seconds = t->cycles / device->chip.clock, chips = (double)device->chip.chips;
   const tct_counter all[] = {{"time", "s", seconds},
                              {"arrays, useful", "cycles", t->useful},
@@ -130,15 +150,19 @@ static int32_t counters(tct_device_impl *device, tct_counter *out, int32_t most)
                              {"waiting for HBM", "cycles", t->memory},
                              {"fill, drain and start", "cycles", t->skew},
                              {"waiting for input", "cycles", t->infeed},
+                             {"waiting for output", "cycles", t->outfeed},
                              {"waiting for other chips", "cycles", t->links},
                              {"on the host", "cycles", t->host},
                              {"total", "cycles", t->cycles},
                              {"HBM traffic", "B", t->hbm_bytes},
                              {"input over PCIe", "B", t->infeed_bytes},
+                             {"output over PCIe", "B", t->outfeed_bytes},
                              {"gradients over links", "B", t->link_bytes},
                              {"products issued", "MAC", t->macs},
-                             {"energy", "J", t->joules + chips * (t->infeed + t->links) / device->chip.clock * device->chip.idle},
-                             {"cost", "USD", chips * seconds / 3600 * device->chip.price}};
+                             {"energy", "J", t->joules + chips * (t->infeed + t->outfeed + t->links) / device->chip.clock * device->chip.idle},
+                             {"cost", "USD", chips * seconds / 3600 * device->chip.price},
+                             {"compiled", "programs", (double)device->n_programs},
+                             {"compiling", "s", (double)device->n_programs * device->chip.compile}};
   return tpu_give(all, sizeof all / sizeof all[0], out, most);
 }
 
@@ -183,6 +207,7 @@ const tct_backend *tct_backend_entry_tpu(const tct_host *given) {
       .step_counters = tct_tpu_step_counters,
       .step_listing = tct_tpu_step_listing,
       .step_aside = tct_tpu_step_aside,
+      .first_run = first_run,
   };
   if (given->abi != TCT_BACKEND_ABI) {
     (void)given->fail(TCT_UNSUPPORTED, "backend 'tpu': the host speaks version %u of the interface, this one %u",

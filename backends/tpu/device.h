@@ -7,13 +7,14 @@
 #include "backends/tpu/list.h"
 
 #define TPU_MARKS 4096 /* tickets whose time is remembered */
+#define TPU_PROGRAMS 256 /* programs that are remembered as compiled */
 #define TPU_MADE 4096  /* buffers whose time of writing is remembered; one that was forgotten is taken for new */
 
 /* Sums since the device was opened, by the classes of tct_chip_time. */
 typedef struct tpu_totals {
   double cycles, useful, padding, shift, vector, memory, skew;
-  double infeed, links, host; /* waiting for PCIe, for the other chips, for ops on the host */
-  double hbm_bytes, macs, joules, infeed_bytes, link_bytes;
+  double infeed, outfeed, links, host; /* waiting for PCIe in and out, for the other chips, for ops on the host */
+  double hbm_bytes, macs, joules, infeed_bytes, outfeed_bytes, link_bytes;
 } tpu_totals;
 
 typedef struct tpu_made {
@@ -37,8 +38,12 @@ struct tct_device_impl {
   bool uploaded;            /* since the last launch */
   double infeed_ready;      /* when the last upload has arrived */
   double step_began;        /* the last step that read an upload */
+  double outfeed_ready;     /* when the last download has left */
+  double outfeed_before;    /* when the last one had left that was asked for before that step */
   double links_free;
   tpu_made made[TPU_MADE];
+  int64_t n_programs;       /* that ran */
+  uint64_t program[TPU_PROGRAMS]; /* their fingerprints, the first ones */
 };
 
 /* The first `most` of n counters, as tct_backend's functions give them; returns how many. */

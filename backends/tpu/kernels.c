@@ -213,22 +213,26 @@ static tct_status prepare(tct_device_impl *device, const tct_node_view *node, tc
 
 /* ---- the clock ---- */
 
+static double wait_until(tpu_totals *t, double cycles) {
+  const double wait = cycles > t->cycles ? cycles - t->cycles : 0;
+  t->cycles += wait;
+  return wait;
+}
+
 void tct_tpu_settle_links(tct_device_impl *device) {
   tpu_totals *t = &device->totals;
-  const double wait = device->links_free > t->cycles ? device->links_free - t->cycles : 0;
-  t->links += wait;
-  t->cycles += wait;
+  t->links += wait_until(t, device->links_free);
 }
 
 /* The first launch after an upload is that of a step which reads it: it waits for PCIe as far as the step before did not
- * hide it. */
+ * hide it, and until what the step before that gave has left. */
 static void wait_for_infeed(tct_device_impl *device) {
   if (!device->uploaded) return;
   tct_tpu_settle_links(device);
   tpu_totals *t = &device->totals;
-  const double wait = device->infeed_ready > t->cycles ? device->infeed_ready - t->cycles : 0;
-  t->infeed += wait;
-  t->cycles += wait;
+  t->outfeed += wait_until(t, device->outfeed_before);
+  device->outfeed_before = device->outfeed_ready;
+  t->infeed += wait_until(t, device->infeed_ready);
   device->step_began = t->cycles;
   device->uploaded = false;
 }

@@ -10,7 +10,7 @@ TCT_BEGIN_DECLS
 
 /* The version of this interface, checked when a module is loaded. tct_host may grow at its end without a new one; any
  * other change of a struct here has a new number. */
-#define TCT_BACKEND_ABI 3u
+#define TCT_BACKEND_ABI 4u
 
 /* ---- what the runtime gives ------------------------------------------------------------------------- */
 
@@ -161,6 +161,9 @@ typedef struct tct_backend {
    * seconds. Default: nothing. */
   int32_t (*step_aside)(tct_device_impl *device, const tct_node_view *node, double flops, double bytes, bool count, tct_counter *out,
                         int32_t most);
+  /* A program of this device is about to run for the first time. Programs of the same ops, shapes and types have the same fingerprint:
+   * a compiler that keeps what it made has nothing to do for the second. Default: nothing. */
+  void (*first_run)(tct_device_impl *device, uint64_t fingerprint);
 } tct_backend;
 
 /* The one symbol of a module. Returns a table with static lifetime, or NULL after host->fail. */

@@ -76,6 +76,7 @@ struct tct_program {
   int32_t n_steps;
   tct_port *inputs, *outputs;
   int32_t n_inputs, n_outputs;
+  bool has_run;
   bool profiling;
   int64_t profiled_runs;
 };

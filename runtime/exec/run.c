@@ -62,7 +62,23 @@ static tct_status launch_timed(tct_step *step) {
   return TCT_OK;
 }
 
+static void add_text(void *user, const char *text, size_t length) {
+  uint64_t *const hash = user;
+  *hash = *hash * 0x100000001b3u ^ tct_hash(text, length);
+}
+
+/* The graph's text has its ops, attributes, shapes and types. */
+static void announce(tct_program *program) {
+  const tct_backend *backend = program->device->backend;
+  program->has_run = true;
+  if (backend->first_run == NULL) return;
+  uint64_t fingerprint = 0;
+  tct_graph_print(program->graph, add_text, &fingerprint);
+  backend->first_run(program->device->impl, fingerprint);
+}
+
 tct_status tct_program_run(tct_program *program) {
+  if (!program->has_run) announce(program);
   tct_step *const steps = program->steps;
   const int32_t n_steps = program->n_steps;
   for (int32_t s = 0; s < n_steps; s++) {

@@ -115,6 +115,41 @@ TEST(tpu_device, the_clock_is_the_models) {
   tct_device_close(device);
 }
 
+static double counter_of(tct_device *device, const char *name) {
+  tct_counter counters[32];
+  const int32_t n = tct_device_counters(device, counters, 32);
+  for (int32_t i = 0; i < n; i++) {
+    if (strcmp(counters[i].name, name) == 0) return counters[i].value;
+  }
+  CHECK(false, "no counter '%s'", name);
+  return 0;
+}
+
+/* A program counts when it first runs; an equal one is known already. */
+TEST(tpu_device, programs_are_compiled_once_for_each_shape) {
+  static const struct { int64_t rows; int runs; bool tanh; double programs; } rows[] = {
+      {8, 0, false, 0}, {8, 1, false, 1}, {8, 3, false, 1}, {9, 1, false, 2}, {9, 1, true, 3}, {8, 2, false, 3}};
+  static const float x[9 * 16];
+  for (int watched = 0; watched < 2; watched++) {
+    tct_device *device = device_make(watched ? "check:tpu:v3,compile=7s" : "tpu:v3,compile=7s");
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+      tct_graph *graph = graph_make();
+      tct_program *program = NULL;
+      const tct_tensor in = tct_input(graph, "x", TCT_F32, TCT_SHAPE(rows[i].rows, 16));
+      tct_output(graph, "y", rows[i].tanh ? tct_tanh(in) : tct_relu(in));
+      OK(tct_compile(graph, device, NULL, &program));
+      OK(tct_program_set(program, "x", x, (size_t)rows[i].rows * 64));
+      for (int r = 0; r < rows[i].runs; r++) OK(tct_program_run(program));
+      CHECK(counter_of(device, "compiled") == rows[i].programs && counter_of(device, "compiling") == 7 * rows[i].programs, "row %zu: %g", i,
+            counter_of(device, "compiled"));
+      tct_program_free(program);
+      tct_graph_free(graph);
+    }
+    CHECK(counter_of(device, "time") < 1, "compiling is apart from the time");
+    tct_device_close(device);
+  }
+}
+
 TEST(tpu_device, refusals_say_why) {
   tct_device *device = NULL;
   FAILS(tct_device_open("tpu:v99", NULL, &device), TCT_NOT_FOUND, "no TPU chip 'v99'");

@@ -437,6 +437,37 @@ TEST(tpu_machine, input_is_waited_for) {
   }
 }
 
+/* Results leave over a slow bus, one behind the other, while the next step works; the run is over when the last is there. */
+TEST(tpu_machine, output_is_waited_for) {
+  enum { STEPS = 10 };
+  static float y[256 * 256];
+  double seconds[2], busy[2];
+  for (int slow = 0; slow < 2; slow++) {
+    tct_device *device = device_make(slow ? "tpu:v3,pcie=1GB/s" : "tpu:v3,pcie=1000TB/s");
+    tct_graph *graph = graph_make();
+    const tct_tensor x = tct_input(graph, "x", TCT_F32, TCT_SHAPE(1, 256));
+    tct_output(graph, "y", tct_relu(tct_broadcast_to(x, TCT_SHAPE(256, 256))));
+    tct_program *program = NULL;
+    OK(tct_compile(graph, device, NULL, &program));
+    for (int s = 0; s < STEPS; s++) {
+      OK(tct_program_set(program, "x", y, 1024));
+      OK(tct_program_run(program));
+      OK(tct_program_get(program, "y", y, sizeof y));
+    }
+    const double waited = counter_of(device, "waiting for output") / 940e6, input = counter_of(device, "waiting for input") / 940e6;
+    seconds[slow] = counter_of(device, "time");
+    busy[slow] = (seconds[slow] - waited - input) / STEPS;
+    CHECK(counter_of(device, "output over PCIe") == STEPS * sizeof y);
+    CHECK(slow == 0 ? waited < 1e-8 : waited > 0.9 * STEPS * sizeof y / 1e9, "waited %g s", waited);
+    CHECK(counter_of(device, "time") == seconds[slow], "asking adds nothing");
+    tct_program_free(program);
+    tct_graph_free(graph);
+    tct_device_close(device);
+  }
+  const double wanted = busy[0] + 1024 / 1e9 + STEPS * sizeof y / 1e9; /* the first input and step are before the first result */
+  CHECK(fabs(busy[0] / busy[1] - 1) < 1e-9 && fabs(seconds[1] / wanted - 1) < 1e-6, "%g s, wanted %g", seconds[1], wanted);
+}
+
 /* Four chips sum their gradients while the backward pass goes on: where ops take long the sums are hidden but for the last, where
  * the links are slow they are waited for. */
 TEST(tpu_machine, other_chips_are_waited_for) {
