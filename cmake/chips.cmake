@@ -1,4 +1,4 @@
-# Writes the chip files into a C source: chips_source is its path.
+# Writes the chip files into a C source: chips_source is its path. The values' sources are for readers of the files.
 file(GLOB chip_files CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/runtime/systolic/chips/*.yaml)
 set(chip_rows "")
 list(LENGTH chip_files n_chips)
@@ -6,6 +6,7 @@ foreach(file IN LISTS chip_files)
   set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS ${file})
   get_filename_component(name ${file} NAME_WE)
   file(READ ${file} text)
+  string(REGEX REPLACE "{value: ([^,\n]*), source: \"[^\"\n]*\"}" "\\1" text "${text}")
   string(REPLACE "\\" "\\\\" text "${text}")
   string(REPLACE "\"" "\\\"" text "${text}")
   string(REPLACE "\n" "\\n\"\n     \"" text "${text}")

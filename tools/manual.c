@@ -90,7 +90,7 @@ static const char completion_end[] =
     "  elif [[ $files ]]; then\n"
     "    compopt -o filenames 2>/dev/null\n"
     "    mapfile -t COMPREPLY < <(compgen -d -- \"$cur\"\n"
-    "      for ending in $files; do compgen -f -X \"!*.$ending\" -- \"$cur\"; done)\n"
+    "      for ending in $files; do compgen -f -X \"!*.$ending\" -- \"$cur\"; done; compgen -W \"$words\" -- \"$cur\")\n"
     "  elif [[ $words ]]; then\n"
     "    mapfile -t COMPREPLY < <(compgen -W \"$words\" -- \"$cur\")\n"
     "  fi\n"
@@ -130,7 +130,7 @@ static void put_command(const tool_command *command) {
   if (strcmp(argument, "JOB.yaml") == 0 || strcmp(argument, "MODEL") == 0)
     puts("    files='yaml yml safetensors'");
   else if (strcmp(argument, "[FILE]") == 0)
-    puts("    files='csv'");
+    printf("    files='csv yaml yml safetensors' words='%s'\n", command->word ? command->word : "");
   else if (islower((unsigned char)argument[0]))
     printf("    words='%s'\n", argument);
   puts("    ;;");

@@ -200,6 +200,8 @@ int tool_parse(const tool_command *command, int argc, char **argv, tool_options 
     return tool_usage("%s: which %s? 'tercet %s --help' has an example", command->name, command->argument,
                       command->name);
   if (wants && optind < argc) out->positional = argv[optind++];
+  const bool takes_more = command->word && out->positional && strcmp(out->positional, command->word) == 0;
+  while (takes_more && optind < argc && out->n_more < TOOL_MOST_MORE) out->more[out->n_more++] = argv[optind++];
   if (optind < argc) return tool_usage("%s: '%s' is one argument too many", command->name, argv[optind]);
   return -1;
 }

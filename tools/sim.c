@@ -25,18 +25,30 @@ static int run_job(const tool_options *o) {
                             : o->walks ? "--walks" : o->bandwidth != 0 ? "--bandwidth" : NULL;
   if (given != NULL)
     return tool_usage("sim: %s is for topologies; of a job's device say --device tpu:CHIP,KEY=VALUE, such as tpu:v3,array=256x256", given);
-  if (o->sweep) return o->list || o->trace ? tool_usage("sim: --list and --trace are of one chip, not of a --sweep") : sim_sweep_job(o);
-  if (o->accuracy || o->plot) return tool_usage("sim: --accuracy and --plot go with --sweep");
+  if (o->n_more > 0) return sim_sweep_job(o);
+  if (o->accuracy || o->plot) return tool_usage("sim: --accuracy and --plot are for a sweep: tercet sim sweep JOB KEY=VALUE,VALUE …");
   return sim_job(o);
+}
+
+/* tercet sim sweep JOB KEY=VALUE,VALUE … */
+static int run_sweep(const tool_options *options) {
+  tool_options o = *options;
+  if (o.n_more == 0) return tool_usage("sim sweep: which job? tercet sim sweep JOB array=64x64,128x128 hbm=300GB/s,900GB/s");
+  if (o.n_more == 1) return tool_usage("sim sweep: over what? Behind '%s' give keys of the chip: array=64x64,128x128", o.more[0]);
+  if (o.list || o.trace || o.by) return tool_usage("sim sweep: --list, --trace and --by are of one chip: tercet sim JOB");
+  if (!is_job(o.more[0])) return tool_usage("sim sweep: '%s' is no job (.yaml, .safetensors); topologies take --array 8x8,16x16 --dataflow ws,os", o.more[0]);
+  o.positional = o.more[0];
+  return run_job(&o);
 }
 
 static int run_sim(const tool_options *options) {
   if (options->batch) return run_table(options);
   if (!options->positional) return tool_usage("sim: which topology? Give its CSV file, or --batch FILE for a table");
   if (options->output) return tool_usage("sim: --output is for --batch; --csv FILE writes a topology's numbers");
+  if (strcmp(options->positional, "sweep") == 0) return run_sweep(options);
   if (is_job(options->positional)) return run_job(options);
-  if (options->forward || options->list || options->trace || options->sweep || options->n_set > 0)
-    return tool_usage("sim: --forward, --list, --trace, --sweep, --set and --device are for jobs; '%s' is taken for a topology", options->positional);
+  if (options->forward || options->list || options->trace || options->by || options->accuracy || options->plot || options->n_set > 0)
+    return tool_usage("sim: --forward, --list, --trace, --by, --accuracy, --plot, --set and --device are for jobs; '%s' is taken for a topology", options->positional);
   return sim_topology(options);
 }
 
@@ -44,10 +56,14 @@ const tool_command tool_sim = {
     .name = "sim",
     .letter = 'm',
     .argument = "[FILE]",
+    .word = "sweep",
     .summary = "what a systolic array takes for a network's layers or a job",
     .about = "FILE is a job (.yaml): its training step on a simulated TPU, op by op: time, useful work, what most cycles\n"
              "went to, energy and cost; --list shows the instructions. Nothing is run; times are modelled, not measured.\n"
-             "The chip is --device tpu:CHIP, tpu:v3 where the job names none.\n\n"
+             "The chip is --device tpu:CHIP, tpu:v3 where the job names none. What is compiled for it is listed beside.\n\n"
+             "sweep JOB KEY=VALUE,VALUE … models every combination of these values of the chip (array, dataflow, vmem, hbm,\n"
+             "clock, chips …) and stars those that no other beats in time, energy and cost of a sample, and with --accuracy\n"
+             "in what the job reaches with the chip's numbers.\n\n"
              "Or FILE is a topology in SCALE-Sim's format: convolutions (Layer name, IFMAP Height, ... Strides) or products\n"
              "(Layer, M, N, K), told apart by the header. Prints cycles, stalls, utilisation and memory words of each\n"
              "layer on an array of R rows and C columns, SCALE-Sim's to the digit. Without --bandwidth memory never\n"
@@ -61,7 +77,8 @@ const tool_command tool_sim = {
              "              and DRAM counts, those of its versions v2 and v3, calc and user mode\n\n"
              "Examples:\n"
              "  tercet sim examples/glyphs.yaml --device tpu:v5e\n"
-             "  tercet sim examples/glyphs.yaml --sweep 'array=64x64,128x128,256x256;hbm=300GB/s,900GB/s'\n"
+             "  tercet sim examples/glyphs.yaml --by layer\n"
+             "  tercet sim sweep examples/glyphs.yaml array=64x64,128x128 dataflow=ws,os,is hbm=300GB/s,900GB/s\n"
              "  tercet sim examples/glyphs.yaml --list --set train.batch_size=512\n"
              "  tercet sim resnet18.csv --array 32x32 --dataflow os\n"
              "  tercet sim resnet18.csv --bandwidth 10 --sram 256/256/128 --csv report.csv\n"

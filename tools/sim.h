@@ -31,7 +31,7 @@ int sim_job(const tool_options *options);
 
 /* ---- sim_sweep.c ---- */
 
-/* The same for every combination of options->sweep. */
+/* The same for every combination of the values of options->more, behind the job. */
 int sim_sweep_job(const tool_options *options);
 
 /* ---- sim_report.c ---- */

@@ -1,4 +1,4 @@
-/* tercet sim JOB --sweep "array=64x64,128x128;hbm=400GB/s,900GB/s": every combination of the chip's values, modelled; which of them
+/* tercet sim sweep JOB array=64x64,128x128 hbm=400GB/s,900GB/s: every combination of the chip's values, modelled; which of them
  * are worth having; and the accuracy that their numbers reach on the job. */
 #include "modelled.h"
 #include "sim.h"
@@ -18,8 +18,9 @@ typedef struct axis {
 typedef struct point {
   char values[256]; /* "array=64x64,hbm=400GB/s" */
   double seconds, joules, dollars, accuracy; /* of a step, of all chips; accuracy NaN: not asked for */
-  int64_t passes, array_order, batch, chips;
-  bool best; /* no other point is as good in time, energy and dollars, and better in one */
+  double samples;                            /* of a step, of all chips */
+  int64_t passes, array_order;
+  bool best; /* no other point is as good in time, energy and dollars of a sample and in accuracy, and better in one */
 } point;
 
 typedef struct sweep {
@@ -30,28 +31,33 @@ typedef struct sweep {
   int n;
 } sweep;
 
-/* Cuts "key=v1,v2;key=v1" in place. false after a usage error. */
+/* Cuts "key=v1,v2;key=v1" in place: the arguments behind the job, joined. false after a usage error. */
 static bool read_axes(char *text, sweep *s) {
   for (char *next = text; next != NULL;) {
     char *const item = next, *const equals = strchr(item, '=');
     next = strchr(item, ';');
     if (next != NULL) *next++ = '\0';
     if (equals == NULL || equals == item || equals[1] == '\0' || (next != NULL && equals >= next)) {
-      (void)tool_usage("sim: --sweep: '%s' is no list; needs KEY=VALUE,VALUE;KEY=VALUE, such as array=64x64,128x128", item);
+      (void)tool_usage("sim sweep: '%s' is no list; needs KEY=VALUE,VALUE, such as array=64x64,128x128", item);
       return false;
     }
     if (s->n_axes == MOST_KEYS) {
-      (void)tool_usage("sim: --sweep takes at most %d keys", MOST_KEYS);
+      (void)tool_usage("sim sweep: at most %d keys", MOST_KEYS);
       return false;
     }
     axis *const a = &s->axes[s->n_axes++];
     *equals = '\0';
     a->key = item;
+    for (int before = 0; before < s->n_axes - 1; before++) {
+      if (strcmp(s->axes[before].key, item) != 0) continue;
+      (void)tool_usage("sim sweep: '%s' is there twice; needs its values in one list, behind commas", item);
+      return false;
+    }
     for (char *value = equals + 1; value != NULL;) {
       char *const comma = strchr(value, ',');
       if (comma != NULL) *comma = '\0';
       if (a->n == MOST_VALUES) {
-        (void)tool_usage("sim: --sweep: %s has more than %d values", a->key, MOST_VALUES);
+        (void)tool_usage("sim sweep: %s has more than %d values", a->key, MOST_VALUES);
         return false;
       }
       a->value[a->n++] = value;
@@ -73,7 +79,7 @@ static bool name_point(const sweep *s, int number, char *text, size_t size) {
   return true;
 }
 
-static int too_long(void) { return tool_usage("sim: --sweep: a combination's text is longer than a device's name may be"); }
+static int too_long(void) { return tool_usage("sim sweep: a combination's text is longer than a device's name may be"); }
 
 /* The options with the point's device. */
 static bool with_device(const tool_options *options, const sweep *s, const point *p, char text[TCT_DEVICE_SPEC + 16], tool_options *out) {
@@ -92,13 +98,12 @@ static int model_point(const tool_options *options, const sweep *s, point *p) {
   if (!with_device(options, s, p, text, &there)) return too_long();
   const int code = modelled_open(&there, !options->forward, &m);
   if (code == TOOL_OK) {
-    p->seconds = m.sum.seconds;
-    p->joules = m.sum.joules;
-    p->dollars = (double)m.chip.chips * p->seconds / 3600 * m.chip.price;
-    p->passes = m.chip.passes;
-    p->array_order = m.chip.array_order;
-    p->chips = m.chip.chips;
-    p->batch = m.batch;
+    p->seconds = m.info.total.seconds;
+    p->joules = m.info.total.joules;
+    p->dollars = m.info.dollars;
+    p->passes = m.info.chip.passes;
+    p->array_order = m.info.chip.array_order;
+    p->samples = (double)(m.info.chip.chips * m.info.batch);
   }
   modelled_free(&m);
   return code;
@@ -142,7 +147,11 @@ static int train_points(const tool_options *options, sweep *s) {
 
 /* ---- reports ---- */
 
-static bool as_good(const point *a, const point *b) { return a->seconds <= b->seconds && a->joules <= b->joules && a->dollars <= b->dollars; }
+/* Of a sample: with several chips a step has more of them. */
+static bool as_good(const point *a, const point *b) {
+  return a->seconds * b->samples <= b->seconds * a->samples && a->joules * b->samples <= b->joules * a->samples &&
+         a->dollars * b->samples <= b->dollars * a->samples && (isnan(a->accuracy) || a->accuracy >= b->accuracy);
+}
 
 static void find_best(sweep *s) {
   for (int i = 0; i < s->n; i++) {
@@ -154,15 +163,15 @@ static void find_best(sweep *s) {
 }
 
 static void print_text(const sweep *s, bool training, bool accuracy) {
-  printf("%s on %s, %s (modelled, not measured); * no other is better in time, energy and dollars\n\n", s->job, s->device,
-         training ? "training step" : "forward pass");
-  printf("  %10s %12s %10s %13s %s %s\n", "time", "samples/s", "energy", "USD/1000", accuracy ? "accuracy" : "", "chip");
+  printf("%s on %s, %s (modelled, not measured)\n* no other is better in time, energy and dollars of a sample%s\n\n", s->job, s->device,
+         training ? "training step" : "forward pass", accuracy ? " and in accuracy" : "");
+  printf("  %10s %12s %12s %14s %s %s\n", "step", "samples/s", "mJ/sample", "USD/1e6 samples", accuracy ? "accuracy" : "", "chip");
   for (int i = 0; i < s->n; i++) {
     const point *const p = &s->points[i];
     char text[16] = "";
     if (accuracy) (void)snprintf(text, sizeof text, "%8.4f", p->accuracy);
-    printf("%c %7.4g ms %12.5g %8.4g J %13.4g %s %s\n", p->best ? '*' : ' ', p->seconds * 1e3, (double)(p->batch * p->chips) / p->seconds,
-           p->joules, 1000 * p->dollars, text, p->values);
+    printf("%c %7.4g ms %12.5g %12.4g %15.4g %s %s\n", p->best ? '*' : ' ', p->seconds * 1e3, p->samples / p->seconds,
+           1e3 * p->joules / p->samples, 1e6 * p->dollars / p->samples, text, p->values);
   }
 }
 
@@ -175,6 +184,7 @@ static void print_json(const sweep *s, bool training) {
     const point *const p = &s->points[i];
     json_t *const row = json_object();
     json_object_set_new(row, "chip", json_string(p->values));
+    json_object_set_new(row, "samples", tool_number(p->samples));
     json_object_set_new(row, "seconds", tool_number(p->seconds));
     json_object_set_new(row, "joules", tool_number(p->joules));
     json_object_set_new(row, "dollars", tool_number(p->dollars));
@@ -188,11 +198,11 @@ static void print_json(const sweep *s, bool training) {
 
 static void write_csv(const void *what, FILE *to) {
   const sweep *const s = what;
-  fputs("chip,seconds,joules,dollars,accuracy,best\n", to);
+  fputs("chip,samples,seconds,joules,dollars,accuracy,best\n", to);
   for (int i = 0; i < s->n; i++) {
     const point *const p = &s->points[i];
     tool_print_csv_text(to, p->values);
-    fprintf(to, ",%.9g,%.9g,%.9g,", p->seconds, p->joules, p->dollars);
+    fprintf(to, ",%.9g,%.9g,%.9g,%.9g,", p->samples, p->seconds, p->joules, p->dollars);
     if (!isnan(p->accuracy)) fprintf(to, "%.6g", p->accuracy);
     fprintf(to, ",%d\n", p->best);
   }
@@ -202,28 +212,29 @@ static void write_csv(const void *what, FILE *to) {
 static const char *scale(const sweep *s) {
   double least = INFINITY, most = 0;
   for (int i = 0; i < s->n; i++) {
-    least = fmin(least, s->points[i].seconds);
-    most = fmax(most, s->points[i].seconds);
+    least = fmin(least, s->points[i].seconds / s->points[i].samples);
+    most = fmax(most, s->points[i].seconds / s->points[i].samples);
   }
   return most > 10 * least ? "set logscale xy\n" : "";
 }
 
-/* Time against energy, drawn by gnuplot from its standard input. */
+/* Time of a sample against its energy, drawn by gnuplot from its standard input. */
 static int plot(const sweep *s, const char *path) {
   if (strpbrk(path, "'\n") != NULL) return tool_usage("sim: --plot: a quote or a line feed in '%s'", path);
   (void)signal(SIGPIPE, SIG_IGN); /* no gnuplot there is an error to tell, not a death */
   FILE *const to = popen("gnuplot 2>/dev/null", "w");
   if (to == NULL) return tool_file_fail("start gnuplot for", path);
   fprintf(to, "set terminal svg size 760,460 font 'sans-serif,13' background rgb 'white'\nset output '%s'\nset grid\nset key below\n"
-              "set offsets graph 0.05, graph 0.3, graph 0.1, graph 0.1\nset xlabel 'modelled time of a step, ms'\n"
-              "set ylabel 'modelled energy of a step, J'\n%s", path, scale(s));
+              "set offsets graph 0.05, graph 0.3, graph 0.1, graph 0.1\nset xlabel 'modelled time of a sample, us'\n"
+              "set ylabel 'modelled energy of a sample, mJ'\n%s", path, scale(s));
   fputs("plot '-' using 1:2 with points pointtype 7 pointsize 0.6 title 'points', '-' using 1:2 with points pointtype 6 pointsize 1.4 "
         "title 'no other is better', '-' using 1:2:3 with labels left offset 1,-0.4 notitle\n", to);
   for (int pass = 0; pass < 3; pass++) {
     for (int i = 0; i < s->n; i++) {
       const point *const p = &s->points[i];
-      if (pass == 0) fprintf(to, "%.9g %.9g\n", p->seconds * 1e3, p->joules);
-      else if (p->best) fprintf(to, "%.9g %.9g \"%s\"\n", p->seconds * 1e3, p->joules, pass == 2 ? p->values : "");
+      const double us = 1e6 * p->seconds / p->samples, mj = 1e3 * p->joules / p->samples;
+      if (pass == 0) fprintf(to, "%.9g %.9g\n", us, mj);
+      else if (p->best) fprintf(to, "%.9g %.9g \"%s\"\n", us, mj, pass == 2 ? p->values : "");
     }
     fputs("e\n", to);
   }
@@ -246,7 +257,7 @@ static int report(const tool_options *options, const sweep *s) {
 static int run_points(const tool_options *options, sweep *s) {
   int64_t n = 1;
   for (int a = 0; a < s->n_axes && n <= MOST_POINTS; a++) n *= s->axes[a].n;
-  if (n > MOST_POINTS) return tool_usage("sim: --sweep: %lld combinations, at most %d", (long long)n, MOST_POINTS);
+  if (n > MOST_POINTS) return tool_usage("sim sweep: %lld combinations, at most %d", (long long)n, MOST_POINTS);
   s->points = calloc((size_t)n, sizeof *s->points);
   if (s->points == NULL) return tool_out_of_memory();
   for (int i = 0; i < (int)n; i++) {
@@ -256,8 +267,8 @@ static int run_points(const tool_options *options, sweep *s) {
     if (code != TOOL_OK) return code;
     s->n++;
   }
-  find_best(s);
   const int code = options->accuracy ? train_points(options, s) : TOOL_OK;
+  find_best(s);
   return code == TOOL_OK ? report(options, s) : code;
 }
 
@@ -266,8 +277,8 @@ static int sweep_job(const tool_options *options, char *text) {
   modelled base;
   if (!read_axes(text, &s)) return TOOL_USAGE;
   int code = modelled_open(options, !options->forward, &base);
-  (void)snprintf(s.job, sizeof s.job, "%s", code == TOOL_OK ? base.info.name : "");
-  (void)snprintf(s.device, sizeof s.device, "%.*s", TCT_DEVICE_SPEC - 1, base.device);
+  (void)snprintf(s.job, sizeof s.job, "%s", code == TOOL_OK ? base.job_info.name : "");
+  (void)snprintf(s.device, sizeof s.device, "%.*s", TCT_DEVICE_SPEC - 1, code == TOOL_OK ? base.info.device : "");
   modelled_free(&base);
   if (code == TOOL_OK) code = run_points(options, &s);
   free(s.points);
@@ -275,8 +286,14 @@ static int sweep_job(const tool_options *options, char *text) {
 }
 
 int sim_sweep_job(const tool_options *options) {
-  char *const text = strdup(options->sweep);
+  size_t bytes = 1;
+  for (int32_t i = 1; i < options->n_more; i++) bytes += strlen(options->more[i]) + 1;
+  char *const text = calloc(1, bytes);
   if (text == NULL) return tool_out_of_memory();
+  for (int32_t i = 1; i < options->n_more; i++) {
+    if (i > 1) strcat(text, ";");
+    strcat(text, options->more[i]);
+  }
   const int code = sweep_job(options, text);
   free(text);
   return code;

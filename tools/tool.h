@@ -7,6 +7,7 @@
 #include <tercet/tercet.h>
 
 #define TOOL_MOST_SETS 128
+#define TOOL_MOST_MORE 9
 
 /* 1–127: trying again changes nothing; from 128 on: it may. 130 and 143 are the shell's codes for SIGINT and SIGTERM. */
 typedef enum tool_exit {
@@ -27,10 +28,12 @@ typedef enum tool_exit {
 
 typedef struct tool_options {
   const char *positional; /* the job, the model file, "glyphs"; NULL: none */
+  const char *more[TOOL_MOST_MORE]; /* those behind it */
+  int32_t n_more;
   const char *set[TOOL_MOST_SETS]; /* owned */
   int32_t n_set;
   const char *init, *save, *log_steps, *part, *input, *output, *format, *job_dir, *batch;
-  const char *array, *dataflow, *sram, *simulator, *walks, *csv, *trace, *sweep, *plot;
+  const char *array, *dataflow, *sram, *simulator, *walks, *csv, *trace, *by, *plot;
   int64_t n_train, n_test, seed, bandwidth;
   bool json, quiet, verbose, help, resume, forward, list, tpu, accuracy;
 } tool_options;
@@ -39,6 +42,7 @@ typedef struct tool_command {
   const char *name;
   char letter;          /* in options.def */
   const char *argument; /* the positional's name, in brackets when it may be left out; "" for none */
+  const char *word;     /* instead of it, with up to TOOL_MOST_MORE positionals behind; NULL: none */
   const char *summary;  /* one line */
   const char *about;    /* paragraphs of --help, with an example */
   int (*run)(const tool_options *options);

@@ -48,6 +48,8 @@ TEST(manual, bash_completes) {
       {"tercet data -o $TERCET/exa", "/examples ", NULL},
       {"tercet data g", " glyphs ", NULL},
       {"tercet sim --dataflow ''", " ws os is ", NULL},
+      {"tercet sim sw", " sweep ", NULL},
+      {"tercet sim $TERCET/examples/g", "/examples/glyphs.yaml ", "graph.c"},
   };
   for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
     char typed[256];

@@ -54,6 +54,13 @@ static void check_sums(json_t *report) {
     cycles += number(step, "cycles");
     seconds += number(step, "seconds");
   }
+  static const char *const sums[] = {"layers", "phases"};
+  for (int by = 0; by < 2; by++) {
+    const json_t *const rows = json_object_get(report, sums[by]);
+    double sum = 0;
+    for (size_t i = 0; i < json_array_size(rows); i++) sum += number(json_array_get(rows, i), "cycles");
+    CHECK(json_array_size(rows) < json_array_size(steps) && fabs(sum / cycles - 1) < 1e-9, "%s: %g", sums[by], sum);
+  }
   CHECK(fabs(cycles / number(total, "cycles") - 1) < 1e-9 && fabs(seconds / number(total, "seconds") - 1) < 1e-9);
   CHECK(fabs(cycles / number(report, "clock") / seconds - 1) < 1e-9);
 }
@@ -86,6 +93,11 @@ TEST(modelled, sim_of_a_job_as_text) {
   CHECK(run("tercet sim " GLYPHS " --csv -") == 0, "%s", out);
   CHECK(strncmp(out, "step,op,layer,phase,seconds,cycles,\"arrays, useful\",", 52) == 0, "%.200s", out);
   SHOWN("\nconv2d/conv2d,conv2d,conv2d,forward,0.000");
+  CHECK(run("tercet sim " GLYPHS " --csv - --by phase") == 0, "%s", out);
+  CHECK(strncmp(out, "phase,seconds,cycles,\"arrays, useful\",", 37) == 0 && strstr(out, "\nbackward,") != NULL, "%.200s", out);
+  CHECK(run("tercet sim " GLYPHS " --by layer") == 0, "%s", out);
+  SHOWN("\nconv2d_1   ");
+  SHOWN("\nto compile: 4 programs, 80 s, apart from the step (20 s each)\n  training                  batch 64\n  last batch of training    batch 32\n");
 }
 
 /* The timeline has each op once, one after the other, and its classes beneath it. */
@@ -122,7 +134,7 @@ TEST(modelled, lint) {
     const char *const where = json_string_value(json_object_get(f, "where")), *const what = json_string_value(json_object_get(f, "what"));
     CHECK(strlen(what) > 20 && strlen(json_string_value(json_object_get(f, "instead"))) > 10, "%s", where);
     channels |= strcmp(where, "conv2d/conv2d") == 0 && strstr(what, "1 channel of 128 rows") != NULL;
-    rest |= strcmp(where, "data") == 0 && strstr(what, "20000 samples leave a last batch of 32") != NULL;
+    rest |= strcmp(where, "data") == 0 && strstr(what, "the last batch of training has 32 samples") != NULL && number(f, "saves_compiling") == 40;
     if (strcmp(where, "batch") == 0) promised = number(f, "saves");
   }
   CHECK(channels && rest && promised > 0.05, "%d %d %g", channels, rest, promised);
@@ -169,10 +181,10 @@ TEST(modelled, lines_of_a_run) {
   CHECK(remove(TCT_BINARY_DIR "/modelled-run.safetensors") == 0);
 }
 
-/* Every combination once; the starred are those that no other beats; numbers of a kind are trained once. */
+/* Every combination once; the starred are those that no other beats, sample for sample; numbers of a kind are trained once. */
 TEST(modelled, sweep) {
-  json_t *const report = json_of("tercet sim " GLYPHS " --json --accuracy --set data.samples=640 --set data.test.samples=100 --set train.epochs=1 "
-                                 "--sweep 'hbm=100GB/s,900GB/s;passes=1,6;chips=1,4'");
+  json_t *const report = json_of("tercet sim sweep " GLYPHS " --json --accuracy --set data.samples=640 --set data.test.samples=100 --set train.epochs=1 "
+                                 "hbm=100GB/s,900GB/s 'passes=1,6;chips=1,4'");
   const json_t *const points = json_object_get(report, "points");
   CHECK(json_array_size(points) == 8);
   for (size_t i = 0; i < 8; i++) {
@@ -180,9 +192,10 @@ TEST(modelled, sweep) {
     bool beaten = false;
     for (size_t j = 0; j < 8; j++) {
       const json_t *const q = json_array_get(points, j);
-      const double time = number(q, "seconds") - number(p, "seconds"), energy = number(q, "joules") - number(p, "joules");
-      const double dollars = number(q, "dollars") - number(p, "dollars");
-      beaten |= time <= 0 && energy <= 0 && dollars <= 0 && (time < 0 || energy < 0 || dollars < 0);
+      const double n = number(q, "samples"), m = number(p, "samples"), better = number(q, "accuracy") - number(p, "accuracy");
+      const double time = number(q, "seconds") * m - number(p, "seconds") * n, energy = number(q, "joules") * m - number(p, "joules") * n;
+      const double dollars = number(q, "dollars") * m - number(p, "dollars") * n;
+      beaten |= time <= 0 && energy <= 0 && dollars <= 0 && better >= 0 && (time < 0 || energy < 0 || dollars < 0 || better > 0);
     }
     CHECK(json_is_true(json_object_get(p, "best")) == !beaten, "%s", json_string_value(json_object_get(p, "chip")));
     CHECK(number(p, "accuracy") >= 0 && number(p, "accuracy") <= 1);
@@ -191,9 +204,11 @@ TEST(modelled, sweep) {
   CHECK(number(json_array_get(points, 0), "accuracy") == number(json_array_get(points, 5), "accuracy"));
   CHECK(number(json_array_get(points, 1), "seconds") < number(json_array_get(points, 0), "seconds"));
   json_decref(report);
-  CHECK(run("tercet sim " GLYPHS " --sweep 'array=64x64,128x128'") == 0, "%s", out);
-  SHOWN("* no other is better in time, energy and dollars");
-  SHOWN(" array=128x128\n");
+  CHECK(run("tercet sim sweep " GLYPHS " array=64x64,128x128 dataflow=ws,os,is vmem=8MiB,16MiB clock=1GHz") == 0, "%s", out);
+  SHOWN("* no other is better in time, energy and dollars of a sample");
+  SHOWN(" array=128x128,dataflow=is,vmem=16MiB,clock=1GHz\n");
+  CHECK(run("tercet sim sweep " GLYPHS " array=64x64,128x128 --csv -") == 0, "%s", out);
+  CHECK(strstr(out, "chip,samples,seconds,joules,dollars,accuracy,best\narray=64x64,64,0.000") == out, "%s", out);
 }
 
 TEST(modelled, refusals) {
@@ -202,19 +217,29 @@ TEST(modelled, refusals) {
     int code;
   } rows[] = {
       {"tercet lint " GLYPHS, "--tpu is the only kind", 2},
-      {"tercet lint --tpu", "which JOB?", 2},
+      {"tercet lint --tpu", "which JOB.yaml?", 2},
       {"tercet lint --tpu " GLYPHS " --device cpu", "--device cpu has no modelled clock; needs tpu or tpu:CHIP", 2},
       {"tercet sim " GLYPHS " --device tpu:v9", "no TPU chip 'v9'", 4},
       {"tercet sim " GLYPHS " --device tpu:v3,hbm_size=1MB", "HBM", 161},
       {"tercet sim " GLYPHS " --array 8x8", "--array is for topologies; of a job's device say --device tpu:CHIP", 2},
       {"tercet sim not-there.yaml", "not-there.yaml", 4},
       {"tercet sim net.csv --list", "are for jobs; 'net.csv' is taken for a topology", 2},
-      {"tercet sim " GLYPHS " --plot x.svg", "--accuracy and --plot go with --sweep", 2},
-      {"tercet sim " GLYPHS " --sweep array", "'array' is no list; needs KEY=VALUE,VALUE;KEY=VALUE", 2},
-      {"tercet sim " GLYPHS " --sweep 'hbm=1GB/s;=3'", "'=3' is no list", 2},
-      {"tercet sim " GLYPHS " --sweep arrray=8x8", "did you mean 'array'?", 3},
-      {"tercet sim " GLYPHS " --sweep clock=1GHz,2THz", "clock is '2THz', needs a number of Hz from", 3},
-      {"tercet sim " GLYPHS " --sweep 'year=2001,2002,2003,2004,2005,2006,2007,2008;cores=1,2,3,4,5,6,7,8;arrays=1,2,3,4,5,6,7,8;alus=1,2,3'",
+      {"tercet sim " GLYPHS " --plot x.svg", "are for a sweep: tercet sim sweep JOB KEY=VALUE,VALUE", 2},
+      {"tercet sim " GLYPHS " --by layers", "--by is 'layers', needs op, layer or phase", 2},
+      {"tercet sim " GLYPHS " array=8x8", "'array=8x8' is one argument too many", 2},
+      {"tercet sim " GLYPHS " --device tpu:v3,dataflow=os,array_order=1", "runs products on the machine", 3},
+      {"tercet sim sweep", "sim sweep: which job?", 2},
+      {"tercet sim sweep " GLYPHS, "sim sweep: over what? Behind '", 2},
+      {"tercet sim sweep array=8x8 " GLYPHS, "'array=8x8' is no job (.yaml, .safetensors)", 2},
+      {"tercet sim sweep net.csv array=8x8,16x16", "topologies take --array 8x8,16x16 --dataflow ws,os", 2},
+      {"tercet sim sweep " GLYPHS " --list array=8x8", "--list, --trace and --by are of one chip", 2},
+      {"tercet sim sweep " GLYPHS " array", "'array' is no list; needs KEY=VALUE,VALUE", 2},
+      {"tercet sim sweep " GLYPHS " 'hbm=1GB/s;=3'", "'=3' is no list", 2},
+      {"tercet sim sweep " GLYPHS " hbm=1GB/s hbm=2GB/s", "'hbm' is there twice; needs its values in one list", 2},
+      {"tercet sim sweep " GLYPHS " dataflow=ws,rs", "dataflow is 'rs', needs ws", 3},
+      {"tercet sim sweep " GLYPHS " arrray=8x8", "did you mean 'array'?", 3},
+      {"tercet sim sweep " GLYPHS " clock=1GHz,2THz", "clock is '2THz', needs a number of Hz from", 3},
+      {"tercet sim sweep " GLYPHS " 'year=2001,2002,2003,2004,2005,2006,2007,2008;cores=1,2,3,4,5,6,7,8;arrays=1,2,3,4,5,6,7,8;alus=1,2,3'",
        "1536 combinations, at most 1024", 2},
       {"tercet sim " GLYPHS " --trace /dev/full", "cannot write '/dev/full': No space left on device", 160},
       {"tercet sim " GLYPHS " --trace /nonexistent/x", "/nonexistent/x", 4},
