@@ -15,7 +15,11 @@
   type *const name = (type *)tct_cu_dynamic
 #elif defined(TCT_SIMT)
 #define TCT_CUDA_KERNEL(name, ...)                                                                                     \
-  extern "C" void tct_cu_##name(const tct_cu_##name##_args &a);                                                        \
+  extern "C" {                                                                                                         \
+  void tct_cu_##name(const tct_cu_##name##_args &a);                                                                   \
+  extern const unsigned tct_cu_##name##_bounds[];                                                                      \
+  const unsigned tct_cu_##name##_bounds[] = {__VA_ARGS__};                                                             \
+  }                                                                                                                    \
   void tct_cu_##name(const tct_cu_##name##_args &a)
 #define TCT_CU_DYNAMIC(type, name) type *const name = (type *)tct_simt_dynamic()
 #else
@@ -62,6 +66,7 @@ TCT_CU_FN int64_t tct_cu_at(const tct_cu_operand &in, int64_t i) {
 
 /* Element i of any dtype but f64 as a float. */
 TCT_CU_FN float tct_cu_load(const void *data, int32_t dtype, int64_t i) {
+  if (dtype == TCT_F32) return ((const float *)data)[i];
   switch (dtype) {
   case TCT_BF16:
     return tct_bf16_to_f32(((const uint16_t *)data)[i]);
@@ -75,7 +80,7 @@ TCT_CU_FN float tct_cu_load(const void *data, int32_t dtype, int64_t i) {
   case TCT_BOOL:
     return (float)((const uint8_t *)data)[i];
   default:
-    return ((const float *)data)[i];
+    return 0.0f;
   }
 }
 
@@ -94,6 +99,16 @@ TCT_CU_FN void tct_cu_store(void *data, int32_t dtype, int64_t i, float x) {
   default:
     ((float *)data)[i] = x;
   }
+}
+
+TCT_CU_FN float tct_cu_get(const tct_cu_tensor &x, int64_t i) {
+  return tct_cu_load(x.data, x.dtype, i);
+}
+TCT_CU_FN void tct_cu_put(const tct_cu_tensor &y, int64_t i, float value) {
+  if (y.dtype == TCT_F32)
+    ((float *)y.data)[i] = value;
+  else
+    tct_cu_store(y.data, y.dtype, i, value);
 }
 
 #endif
