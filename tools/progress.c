@@ -73,6 +73,7 @@ static double seconds_left(const tool_progress *progress, const tct_progress *p)
 }
 
 static void show_live(const tool_progress *progress, const tct_progress *p) {
+  char modelled[128];
   line out = {0};
   const double part = p->steps > 0 ? (double)p->step / (double)p->steps : 0;
   add(&out, "epoch %lld/%lld", (long long)p->epoch + 1, (long long)p->epochs);
@@ -88,6 +89,8 @@ static void show_live(const tool_progress *progress, const tct_progress *p) {
     add(&out, " left");
   }
   add_wait(&out, p);
+  tool_modelled_line(progress->device, modelled, sizeof modelled);
+  add(&out, "%s", modelled);
   if (out.length >= (size_t)width) out.text[width - 1] = '\0';
   fprintf(stderr, "\r%s%s%s\033[K", progress->colour ? "\033[36m" : "", out.text, progress->colour ? "\033[0m" : "");
   fflush(stderr);

@@ -5,6 +5,7 @@
 #include <math.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <tercet/forecast.h>
 
 static const struct {
   tct_status status;
@@ -61,27 +62,20 @@ json_t *tool_modelled_json(tct_device *device) {
   return object;
 }
 
-static double counter(const tct_counter *counters, int32_t n, const char *name) {
-  for (int32_t i = 0; i < n; i++)
-    if (strcmp(counters[i].name, name) == 0) return counters[i].value;
-  return 0;
-}
-
 void tool_modelled_line(tct_device *device, char *text, size_t size) {
-  tct_counter c[MOST_COUNTERS];
-  const int32_t n = modelled_counters(device, c);
-  const double total = counter(c, n, "total");
+  tct_forecast_run run;
   text[0] = '\0';
-  if (total > 0)
-    snprintf(text, size, "  modelled %.4g s  %.1f%% useful  %.4g J  %.3g USD", counter(c, n, "time"),
-             100 * counter(c, n, "arrays, useful") / total, counter(c, n, "energy"), counter(c, n, "cost"));
+  if (device && tct_forecast_so_far(device, &run) && run.seconds > 0)
+    snprintf(text, size, "  modelled %.4g s  %.1f%% useful  %.4g J  %.3g USD", run.seconds, 100 * run.useful, run.joules, run.dollars);
 }
 
 void tool_print_modelled(tct_device *device, const char *what) {
   tct_counter counters[MOST_COUNTERS];
   const int32_t n = modelled_counters(device, counters);
   if (n == 0) return;
-  const double total = counter(counters, n, "total");
+  double total = 0;
+  for (int32_t i = 0; i < n; i++)
+    if (strcmp(counters[i].name, "total") == 0) total = counters[i].value;
   printf("modelled on %s, %s (not measured):\n", tct_device_spec(device), what);
   for (int32_t i = 0; i < n; i++) {
     const tct_counter *const c = &counters[i];

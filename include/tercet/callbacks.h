@@ -62,7 +62,9 @@ typedef struct tct_model_checkpoint_options {
 } tct_model_checkpoint_options;
 TCT_API tct_status tct_model_checkpoint_create(const tct_model_checkpoint_options *options, tct_callback *out) TCT_CHECKED;
 
-/* A row per epoch: its number from 0, then the values in the order of tct_progress (Keras sorts them by name). */
+/* A row per epoch: its number from 0, then the values in the order of tct_progress (Keras sorts them by name); on a device whose
+ * clock is a model's then modelled_seconds, modelled_useful (share), modelled_joules and modelled_dollars, of all since the
+ * device was opened (tct_forecast_so_far). */
 typedef struct tct_csv_logger_options {
   const char *name;      /* NULL: "csv_logger" */
   const char *filename;  /* required; its folder is made; "-" is standard output */
@@ -74,7 +76,7 @@ TCT_API tct_status tct_csv_logger_create(const tct_csv_logger_options *options, 
 
 /* A JSON object per line and epoch: {"epoch": 0, "step": 375, "learning_rate": …, "seconds": …, "loss": …, "val_loss": …}; with
  * `per_step` also one per step, {"step": 0, "step_loss": …}. `step` counts as on_step does, from 0; of an epoch it is that of
- * its last step. A number that is not finite is null. */
+ * its last step. A modelled device's figures stand behind, as in CSVLogger. A number that is not finite is null. */
 typedef struct tct_json_logger_options {
   const char *name;     /* NULL: "json_logger" */
   const char *filename; /* required; its folder is made; "-" is standard output */

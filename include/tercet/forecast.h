@@ -1,5 +1,5 @@
-/* What a job's step takes on a device whose clock is a model's (tpu:…), op by op, without running it; why; and what to write
- * instead. `tercet sim JOB` and `tercet lint --tpu` are written with it. Times are modelled, never measured.
+/* What a job's step takes on a device whose clock is a model's (tpu:…), op by op, without running it; why; what to write
+ * instead; and what a run took so far. `tercet sim JOB` and `tercet lint --tpu` are written with it. Times are modelled, never measured.
  *
  *   const char *const set[] = {"device=tpu:v5e,arrays=2"};
  *   tct_job *job = NULL;
@@ -91,6 +91,17 @@ typedef struct tct_forecast_finding {
   int32_t saves_programs;             /* that need not be compiled */
 } tct_forecast_finding;
 TCT_API tct_status tct_forecast_lint(tct_forecast *forecast, const tct_forecast_finding **out, int32_t *out_n) TCT_CHECKED;
+
+/* What everything that ran on an opened device took so far, by its model: training, validation, evaluation. */
+typedef struct tct_forecast_run {
+  double seconds, joules, dollars;
+  double useful;           /* share of the time in which the arrays work on products that are needed */
+  int64_t programs;        /* compiled */
+  double compiling;        /* seconds of it, apart from the time */
+  uint64_t reserved[2];
+} tct_forecast_run;
+/* false, and zeros, for a device whose time is measured. */
+TCT_API bool tct_forecast_so_far(tct_device *device, tct_forecast_run *out);
 
 TCT_END_DECLS
 #endif

@@ -195,6 +195,30 @@ void tct_forecast_listing(const tct_forecast *f, int32_t i, tct_line_fn line, vo
   tct_program_step_listing(f->program, i, line, user);
 }
 
+/* ---- a run ---- */
+
+bool tct_forecast_so_far(tct_device *device, tct_forecast_run *out) {
+  double total = 0, useful = 0, programs = 0;
+  const struct {
+    const char *name;
+    double *to;
+  } wanted[] = {{"time", &out->seconds}, {"energy", &out->joules}, {"cost", &out->dollars}, {"compiling", &out->compiling},
+                {"total", &total},       {classes[0], &useful},    {"compiled", &programs}};
+  tct_device_info info;
+  tct_counter c[32];
+  *out = (tct_forecast_run){.seconds = 0};
+  tct_device_describe(device, &info);
+  const int32_t n = info.time_is_modelled ? tct_device_counters(device, c, 32) : 0;
+  for (int32_t k = 0; k < n; k++) {
+    for (size_t w = 0; w < TCT_COUNT_OF(wanted); w++) {
+      if (strcmp(c[k].name, wanted[w].name) == 0) *wanted[w].to = c[k].value;
+    }
+  }
+  out->useful = total > 0 ? useful / total : 0;
+  out->programs = (int64_t)programs;
+  return n > 0;
+}
+
 /* ---- programs ---- */
 
 /* One that is there already is one. */

@@ -1,6 +1,7 @@
 /* CSVLogger and JSONLogger: lines of text. The state is where the file ends; a fit that resumes cuts off what stands behind
  * the checkpoint, and writes it again. */
 #include <tercet/callbacks.h>
+#include <tercet/forecast.h>
 
 #include <inttypes.h>
 #include <jansson.h>
@@ -78,10 +79,23 @@ static tct_status finish(const char *type, logger *made, const char *path, const
   return status;
 }
 
+/* ---- what a modelled device took ---- */
+
+enum { N_MODELLED = 4 };
+static const char *const modelled_names[N_MODELLED] = {"modelled_seconds", "modelled_useful", "modelled_joules", "modelled_dollars"};
+
+/* How many figures there are: none of a device whose time is measured. */
+static int32_t modelled(const tct_model *model, double out[N_MODELLED]) {
+  tct_forecast_run run;
+  if (!tct_forecast_so_far(tct_model_device(model), &run)) return 0;
+  memcpy(out, (const double[]){run.seconds, run.useful, run.joules, run.dollars}, N_MODELLED * sizeof *out);
+  return N_MODELLED;
+}
+
 /* ---- CSVLogger ---- */
 
 static tct_status csv_begin(void *user, tct_model *model, const tct_progress *progress) {
-  (void)model;
+  double figures[N_MODELLED];
   logger *l = user;
   TCT_TRY(open_log(l));
   if (tct_file_position(l->file) > 0) return TCT_OK;
@@ -89,16 +103,20 @@ static tct_status csv_begin(void *user, tct_model *model, const tct_progress *pr
   for (int32_t i = 0; i < progress->n_values; i++) {
     TCT_TRY(tct_file_printf(l->file, "%s%s", l->separator, progress->names[i]));
   }
+  const int32_t more = modelled(model, figures);
+  for (int32_t i = 0; i < more; i++) TCT_TRY(tct_file_printf(l->file, "%s%s", l->separator, modelled_names[i]));
   return tct_file_printf(l->file, "\n");
 }
 
 static tct_status csv_epoch(void *user, tct_model *model, const tct_progress *progress) {
-  (void)model;
+  double figures[N_MODELLED];
   logger *l = user;
+  const int32_t more = modelled(model, figures);
   TCT_TRY(tct_file_printf(l->file, "%" PRId64, progress->epoch));
   for (int32_t i = 0; i < progress->n_values; i++) {
     TCT_TRY(tct_file_printf(l->file, "%s%.10g", l->separator, progress->values[i]));
   }
+  for (int32_t i = 0; i < more; i++) TCT_TRY(tct_file_printf(l->file, "%s%.10g", l->separator, figures[i]));
   TCT_TRY(tct_file_printf(l->file, "\n"));
   return tct_file_flush(l->file);
 }
@@ -129,28 +147,33 @@ static tct_status put_number(tct_file_out *file, const char *key, double value) 
   return status;
 }
 
+static tct_status put_modelled(tct_file_out *file, const tct_model *model) {
+  double figures[N_MODELLED];
+  const int32_t n = modelled(model, figures);
+  for (int32_t i = 0; i < n; i++) TCT_TRY(put_number(file, modelled_names[i], figures[i]));
+  return tct_file_printf(file, "}\n");
+}
+
 static tct_status json_begin(void *user, tct_model *model, const tct_progress *progress) {
   (void)model, (void)progress;
   return open_log(user);
 }
 
 static tct_status json_step(void *user, tct_model *model, const tct_progress *progress) {
-  (void)model;
   const logger *l = user;
   if (!l->per_step) return TCT_OK;
   TCT_TRY(tct_file_printf(l->file, "{\"step\": %" PRId64, progress->total_step - 1));
   TCT_TRY(put_number(l->file, "step_loss", progress->step_loss));
-  return tct_file_printf(l->file, "}\n");
+  return put_modelled(l->file, model);
 }
 
 static tct_status json_epoch(void *user, tct_model *model, const tct_progress *progress) {
-  (void)model;
   const logger *l = user;
   TCT_TRY(tct_file_printf(l->file, "{\"epoch\": %" PRId64 ", \"step\": %" PRId64, progress->epoch, progress->total_step - 1));
   TCT_TRY(put_number(l->file, "learning_rate", progress->learning_rate));
   TCT_TRY(put_number(l->file, "seconds", progress->seconds));
   for (int32_t i = 0; i < progress->n_values; i++) TCT_TRY(put_number(l->file, progress->names[i], progress->values[i]));
-  TCT_TRY(tct_file_printf(l->file, "}\n"));
+  TCT_TRY(put_modelled(l->file, model));
   return tct_file_flush(l->file);
 }
 

@@ -113,6 +113,52 @@ TEST(forecast, programs_are_those_of_a_run) {
   }
 }
 
+static void read_log(const char *folder, const char *name, char *text, size_t bytes) {
+  char path[SCRATCH_BYTES + 64];
+  (void)snprintf(path, sizeof path, "%s/%s", folder, name);
+  FILE *const file = fopen(path, "r");
+  CHECK(file != NULL, "%s", path);
+  text[fread(text, 1, bytes - 1, file)] = '\0';
+  CHECK(fclose(file) == 0);
+}
+
+/* The logs of a run say what its device would have taken so far, under names that say modelled; those of a measured device do not. */
+TEST(forecast, logs_of_a_run) {
+  char folder[SCRATCH_BYTES], callbacks[2 * SCRATCH_BYTES + 200];
+  static char text[1 << 16];
+  scratch_make(folder);
+  (void)snprintf(callbacks, sizeof callbacks, "callbacks=[{CSVLogger: {filename: \"%s/log.csv\"}}, {JSONLogger: {filename: \"%s/log.jsonl\", per_step: true}}]",
+                 folder, folder);
+  for (int on_tpu = 0; on_tpu < 2; on_tpu++) {
+    const char *const set[] = {on_tpu ? "device=tpu:v3" : "device=cpu", callbacks};
+    tct_job *const job = job_of(glyphs, set, 2);
+    tct_model *model = NULL;
+    tct_forecast_run run;
+    double epoch[2] = {0, 0};
+    OK(tct_job_train(job, NULL));
+    OK(tct_job_model(job, &model));
+    CHECK(tct_forecast_so_far(tct_model_device(model), &run) == on_tpu);
+    CHECK(on_tpu ? run.seconds > 0 && run.useful > 0 && run.useful < 1 && run.joules > 0 && run.dollars > 0 && run.programs == 3 && run.compiling == 60
+                 : run.seconds == 0, "%g s, %g, %g J, %g USD, %lld programs", run.seconds, run.useful, run.joules, run.dollars, (long long)run.programs);
+    read_log(folder, "log.csv", text, sizeof text);
+    CHECK((strstr(text, ",modelled_seconds,modelled_useful,modelled_joules,modelled_dollars\n0,") != NULL) == on_tpu, "%s", text);
+    for (int row = 0; row < 2 && on_tpu; row++) {
+      char *line = strchr(text, '\n') + 1; /* the fourth number from the end is the seconds */
+      if (row == 1) line = strchr(line, '\n') + 1;
+      char *end = strchr(line, '\n');
+      for (int comma = 0; comma < 4; end -= comma < 4) comma += *end == ',';
+      epoch[row] = strtod(end + 2, NULL);
+    }
+    if (on_tpu) CHECK(epoch[0] > 0 && fabs(epoch[1] / run.seconds - 1) < 1e-6 && epoch[1] > 1.5 * epoch[0], "%g s, %g s of %g", epoch[0], epoch[1], run.seconds);
+    read_log(folder, "log.jsonl", text, sizeof text);
+    CHECK((strstr(text, "\"modelled_dollars\": ") != NULL) == on_tpu, "%s", text);
+    const char *const step = strstr(text, "\"step\": 1, ");
+    CHECK(step != NULL && (strncmp(strchr(step, ',') + 2, "\"step_loss\"", 11) == 0), "%s", text);
+    tct_job_free(job);
+  }
+  scratch_remove(folder);
+}
+
 static tct_status forecast_all(tct_job *job) {
   tct_forecast *forecast = NULL;
   const tct_forecast_program *programs = NULL;
