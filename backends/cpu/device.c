@@ -85,7 +85,7 @@ bool tct_cpu_refuse(char *why, size_t why_bytes, const char *format, ...) {
 
 size_t tct_cpu_bytes(tct_dtype dtype) {
   static const size_t bytes[TCT_N_DTYPES] = {[TCT_F32] = 4, [TCT_I32] = 4,  [TCT_I64] = 8, [TCT_U8] = 1,
-                                             [TCT_BOOL] = 1, [TCT_BF16] = 2, [TCT_F16] = 2};
+                                             [TCT_BOOL] = 1, [TCT_BF16] = 2, [TCT_F16] = 2, [TCT_I8] = 1};
   return bytes[dtype];
 }
 
@@ -121,6 +121,9 @@ size_t tct_cpu_encode(tct_dtype dtype, double value, void *out) {
     break;
   case TCT_U8:
     *(uint8_t *)out = (uint8_t)value;
+    break;
+  case TCT_I8:
+    *(int8_t *)out = (int8_t)value;
     break;
   case TCT_BOOL:
     *(uint8_t *)out = value != 0.0;

@@ -97,6 +97,9 @@ void tct_cpu_gemm_finish(const tct_device_impl *device, const tct_cpu_gemm *gemm
 void tct_cpu_gemm_block(tct_device_impl *device, bool transpose_a, bool transpose_b, int64_t m, int64_t n, int64_t k,
                         const float *a, int64_t lda, const float *b, int64_t ldb, float beta, float *c, int64_t ldc);
 
+/* The offset of each of a batch's matrices within an operand whose leading axes are broadcast to `out`'s. */
+void tct_cpu_batch_offsets(const tct_shape *in, const tct_shape *out, int64_t *offset);
+
 extern const tct_kernel tct_cpu_kernel_table[];
 extern const size_t tct_cpu_kernel_count;
 
@@ -109,6 +112,7 @@ FAMILY(elementwise)
 FAMILY(chain)
 FAMILY(dropout)
 FAMILY(matmul)
+FAMILY(matmul_i8)
 FAMILY(conv_matmul)
 FAMILY(conv_depthwise)
 FAMILY(conv_direct)

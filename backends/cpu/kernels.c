@@ -44,6 +44,7 @@ const tct_kernel tct_cpu_kernel_table[] = {
     ONE(dropout, IN_PLACE, dropout)
     ENTRY(matmul, matmul.gemm, APART, matmul)
     WIDE(matmul, APART)
+    ENTRY(matmul, matmul.i8, APART, matmul_i8)
     CONVOLUTION(conv2d)
     CONVOLUTION(conv2d_grad_input)
     CONVOLUTION(conv2d_grad_filter)

@@ -25,8 +25,7 @@ bool tct_cpu_matmul_supports(const tct_node_view *node, char *why, size_t why_by
   return true;
 }
 
-/* The offset of each product's matrix within an operand whose leading axes are broadcast. */
-static void batch_offsets(const tct_shape *in, const tct_shape *out, int64_t *offset) {
+void tct_cpu_batch_offsets(const tct_shape *in, const tct_shape *out, int64_t *offset) {
   const int32_t lead = out->rank - 2, shift = out->rank - in->rank;
   int64_t stride[TCT_MAX_RANK] = {0}, step = in->dim[in->rank - 1] * in->dim[in->rank - 2];
   for (int32_t i = lead - 1; i >= shift; i--) {
@@ -67,8 +66,8 @@ tct_status tct_cpu_matmul_prepare(tct_device_impl *device, const tct_node_view *
     p->gemm.m = m * batch;
     p->batch = batch > 0 ? 1 : 0;
   } else if (batch > 0) {
-    batch_offsets(a, c, p->offsets);
-    batch_offsets(b, c, p->offsets + batch);
+    tct_cpu_batch_offsets(a, c, p->offsets);
+    tct_cpu_batch_offsets(b, c, p->offsets + batch);
   }
   *out = (tct_prepared){.state = p};
   out->workspace_bytes = tct_cpu_gemm_plan(device, &p->gemm, p->batch);

@@ -18,6 +18,9 @@ static int64_t whole_i64(double x) {
 static int32_t whole_i32(double x) {
   return (int32_t)whole(x, -0x1p31, 0x1p31, INT32_MAX);
 }
+static int8_t whole_i8(double x) {
+  return (int8_t)whole(x, -0x1p7, 0x1p7, INT8_MAX);
+}
 static uint8_t whole_u8(double x) {
   return (uint8_t)whole(x, 0.0, 0x1p8, UINT8_MAX);
 }
@@ -29,6 +32,7 @@ static uint8_t whole_u8(double x) {
   DTYPE(I32, int32_t, e, whole_i32(x))                                                                                 \
   DTYPE(I64, int64_t, e, whole_i64(x))                                                                                 \
   DTYPE(U8, uint8_t, e, whole_u8(x))                                                                                   \
+  DTYPE(I8, int8_t, e, whole_i8(x))                                                                                    \
   DTYPE(BOOL, uint8_t, e, x != 0.0)                                                                                    \
   DTYPE(BF16, uint16_t, tct_bf16_to_f32(e), tct_bf16_from_f64(x))                                                      \
   DTYPE(F16, uint16_t, tct_f16_to_f32(e), tct_f16_from_f64(x))

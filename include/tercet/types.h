@@ -59,7 +59,7 @@ TCT_API void tct_error_clear(void);
 TCT_API const char *tct_version(void);
 
 /* Element types. BF16 and F16 are for storage: ops compute in f32 and round what they write, to nearest with ties to even.
- * BOOL is one byte, 0 or 1. */
+ * BOOL is one byte, 0 or 1. I8 is for products of whole numbers: matmul multiplies i8 into i32; else it is cast and moved. */
 typedef enum tct_dtype {
   TCT_DTYPE_NONE = 0,
   TCT_F32,
@@ -70,6 +70,7 @@ typedef enum tct_dtype {
   TCT_BOOL,
   TCT_BF16,
   TCT_F16,
+  TCT_I8,
   TCT_N_DTYPES
 } tct_dtype;
 

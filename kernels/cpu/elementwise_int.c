@@ -50,6 +50,12 @@ static int64_t whole(double p) {
   BOOLS_##dtypes(ROW(u8_##name, uint8_t, uint8_t, const uint8_t x = a0[i];, condition))
 #include <tercet/elementwise.def>
 
+#undef READ_AB
+
+#define READ_AB                        const int8_t a = a0[i], b = a1[i];
+#define COMPARE(name, text, condition) ROW(i8_##name, int8_t, uint8_t, READ_AB, condition)
+#include <tercet/elementwise.def>
+
 static const tct_cpu_row rows_i32[TCT_N_OPS] = {
 #define UNARY(name, dtypes, text, forward, gradient, needs, flops) NUMBERS_##dtypes([TCT_OP_##name] = i32_##name, )
 #define BINARY(name, dtypes, text, forward, flops)                 NUMBERS_##dtypes([TCT_OP_##name] = i32_##name, )
@@ -71,9 +77,14 @@ static const tct_cpu_row rows_u8[TCT_N_OPS] = {
 #include <tercet/elementwise.def>
 };
 
+static const tct_cpu_row rows_i8[TCT_N_OPS] = {
+#define COMPARE(name, text, condition) [TCT_OP_##name] = i8_##name,
+#include <tercet/elementwise.def>
+};
+
 tct_cpu_row TCT_CPU(whole_row)(tct_dtype operands, tct_op op) {
   static const tct_cpu_row *const rows[TCT_N_DTYPES] = {
-      [TCT_I32] = rows_i32, [TCT_I64] = rows_i64, [TCT_U8] = rows_u8, [TCT_BOOL] = rows_u8};
+      [TCT_I32] = rows_i32, [TCT_I64] = rows_i64, [TCT_U8] = rows_u8, [TCT_BOOL] = rows_u8, [TCT_I8] = rows_i8};
   return rows[operands] != NULL ? rows[operands][op] : NULL;
 }
 

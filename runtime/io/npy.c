@@ -26,7 +26,7 @@ typedef struct descr_row {
 
 static const descr_row descr_table[] = {
     {"<f4", TCT_F32}, {"<f8", TCT_F64}, {"<f2", TCT_F16}, {"<i4", TCT_I32},
-    {"<i8", TCT_I64}, {"|u1", TCT_U8},  {"|b1", TCT_BOOL},
+    {"<i8", TCT_I64}, {"|u1", TCT_U8},  {"|i1", TCT_I8},  {"|b1", TCT_BOOL},
 };
 
 typedef struct header {

@@ -25,6 +25,7 @@ _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "files are little-endi
 static const char *const dtype_words[TCT_N_DTYPES] = {
     [TCT_F32] = "F32", [TCT_F64] = "F64",   [TCT_I32] = "I32",   [TCT_I64] = "I64",
     [TCT_U8] = "U8",   [TCT_BOOL] = "BOOL", [TCT_BF16] = "BF16", [TCT_F16] = "F16",
+    [TCT_I8] = "I8",
 };
 
 struct tct_safetensors {
@@ -54,7 +55,7 @@ static tct_status parse_dtype(const char *path, const char *name, const json_t *
     return TCT_OK;
   }
   return tct_fail(TCT_E_SAFETENSORS,
-                  "%s: tensor '%s' has dtype '%s', needs one of F32 F64 I32 I64 U8 BOOL BF16 F16; convert it", path,
+                  "%s: tensor '%s' has dtype '%s', needs one of F32 F64 I32 I64 I8 U8 BOOL BF16 F16; convert it", path,
                   name, word ? word : "(not a string)");
 }
 

@@ -1,4 +1,5 @@
-/* Matrix product: (a [..,m,k], b [..,k,n], bias [n]?) → [..,m,n], leading axes broadcast, floats of one dtype.
+/* Matrix product: (a [..,m,k], b [..,k,n], bias [n]?) → [..,m,n], leading axes broadcast, floats of one dtype; or i8 into i32,
+ * without bias.
  *   y = op(a)·op(b) + bias, where op swaps the last two axes when attrs.transpose_a or _b says so
  *   da = dy·op(b)ᵀ  (or op(b)·dyᵀ when a is transposed),  db = op(a)ᵀ·dy  (or dyᵀ·op(a)),  dbias = dy
  * Broadcast batch axes are summed by the autodiff pass. 2·m·n·k flops per product. */
@@ -7,6 +8,8 @@
 #include "graph/graph.h"
 #include "ops/defs.h"
 #include "ops/shape.h"
+
+enum { MOST_WHOLE_TERMS = 131071 }; /* of −128·−128 stay within i32 */
 
 /* Rows and columns of operand i after its transposition; a sentence when it is no matrix. */
 static bool matrix_of(tct_infer *infer, int32_t i, const char *what, bool transpose, int64_t *rows, int64_t *columns) {
@@ -24,7 +27,7 @@ static bool infer_matmul(tct_infer *infer) {
   const tct_matmul_attrs *attrs = infer->attrs;
   const tct_shape *a = &infer->in[0].shape, *b = &infer->in[1].shape;
   int64_t m = 0, k = 0, k_of_b = 0, n = 0;
-  if (!tct_check_same_dtype(infer, 0, "a", 1, "b") || !tct_check_dtype(infer, 0, "a", TCT_FLOATS)) return false;
+  if (!tct_check_same_dtype(infer, 0, "a", 1, "b") || !tct_check_dtype(infer, 0, "a", TCT_FLOATS | 1u << TCT_I8)) return false;
   if (!matrix_of(infer, 0, "a", attrs->transpose_a, &m, &k)) return false;
   if (!matrix_of(infer, 1, "b", attrs->transpose_b, &k_of_b, &n)) return false;
   const char *ta = attrs->transpose_a ? "ᵀ" : "", *tb = attrs->transpose_b ? "ᵀ" : "";
@@ -41,6 +44,14 @@ static bool infer_matmul(tct_infer *infer) {
                          "%s%s × %s%s: the leading axes %s and %s do not broadcast; extents must be equal or 1",
                          tct_show(a).text, ta, tct_show(b).text, tb, tct_show(&batch_a).text, tct_show(&batch_b).text);
   }
+  const bool is_whole = infer->in[0].dtype == TCT_I8;
+  if (is_whole && k > MOST_WHOLE_TERMS) {
+    return tct_refuse_as(infer, TCT_E_SIZE, "%s%s × %s%s of i8: a sum of %" PRId64 " products may leave i32; needs an inner extent of at "
+                         "most %d: cut it and add the parts", tct_show(a).text, ta, tct_show(b).text, tb, k, MOST_WHOLE_TERMS);
+  }
+  if (is_whole && (infer->n_in == 3 || attrs->activation != TCT_OP_NONE)) {
+    return tct_refuse_as(infer, TCT_E_DTYPE, "a product of i8 is i32 and takes no bias or activation; cast the result to f32, then add");
+  }
   if (infer->n_in == 3) {
     if (!tct_check_same_dtype(infer, 0, "a", 2, "bias")) return false;
     const tct_shape per_column = TCT_SHAPE(n);
@@ -48,7 +59,7 @@ static bool infer_matmul(tct_infer *infer) {
   }
   out.dim[out.rank++] = m;
   out.dim[out.rank++] = n;
-  return tct_give(infer, 0, infer->in[0].dtype, out);
+  return tct_give(infer, 0, is_whole ? TCT_I32 : infer->in[0].dtype, out);
 }
 
 /* [.., m, n] as [..·m, n]: a batch of rows under one weight is one matrix. */

@@ -46,7 +46,7 @@ static bool infer_cast(tct_infer *infer) {
   const tct_cast_attrs *attrs = infer->attrs;
   if (!tct_check_dtype(infer, 0, "x", TCT_ANY)) return false;
   if ((int)attrs->dtype <= 0 || attrs->dtype >= TCT_N_DTYPES || (TCT_ANY >> attrs->dtype & 1) == 0) {
-    return tct_refuse_as(infer, TCT_E_DTYPE, "%s is not available as a target; use f32, f64, bf16, f16, i32, i64, u8 or bool",
+    return tct_refuse_as(infer, TCT_E_DTYPE, "%s is not available as a target; use f32, f64, bf16, f16, i32, i64, i8, u8 or bool",
                          tct_dtype_name(attrs->dtype));
   }
   return tct_give(infer, 0, attrs->dtype, infer->in[0].shape);

@@ -68,7 +68,7 @@ int64_t tct_shape_extent(const tct_shape *shape, int32_t from, int32_t to) {
 /* "f32, f64 or i32". Storage types are left out: the words are advice, and nobody should convert to them to get on. */
 static const char *class_names(unsigned classes, char *text, size_t bytes) {
   size_t used = 0;
-  classes &= ~(1u << TCT_BF16 | 1u << TCT_F16);
+  classes &= ~(1u << TCT_BF16 | 1u << TCT_F16 | 1u << TCT_I8);
   int left = __builtin_popcount(classes);
   text[0] = '\0';
   for (int dtype = 1; dtype < TCT_N_DTYPES && used < bytes; dtype++) {

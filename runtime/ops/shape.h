@@ -14,7 +14,7 @@ enum {
   TCT_FLOATS = TCT_WIDE_FLOATS | 1 << TCT_BF16 | 1 << TCT_F16,
   TCT_NUMBERS = TCT_FLOATS | 1 << TCT_I32 | 1 << TCT_I64,
   TCT_BOOLS = 1 << TCT_BOOL,
-  TCT_ANY = TCT_NUMBERS | 1 << TCT_U8 | TCT_BOOLS,
+  TCT_ANY = TCT_NUMBERS | 1 << TCT_U8 | 1 << TCT_I8 | TCT_BOOLS,
 };
 
 /* A shape as text inside a message: tct_show(&shape).text lives to the end of the full expression. */

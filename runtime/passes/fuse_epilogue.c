@@ -1,5 +1,6 @@
 /* matmul and conv2d take the bias and the activation behind them along, where the device's kernel can: the result is
  * finished while it is in cache. Only values with one reader disappear, so what the backward pass reads stays. */
+#include "base/number.h"
 #include "base/status.h"
 #include "passes/passes.h"
 #include "passes/rewrite.h"
@@ -124,7 +125,8 @@ static tct_status run(fuser *f) {
   for (int32_t n = 0; n < from->n_nodes; n++) {
     const tct_node *node = &from->nodes[n];
     if (f->absorbed[n]) continue;
-    const bool product = (node->op == TCT_OP_matmul || node->op == TCT_OP_conv2d) && node->n_in == 2;
+    const bool product = (node->op == TCT_OP_matmul || node->op == TCT_OP_conv2d) && node->n_in == 2 &&
+                         tct_dtype_is_float(from->values[node->out].desc.dtype);
     TCT_TRY(product ? fuse_tail(f, node) : tct_rewrite_copy(&f->rewrite, node));
   }
   return TCT_OK;

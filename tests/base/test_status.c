@@ -89,7 +89,7 @@ TEST(types, dtypes) {
   } rows[] = {
       {TCT_DTYPE_NONE, "none", 0}, {TCT_F32, "f32", 4},    {TCT_F64, "f64", 8},     {TCT_I32, "i32", 4},
       {TCT_I64, "i64", 8},         {TCT_U8, "u8", 1},      {TCT_BOOL, "bool", 1},   {TCT_BF16, "bf16", 2},
-      {TCT_F16, "f16", 2},         {TCT_N_DTYPES, "?", 0}, {(tct_dtype)77, "?", 0},
+      {TCT_F16, "f16", 2},         {TCT_I8, "i8", 1},      {TCT_N_DTYPES, "?", 0}, {(tct_dtype)77, "?", 0},
   };
   for (size_t i = 0; i < TCT_COUNT_OF(rows); i++) {
     CHECK(strcmp(tct_dtype_name(rows[i].dtype), rows[i].name) == 0, "%s", rows[i].name);

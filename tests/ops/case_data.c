@@ -78,14 +78,15 @@ static double stored(tct_dtype dtype, double value) {
 
 static void fill(const operand *o, tct_dtype dtype, uint64_t *state, array *out) {
   const bool is_float = tct_dtype_is_float(dtype);
-  const double low = dtype == TCT_U8 && o->low < 0 ? 0 : o->low;
+  const double low = dtype == TCT_U8 && o->low < 0 ? 0 : dtype == TCT_I8 && o->low < INT8_MIN ? INT8_MIN : o->low;
+  const double high = dtype == TCT_I8 && o->high > INT8_MAX ? INT8_MAX : o->high;
   if (dtype == TCT_BOOL) {
     whole(0, 1, out->n, state, out->value);
   } else if (is_float && o->kind != KIND_WHOLE) {
     spread(o->low, o->high, out->n, state, out->value);
     for (int64_t i = 0; i < out->n; i++) out->value[i] = stored(dtype, out->value[i]);
   } else {
-    whole(low, o->high, out->n, state, out->value);
+    whole(low, high, out->n, state, out->value);
   }
 }
 
