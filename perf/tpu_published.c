@@ -76,23 +76,27 @@ static void ridge(void) {
 }
 
 static void peaks(void) {
-  static const struct { const char *name; double tflops; } rows[] = {{"v2", 46}, {"v3", 123}, {"v4i", 138}, {"v4", 275},
-                                                                     {"v5e", 197}, {"v5p", 459}, {"v6e", 918}};
+  static const struct { const char *name; double tflops, int8; } rows[] = {{"v2", 46, 0}, {"v3", 123, 0}, {"v4i", 138, 0}, {"v4", 275, 275},
+                                                                           {"v5e", 197, 393}, {"v5p", 459, 918}, {"v6e", 918, 1836}};
   for (size_t r = 0; r < sizeof rows / sizeof *rows; r++) {
     tct_chip c;
     char what[32];
     if (or_fail(tct_chip_open(rows[r].name, &c)) != TCT_OK) return;
     (void)snprintf(what, sizeof what, "%s, peak of bf16", rows[r].name);
     row(what, " Tflop/s", 2e-12 * (double)(c.cores * c.arrays * c.array_rows * c.array_cols) * c.clock, rows[r].tflops, "");
+    if (rows[r].int8 == 0) continue;
+    (void)snprintf(what, sizeof what, "%s, peak of int8", rows[r].name);
+    row(what, " Tera-ops/s", 2e-12 * (double)(c.cores * c.arrays * c.array_rows * c.array_cols * c.int8) * c.clock, rows[r].int8, "");
   }
 }
 
-/* v5e, int8: [B,4096]·[4096,16384] with int8 results; twice the products for each element of the arrays, so twice the arrays. */
+/* v5e, int8: [B,4096]·[4096,16384] with int8 results. */
 static void crossover(void) {
   tct_chip c;
-  if (or_fail(tct_chip_open("v5e,arrays=8", &c)) != TCT_OK) return;
+  if (or_fail(tct_chip_open("v5e", &c)) != TCT_OK) return;
   for (int64_t b = 1; b < 1000; b++) {
-    const tct_product p = {.m = b, .k = 4096, .n = 16384, .x_bytes = 4096. * (double)b, .w_bytes = 4096. * 16384, .y_bytes = 16384. * (double)b};
+    const tct_product p = {.m = b, .k = 4096, .n = 16384, .x_bytes = 4096. * (double)b, .w_bytes = 4096. * 16384,
+                           .y_bytes = 16384. * (double)b, .int8 = true};
     tct_chip_time t;
     if (or_fail(tct_chip_product(&c, &p, &t)) != TCT_OK) return;
     if (t.useful + t.padding < t.hbm_bytes * c.clock / c.hbm) continue;
@@ -102,10 +106,39 @@ static void crossover(void) {
   }
 }
 
+/* The same gates on the device: the first tile's way in, the last one's drain and the instruction are in it. */
+static void device_gates(void) {
+  static const struct { const char *spec; double published; } rows[] = {{"v1", 18}, {"v1,array=512x512,weight_fifo=1", 32}};
+  for (int r = 0; r < 2; r++) {
+    tct_chip c;
+    if (or_fail(tct_chip_open(rows[r].spec, &c)) != TCT_OK) return;
+    const tct_product p = {.m = 96, .k = 600, .n = 600, .x_bytes = 57600, .w_bytes = 360000, .y_bytes = 57600, .int8 = true};
+    tct_chip_time t;
+    char what[64];
+    if (or_fail(tct_chip_product(&c, &p, &t)) != TCT_OK) return;
+    (void)snprintf(what, sizeof what, "tpu:v1, the same gate of 96 rows in tiles of %d", (int)c.array_rows);
+    row(what, " µs", t.total / c.clock * 1e6, rows[r].published, "with the first tile's way in and the last one's drain");
+  }
+}
+
+/* Layers of MLP0 on the device: five of 2000×2000 (20M weights), 200 rows. */
+static void device_mlp(void) {
+  tct_chip c;
+  tct_chip_time t;
+  const tct_product p = {.m = 200, .k = 2000, .n = 2000, .x_bytes = 4e5, .w_bytes = 4e6, .y_bytes = 4e5, .int8 = true};
+  if (or_fail(tct_chip_open("v1", &c)) != TCT_OK || or_fail(tct_chip_product(&c, &p, &t)) != TCT_OK) return;
+  const double matrix = (100 - 17.5) / t.total;
+  row("tpu:v1, a layer of MLP0: weight stall", " %", matrix * t.memory, 53.9, "2000x2000 weights, 200 rows");
+  row("tpu:v1, a layer of MLP0: weight shift", " %", matrix * t.shift, 15.9, "");
+  row("tpu:v1, a layer of MLP0: arrays active", " %", matrix * (t.useful + t.padding), 12.7, "");
+}
+
 int main(void) {
   printf("| what | model | published | difference | remark |\n|---|---|---|---|---|\n");
   table_3();
   gates();
+  device_gates();
+  device_mlp();
   ridge();
   peaks();
   crossover();

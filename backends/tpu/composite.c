@@ -10,6 +10,7 @@ static void add(tct_chip_time *sum, const tct_chip_time *t, double times) {
   sum->padding += times * t->padding;
   sum->shift += times * t->shift;
   sum->macs += times * t->macs;
+  sum->macs_int8 += times * t->macs_int8;
   sum->vmem_bytes += times * t->vmem_bytes;
 }
 
@@ -24,6 +25,7 @@ typedef struct part {
 static tct_status emit_parts(const tct_chip *chip, const tct_node_view *node, const part *parts, int n, double operations,
                              tpu_list *list) {
   tct_chip_time *sum = &list->time;
+  double fed = 0, weights = 0; /* cycles of waiting for a weight FIFO, which feeds each step again; its bytes */
   tpu_list ends = {.n = 0};
   tct_tpu_emit_vector(&ends, chip, node, operations);
   for (int32_t i = 0; i < ends.n && ends.at[i].code == TPU_LOAD; i++) tct_tpu_emit(list, ends.at[i]);
@@ -32,24 +34,27 @@ static tct_status emit_parts(const tct_chip *chip, const tct_node_view *node, co
     if (p->m == 0 || p->k == 0 || p->n == 0 || p->batch == 0 || parts[i].steps == 0) continue;
     tpu_list_product *to = &list->product[list->n_products++];
     *to = (tpu_list_product){.extents = *p, .resident = true};
-    const tct_status status = tct_chip_product(chip, p, &to->tiling);
+    to->extents.int8 = chip->quantized != 0;
+    const tct_status status = tct_chip_product(chip, &to->extents, &to->tiling);
     if (status != TCT_OK) return status;
     const bool loop = parts[i].steps > 1;
     if (loop) tct_tpu_emit(list, (tpu_instruction){.code = TPU_LOOP, .operand = 's', .product = list->n_products - 1, .count = parts[i].steps});
     tct_tpu_emit_product(list, chip, list->n_products - 1);
     if (loop) tct_tpu_emit(list, (tpu_instruction){.code = TPU_END, .product = list->n_products - 1});
     add(sum, &to->tiling, parts[i].share * (double)parts[i].steps);
+    fed += parts[i].share * (double)parts[i].steps * to->tiling.memory;
+    weights += parts[i].share * (double)parts[i].steps * to->tiling.hbm_bytes;
     sum->skew += (double)parts[i].steps * (double)(2 * chip->array_rows + chip->array_cols - 2);
   }
   for (int32_t i = 0; i < ends.n; i++) {
     if (ends.at[i].code != TPU_LOAD) tct_tpu_emit(list, ends.at[i]);
   }
   sum->vector = operations / (double)(chip->cores * chip->alus);
-  sum->hbm_bytes = tct_tpu_bytes(chip, node);
+  sum->hbm_bytes = chip->weight_fifo > 0 ? weights : tct_tpu_bytes(chip, node);
   sum->vmem_bytes += sum->hbm_bytes;
   const double busy = sum->useful + sum->padding + sum->shift + sum->vector + sum->skew;
   const double moved = sum->hbm_bytes * chip->clock / chip->hbm;
-  sum->memory = (moved > busy ? moved - busy : 0) + chip->latency * chip->clock;
+  sum->memory = (chip->weight_fifo > 0 ? fed : moved > busy ? moved - busy : 0) + chip->latency * chip->clock;
   sum->skew += chip->overhead * chip->clock;
   sum->total = sum->useful + sum->padding + sum->shift + sum->vector + sum->memory + sum->skew;
   return TCT_OK;

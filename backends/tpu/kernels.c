@@ -1,5 +1,5 @@
-/* The CPU's kernels with a TPU's numbers and clock: operands of products are rounded to bf16 (to nearest, ties to even)
- * before they meet, sums are f32 as they were, and every launch adds its modelled time. Which time that is, is known when the
+/* The CPU's kernels with a TPU's numbers and clock: operands of products are rounded to bf16 (to nearest, ties to even), on a
+ * quantized chip to int8, before they meet, sums are f32 as they were, and every launch adds its modelled time. Which time that is, is known when the
  * step is prepared: shapes are static. Where the chip's description asks for the array's own sums (array_order) or for
  * three passes, products run on the machine instead, and only what follows them on the CPU's kernels. */
 #include <string.h>
@@ -60,6 +60,12 @@ static void round_to_bf16(const uint32_t *restrict from, uint32_t *restrict to, 
     const uint32_t nan = (bits | 0x00400000u) & 0xffff0000u;
     to[i] = (bits & 0x7fffffffu) > 0x7f800000u ? nan : rounded;
   }
+}
+
+/* The same to the nearest of 255 steps of one scale: what an int8 stands for. NaN for all where one is not finite. */
+static void round_to_int8(const float *restrict from, float *restrict to, size_t n) {
+  const float scale = tct_tpu_scale(from, n);
+  for (size_t i = 0; i < n; i++) to[i] = tpu_steps(from[i], scale) * scale;
 }
 
 /* ---- preparing ---- */
@@ -129,7 +135,7 @@ static tct_status prepare_under(tct_device_impl *device, const tct_node_view *no
   step->state = prepared.state;
   *bytes = prepared.workspace_bytes;
   for (int32_t i = 0; i < node->n_in && i < MOST_INPUTS; i++) {
-    if ((step->list.rounded >> i & 1) == 0 || device->chip.passes > 1) continue;
+    if ((step->list.rounded >> i & 1) == 0 || (device->chip.passes > 1 && device->chip.quantized == 0)) continue;
     if (node->in[i].dtype != TCT_F32 && node->in[i].dtype != TCT_F16) continue;
     step->elements[i] = elements_of(&node->in[i].shape);
     step->rounds = true;
@@ -173,6 +179,7 @@ static void prepare_links(const tct_chip *chip, const tct_node_view *node, tpu_s
  * whatever inputs are the same tensor. */
 static tct_status check_memory(const tct_device_impl *device, const tct_node_view *node) {
   const tct_chip *chip = &device->chip;
+  if (chip->weight_fifo > 0) return TCT_OK; /* tct_chip_product compares activations with their buffer */
   double padded = 0, dense = 0;
   for (int32_t i = 0; i < node->n_in + node->n_out; i++) {
     const bool input = i < node->n_in;
@@ -189,8 +196,25 @@ static tct_status check_memory(const tct_device_impl *device, const tct_node_vie
                             (long long)chip->sublanes, (long long)chip->lanes);
 }
 
+/* A quantized chip multiplies nothing but int8: what changes weights, and narrow floats, are not for it. */
+static tct_status check_quantized(const tct_device_impl *device, const tct_node_view *node) {
+  const tct_chip *chip = &device->chip;
+  if (chip->quantized == 0) return TCT_OK;
+  if (node->n_out == 0 && strcmp(node->op_name, "assign") != 0) {
+    return device->host->fail(TCT_UNSUPPORTED, "tpu: '%s' (%s) trains, and chip %s multiplies int8 only, which is for inference; needs a "
+                              "chip with floats, such as v3, to train; then evaluate or predict on this one", node->name,
+                              node->op_name, chip->name);
+  }
+  for (int32_t i = 0; i < node->n_in; i++) {
+    if (tct_dtype_bytes(node->in[i].dtype) != 2) continue;
+    return device->host->fail(TCT_UNSUPPORTED, "tpu: '%s' (%s) has an operand of %s, and chip %s has int8 and f32 only; needs precision "
+                              "float32", node->name, node->op_name, tct_dtype_name(node->in[i].dtype), chip->name);
+  }
+  return TCT_OK;
+}
+
 static tct_status prepare(tct_device_impl *device, const tct_node_view *node, tct_prepared *out) {
-  const tct_status fits = check_memory(device, node);
+  const tct_status allowed = check_quantized(device, node), fits = allowed == TCT_OK ? check_memory(device, node) : allowed;
   if (fits != TCT_OK) return fits;
   tpu_step *step = device->host->alloc(sizeof *step, ALIGN);
   if (step == NULL) return TCT_OUT_OF_MEMORY;
@@ -286,8 +310,12 @@ static tct_status launch_machine(tct_device_impl *device, const tpu_step *step, 
   const tct_node_view *node = given->node;
   tpu_map map;
   tct_tpu_map(node, step->list.folded, &map);
-  (void)tct_tpu_execute(&device->chip, &step->list, &map, (tpu_tensor){given->in[0], node->in[0].dtype},
-                        (tpu_tensor){given->in[1], node->in[1].dtype}, (tpu_tensor){given->out[0], node->out[0].dtype},
+  tpu_tensor x = {.data = given->in[0], .dtype = node->in[0].dtype}, w = {.data = given->in[1], .dtype = node->in[1].dtype};
+  if (step->list.product[0].extents.int8) {
+    x.scale = tct_tpu_scale(x.data, elements_of(&node->in[0].shape));
+    w.scale = tct_tpu_scale(w.data, elements_of(&node->in[1].shape));
+  }
+  (void)tct_tpu_execute(&device->chip, &step->list, &map, x, w, (tpu_tensor){.data = given->out[0], .dtype = node->out[0].dtype},
                         given->workspace, NULL, 0);
   const tct_status status = launch_after(device, &step->bias, step, given, node->n_in > 2 ? given->in[2] : NULL);
   return status == TCT_OK ? launch_after(device, &step->activation, step, given, NULL) : status;
@@ -305,7 +333,8 @@ static tct_status launch(tct_device_impl *device, const tct_launch *given) {
       in[i] = given->in[i];
       if (step->elements[i] == 0) continue;
       in[i] = (char *)given->workspace + step->rounded_at[i];
-      if (given->node->in[i].dtype == TCT_F16) round_f16(given->in[i], in[i], step->elements[i]);
+      if (device->chip.quantized != 0) round_to_int8(given->in[i], in[i], step->elements[i]);
+      else if (given->node->in[i].dtype == TCT_F16) round_f16(given->in[i], in[i], step->elements[i]);
       else round_to_bf16(given->in[i], in[i], step->elements[i]);
     }
     inside.in = in;

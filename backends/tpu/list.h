@@ -54,12 +54,16 @@ typedef struct tpu_list {
   tpu_list_product product[TPU_MOST_PRODUCTS];
   int32_t n_products;
   bool folded;      /* the first product's map is */
-  uint32_t rounded; /* bit i: input i goes through the arrays and is rounded to bf16 */
+  uint32_t rounded; /* bit i: input i goes through the arrays and is rounded to bf16, or to int8 */
   tct_chip_time time;
 } tpu_list;
 
 static inline int64_t tpu_divide_up(int64_t n, int64_t by) { return n / by + (n % by != 0); }
-static inline int64_t tpu_passes(const tct_chip *chip, const tct_product *p) { return p->passes > 0 ? p->passes : chip->passes; }
+static inline int64_t tpu_passes(const tct_chip *chip, const tct_product *p) {
+  return p->int8 ? 1 : p->passes > 0 ? p->passes : chip->passes;
+}
+/* Rows of weights in a tile. */
+static inline int64_t tpu_deep(const tct_chip *chip, const tct_product *p) { return chip->array_rows * (p->int8 ? chip->int8 : 1); }
 static inline int64_t tpu_smaller(int64_t a, int64_t b) { return a < b ? a : b; }
 
 /* ---- lower.c ---- */
@@ -107,11 +111,20 @@ void tct_tpu_print(const tct_chip *chip, const tpu_list *list, void (*line)(void
 typedef struct tpu_tensor {
   void *data;
   tct_dtype dtype;
+  float scale; /* of an f32 operand that is rounded to int8: what 1 stands for; NaN: its numbers are not finite */
 } tpu_tensor;
+
+/* The scale of n numbers: the largest is 127 steps. NaN where one is not finite, 0 where all are under 1e-30. */
+float tct_tpu_scale(const float *data, size_t n);
+/* The nearest step, ties to even, as a number of steps. The scale is no NaN. */
+static inline float tpu_steps(float value, float scale) {
+  const float x = scale > 0 ? value / scale : 0;
+  return (x + 0x1.8p23f) - 0x1.8p23f;
+}
 
 /* Bytes of scratch that the execution of the list's first product needs. */
 size_t tct_tpu_machine_bytes(const tct_chip *chip, const tpu_list *list);
-/* Executes the list's loops with the array's arithmetic: operands in bf16 pieces (1, 2 or 3 for 1, 3 or 6 passes), each weight
+/* Executes the list's loops with the array's arithmetic: operands in steps of int8, summed in i32, or in bf16 pieces (1, 2 or 3 for 1, 3 or 6 passes), each weight
  * tile's products added row after row in f32, the tile's sum then added to y. What follows the product (VECTOR) is left
  * to the caller. `blocks`, if given, takes the load, compute and store cycles of each block, at most `most`; returns how many
  * blocks there were. */

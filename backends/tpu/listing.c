@@ -44,11 +44,12 @@ static void print_one(const tct_chip *chip, const tpu_list *list, const tpu_inst
   case TPU_END: snprintf(text, n, "end"); return;
   case TPU_LOAD:
   case TPU_STORE:
-    if (whole != NULL) snprintf(text, n, "%-11s %s, %s", i->code == TPU_LOAD ? "load" : "store", whole, bytes);
+    if (i->amount == 0) snprintf(text, n, "%-11s %c of p%d, in VMEM", i->code == TPU_LOAD ? "load" : "store", streams, (int)i->product);
+    else if (whole != NULL) snprintf(text, n, "%-11s %s, %s", i->code == TPU_LOAD ? "load" : "store", whole, bytes);
     else snprintf(text, n, "%-11s %c of p%d, %s", i->code == TPU_LOAD ? "load" : "store", streams, (int)i->product, bytes);
     return;
-  case TPU_PRELOAD: snprintf(text, n, "preload     %lld tile%s of %lld×%lld", (long long)i->count, i->count == 1 ? "" : "s", (long long)chip->array_rows,
-                             (long long)chip->array_cols); return;
+  case TPU_PRELOAD: snprintf(text, n, "preload     %lld tile%s of %lld×%lld", (long long)i->count, i->count == 1 ? "" : "s",
+                             (long long)tpu_deep(chip, &list->product[i->product].extents), (long long)chip->array_cols); return;
   case TPU_MATMUL: print_matmul(chip, i, &list->product[i->product].tiling, text, n); return;
   case TPU_VECTOR: snprintf(text, n, "vector      %.6g operations on registers of %lld×%lld", i->amount, (long long)chip->sublanes,
                             (long long)chip->lanes); return;

@@ -77,9 +77,9 @@ static bool emit_loop(tpu_list *list, int32_t product, char axis, int64_t count)
 
 static void emit_load(tpu_list *list, int32_t product, char operand) {
   const tpu_list_product *p = &list->product[product];
-  if (p->resident) return;
-  tct_tpu_emit(list, (tpu_instruction){.code = TPU_LOAD, .operand = operand, .product = product,
-                                       .amount = operand == 'x' ? p->tiling.x_load : p->tiling.w_load});
+  const double bytes = operand == 'x' ? p->tiling.x_load : p->tiling.w_load;
+  if (p->resident || bytes == 0) return;
+  tct_tpu_emit(list, (tpu_instruction){.code = TPU_LOAD, .operand = operand, .product = product, .amount = bytes});
 }
 
 /* An operand is loaded in the loop in which its block changes. */
@@ -91,22 +91,24 @@ void tct_tpu_emit_product(tpu_list *list, const tct_chip *chip, int32_t product)
   const int64_t gb = tpu_divide_up(batch, t->block_batch), gm = tpu_divide_up(m, t->block_m);
   const int64_t gn = tpu_divide_up(n, t->block_n), gk = tpu_divide_up(e->k, t->block_k);
   const int64_t taps = (e->taps > 0 ? e->taps : 1) * tpu_passes(chip, e);
-  const int64_t bm = tpu_smaller(t->block_m, m), bk = tpu_smaller(t->block_k, e->k);
+  const int64_t bm = tpu_smaller(t->block_m, m), bk = tpu_smaller(t->block_k, e->k), deep = tpu_deep(chip, e);
   /* Weights stay and rows stream past their tiles, or results stay and steps of k stream into theirs. */
-  const int64_t streamed = t->outputs_stay ? taps * bk : bm, deep = t->outputs_stay ? bm : bk;
-  const int64_t tiles = t->block_batch * (t->outputs_stay ? 1 : taps) * tpu_divide_up(deep, chip->array_rows) *
+  const int64_t streamed = t->outputs_stay ? tpu_divide_up(taps * bk, deep / chip->array_rows) : bm;
+  const int64_t down = t->outputs_stay ? tpu_divide_up(bm, chip->array_rows) : taps * tpu_divide_up(bk, deep);
+  const int64_t tiles = t->block_batch * down *
                         tpu_divide_up(tpu_smaller(t->block_n, n), chip->array_cols);
   int open = 0;
   if (t->x_held) emit_load(list, product, 'x');
   if (t->w_held) emit_load(list, product, 'w');
   open += emit_loop(list, product, 'b', gb);
-  if (!t->w_held && gk == 1 && gn == 1) emit_load(list, product, 'w');
+  const bool once = !t->w_held && gk == 1 && gn == 1 && chip->weight_fifo == 0; /* for all m */
+  if (once) emit_load(list, product, 'w');
   open += emit_loop(list, product, 'm', gm);
   if (!t->x_held && gk == 1) emit_load(list, product, 'x');
   open += emit_loop(list, product, 'n', gn);
   const bool loops_k = emit_loop(list, product, 'k', gk);
   if (gk > 1) emit_load(list, product, 'x');
-  if (gk > 1 || gn > 1) emit_load(list, product, 'w');
+  if (!once && !t->w_held) emit_load(list, product, 'w');
   if (!t->outputs_stay) tct_tpu_emit(list, (tpu_instruction){.code = TPU_PRELOAD, .operand = 'w', .product = product, .count = tiles});
   tct_tpu_emit(list, (tpu_instruction){.code = TPU_MATMUL, .operand = 'y', .product = product, .count = tiles, .rows = streamed});
   if (loops_k) tct_tpu_emit(list, (tpu_instruction){.code = TPU_END, .product = product});
@@ -219,6 +221,12 @@ static tct_status find_product(const tct_chip *chip, const tct_node_view *node, 
   e->w_bytes = tct_chip_bytes(chip, &node->in[1]);
   e->y_bytes = tct_chip_bytes(chip, &node->out[0]);
   e->operations = epilogue_operations(chip, node);
+  /* Whole numbers as they are; floats of a quantized chip, whose weights lie in memory as they are multiplied. */
+  e->int8 = node->in[0].dtype == TCT_I8 || chip->quantized != 0;
+  if (e->int8) {
+    const tct_desc weights = {TCT_I8, node->in[1].shape};
+    e->w_bytes = tct_chip_bytes(chip, &weights);
+  }
   /* Numbers of 16 bits are one bf16 piece each: there is nothing more to pass. */
   if (tct_dtype_bytes(node->in[0].dtype) == 2 && tct_dtype_bytes(node->in[1].dtype) == 2) e->passes = 1;
   const bool empty = e->m == 0 || e->k == 0 || e->n == 0 || e->taps == 0 || e->batch == 0;

@@ -3,7 +3,8 @@
  * A weight tile of R rows and C columns is preloaded; each row of activations meets it, products are added row after row of the
  * tile, from 0, in f32; the tile's sum is then added to the block of y. Operands are bf16 pieces of the f32 number: the
  * first holds its leading 8 bits of significand, the second the next 8 of what is left, the third the rest; 3 passes
- * multiply the pairs 11, 12 and 21, 6 passes also 22, 13 and 31. Products of two bf16 numbers are exact in f32. */
+ * multiply the pairs 11, 12 and 21, 6 passes also 22, 13 and 31. Products of two bf16 numbers are exact in f32.
+ * An int8 product takes operands in steps of their tensors' scales and sums in i32. */
 #include <math.h>
 #include <string.h>
 
@@ -21,6 +22,8 @@ typedef struct machine {
   tpu_tensor x, w, y;
   int64_t m, k, n, batch, taps; /* as the list's loops count them: swapped already */
   axis b, i, j, l;              /* loops over batch, rows, columns, k */
+  int64_t deep; /* rows of a weight tile */
+  bool int8;
   float *falling, *tile, *rows, *sums; /* sums on their way down [C]; a weight tile [R,C]; activations [block m, R]; the block of y
                                           [block batch, block m, block n] */
   /* the clock of the block */
@@ -57,19 +60,39 @@ static float piece_of(const machine *m, float value, int piece) {
   }
 }
 
+float tct_tpu_scale(const float *data, size_t n) {
+  uint32_t most = 0;
+  for (size_t i = 0; i < n; i++) {
+    uint32_t bits;
+    memcpy(&bits, &data[i], sizeof bits);
+    bits &= 0x7fffffffu;
+    most = bits > most ? bits : most;
+  }
+  float largest;
+  memcpy(&largest, &most, sizeof largest);
+  return most >= 0x7f800000u ? NAN : largest < 1e-30f ? 0 : largest / 127;
+}
+
 /* ---- a block ---- */
+
+/* What meets in the array: a piece of a number, or its int8 steps. */
+static float element(const machine *m, tpu_tensor t, int64_t at, int piece) {
+  if (at < 0) return 0;
+  if (m->int8) return isnan(t.scale) ? 0 : tpu_steps(number(t, at), t.scale);
+  return piece_of(m, number(t, at), piece);
+}
 
 /* Element of the operand that streams, and of the one that stays: where the list is swapped, w streams. */
 static float streamed(const machine *m, int64_t batch, int64_t tap, int64_t row, int64_t k, int piece) {
   const bool swapped = m->product->tiling.swapped;
   const int64_t at = swapped ? m->map->w(m->map, batch, tap, k, row) : m->map->x(m->map, batch, tap, row, k);
-  return at < 0 ? 0 : piece_of(m, number(swapped ? m->w : m->x, at), piece);
+  return element(m, swapped ? m->w : m->x, at, piece);
 }
 
 static float staying(const machine *m, int64_t batch, int64_t tap, int64_t k, int64_t col, int piece) {
   const bool swapped = m->product->tiling.swapped;
   const int64_t at = swapped ? m->map->x(m->map, batch, tap, col, k) : m->map->w(m->map, batch, tap, k, col);
-  return at < 0 ? 0 : piece_of(m, number(swapped ? m->x : m->w, at), piece);
+  return element(m, swapped ? m->x : m->w, at, piece);
 }
 
 typedef struct range {
@@ -82,7 +105,7 @@ static range block_of(int64_t extent, int64_t block, int64_t at) {
 
 /* One tile: [rows, R]·[R, C] added to the sums [rows, block n]. */
 static void multiply(const machine *m, int64_t n_rows, int64_t height, int64_t width, float *sums, int64_t stride) {
-  const int64_t cols = m->chip->array_cols, deep = m->chip->array_rows;
+  const int64_t cols = m->chip->array_cols, deep = m->deep;
   for (int64_t i = 0; i < n_rows; i++) {
     float *restrict const falling = m->falling;
     memset(falling, 0, (size_t)width * sizeof *falling);
@@ -95,13 +118,29 @@ static void multiply(const machine *m, int64_t n_rows, int64_t height, int64_t w
   }
 }
 
+/* The same in whole numbers; sums that leave i32 would wrap. */
+static void multiply_int8(const machine *m, int64_t n_rows, int64_t height, int64_t width, float *sums, int64_t stride) {
+  const int64_t cols = m->chip->array_cols, deep = m->deep;
+  int32_t *restrict const falling = (int32_t *)(void *)m->falling;
+  for (int64_t i = 0; i < n_rows; i++) {
+    int32_t *restrict const row = (int32_t *)(void *)(sums + i * stride);
+    memset(falling, 0, (size_t)width * sizeof *falling);
+    for (int64_t r = 0; r < height; r++) {
+      const int32_t a = (int32_t)m->rows[i * deep + r];
+      const float *restrict weights = m->tile + r * cols;
+      for (int64_t c = 0; c < width; c++) falling[c] += a * (int32_t)weights[c];
+    }
+    for (int64_t c = 0; c < width; c++) row[c] = (int32_t)((uint32_t)row[c] + (uint32_t)falling[c]);
+  }
+}
+
 /* All tiles of the block, each preloaded and met by all rows. */
 static void matmul(machine *m) {
   static const int pairs[6][2] = {{0, 0}, {0, 1}, {1, 0}, {1, 1}, {0, 2}, {2, 0}};
   const tct_chip_time *t = &m->product->tiling;
   const range rows = block_of(m->m, t->block_m, m->i.at), cols = block_of(m->n, t->block_n, m->j.at);
   const range deep = block_of(m->k, t->block_k, m->l.at), batch = block_of(m->batch, t->block_batch, m->b.at);
-  const int64_t height = m->chip->array_rows, width = m->chip->array_cols;
+  const int64_t height = m->deep, width = m->chip->array_cols;
   for (int64_t b = 0; b < batch.n; b++) {
     for (int64_t tap = 0; tap < m->taps; tap++) {
       for (int64_t k = 0; k < deep.n; k += height) {
@@ -117,12 +156,22 @@ static void matmul(machine *m) {
               for (int64_t j = 0; j < wide; j++)
                 m->tile[r * width + j] = staying(m, batch.from + b, tap, deep.from + k + r, cols.from + c + j, pairs[pass][1]);
             }
-            multiply(m, rows.n, high, wide, m->sums + b * t->block_m * t->block_n + c, t->block_n);
+            float *const sums = m->sums + b * t->block_m * t->block_n + c;
+            if (m->int8) multiply_int8(m, rows.n, high, wide, sums, t->block_n);
+            else multiply(m, rows.n, high, wide, sums, t->block_n);
           }
         }
       }
     }
   }
+}
+
+/* A sum of int8 products counts steps of both scales. */
+static float result(const machine *m, const float *sum) {
+  if (!m->int8) return *sum;
+  int32_t steps;
+  memcpy(&steps, sum, sizeof steps);
+  return (float)((double)steps * (double)m->x.scale * (double)m->w.scale);
 }
 
 static void store(machine *m) {
@@ -134,7 +183,7 @@ static void store(machine *m) {
       for (int64_t j = 0; j < cols.n; j++) {
         const int64_t row = rows.from + i, col = cols.from + j;
         const int64_t at = t->swapped ? m->map->y(m->map, batch.from + b, col, row) : m->map->y(m->map, batch.from + b, row, col);
-        if (at >= 0) put(m->y, at, m->sums[(b * t->block_m + i) * t->block_n + j]);
+        if (at >= 0) put(m->y, at, result(m, &m->sums[(b * t->block_m + i) * t->block_n + j]));
       }
     }
   }
@@ -149,7 +198,7 @@ static double matmul_cycles(const machine *m) {
   const tct_chip_time *t = &m->product->tiling;
   const range rows = block_of(m->m, t->block_m, m->i.at), cols = block_of(m->n, t->block_n, m->j.at);
   const range deep = block_of(m->k, t->block_k, m->l.at), batch = block_of(m->batch, t->block_batch, m->b.at);
-  const int64_t tiles = batch.n * m->taps * tpu_passes(m->chip, &m->product->extents) * tpu_divide_up(deep.n, m->chip->array_rows) *
+  const int64_t tiles = batch.n * m->taps * tpu_passes(m->chip, &m->product->extents) * tpu_divide_up(deep.n, m->deep) *
                         tpu_divide_up(cols.n, m->chip->array_cols);
   const int64_t step = tpu_smaller(m->chip->sublanes, t->block_m);
   const int64_t streamed_rows = tpu_divide_up(tpu_divide_up(rows.n, t->split), step) * step;
@@ -193,10 +242,10 @@ int64_t tct_tpu_execute(const tct_chip *chip, const tpu_list *list, const tpu_ma
   const bool swapped = p->tiling.swapped;
   machine m = {.chip = chip, .product = p, .map = map, .x = x, .w = w, .y = y, .m = swapped ? e->n : e->m, .k = e->k,
                .n = swapped ? e->m : e->n, .batch = e->batch > 0 ? e->batch : 1, .taps = e->taps > 0 ? e->taps : 1,
-               .b = {0, 1}, .i = {0, 1}, .j = {0, 1}, .l = {0, 1}, .falling = scratch, .blocks = blocks, .most = most};
+               .b = {0, 1}, .i = {0, 1}, .j = {0, 1}, .l = {0, 1}, .deep = tpu_deep(chip, e), .int8 = e->int8, .falling = scratch, .blocks = blocks, .most = most};
   m.tile = m.falling + chip->array_cols;
-  m.rows = m.tile + chip->array_rows * chip->array_cols;
-  m.sums = m.rows + p->tiling.block_m * chip->array_rows;
+  m.rows = m.tile + m.deep * chip->array_cols;
+  m.sums = m.rows + p->tiling.block_m * m.deep;
   int32_t loops[4], depth = 0;
   for (int32_t i = 0; i < list->n; i++) {
     const tpu_instruction *const at = &list->at[i];
@@ -229,6 +278,7 @@ int64_t tct_tpu_execute(const tct_chip *chip, const tpu_list *list, const tpu_ma
 
 size_t tct_tpu_machine_bytes(const tct_chip *chip, const tpu_list *list) {
   const tct_chip_time *t = &list->product[0].tiling;
-  const size_t tile = (size_t)(chip->array_rows * chip->array_cols), rows = (size_t)(t->block_m * chip->array_rows);
+  const int64_t deep = tpu_deep(chip, &list->product[0].extents);
+  const size_t tile = (size_t)(deep * chip->array_cols), rows = (size_t)(t->block_m * deep);
   return ((size_t)chip->array_cols + tile + rows + (size_t)(t->block_batch * t->block_m * t->block_n)) * sizeof(float);
 }

@@ -20,9 +20,14 @@ typedef struct tct_chip {
   int64_t array_rows, array_cols; /* of one array */
   int64_t passes;                 /* of an f32 product: 1 rounds operands to bf16; 3 and 6 take them in pieces */
   int64_t array_order;            /* 1: sums in the array's order, slowly; 0: in the CPU's */
+  int64_t int8;                   /* products of int8 that an element makes in a cycle; 0: none */
+  int64_t quantized;              /* 1: f32 operands of products are rounded to int8, each tensor by its own scale: no training */
   double clock;                   /* Hz */
   double hbm, hbm_size;           /* bytes per second; bytes */
   double vmem;                    /* bytes of each core */
+  int64_t weight_fifo;            /* tiles of weights that wait for the array; 0: weights share HBM with all else. Otherwise `hbm` is
+                                     the memory of weights alone, and activations stay in `vmem`, a byte each */
+  int64_t accumulators;           /* rows of sums behind an array that is fed so, in two halves */
   int64_t lanes, sublanes, alus;  /* of each core's vector unit */
   double latency;                 /* seconds from asking HBM to the first byte */
   double overhead;                /* seconds that starting an op takes */
@@ -33,11 +38,12 @@ typedef struct tct_chip {
   int64_t axes, wrap;             /* of their torus; an axis closes to a ring if its extent is a multiple of `wrap` */
   double ici, hop;                /* bytes per second of one link in one direction; seconds to a neighbour */
   double idle;                    /* watts */
-  double mac, vmem_energy, hbm_energy, ici_energy; /* joules: one product and sum; a byte */
+  double mac, mac_int8;           /* joules of one product and sum */
+  double vmem_energy, hbm_energy, ici_energy; /* joules of a byte */
   double price;                   /* dollars per hour; 0: not rented out */
   int64_t dataflow;               /* what stays in the array: TCT_DATAFLOW_AUTO, or a tct_dataflow: W, Y or X */
   double compile;                 /* seconds to compile a program for a new shape */
-  uint64_t reserved[6];
+  uint64_t reserved[1];
 } tct_chip;
 
 /* "v3"; "chip.yaml" (a name that ends in .yaml or .yml, or has a '/', is a file's); either with overrides behind commas: "v3,array=256x256,hbm=1.2TB/s". Keys, units and ranges are those
@@ -60,6 +66,8 @@ typedef struct tct_product {
   int64_t x_rows;                   /* how many of X's rows differ (a convolution's rows are its image, place after place); 0: all */
   double useful;                    /* products that the result needs; 0: all. The others count as padding */
   double operations;                /* of the vector unit on the whole of Y before it is stored (bias, activation) */
+  bool int8;                        /* operands are int8, sums i32; an array of `int8` products for each element has tiles of so
+                                       many times its rows. One pass */
 } tct_product;
 
 /* Where the cycles of an op go; the classes exclude each other and sum to `total`. */
@@ -71,7 +79,7 @@ typedef struct tct_chip_time {
   double memory;          /* waiting for HBM */
   double skew;            /* filling and draining the arrays, and the op's start */
   double hbm_bytes, vmem_bytes;
-  double macs;            /* issued, padding included */
+  double macs, macs_int8; /* issued, padding included; those of int8 among them */
   int64_t block_m, block_n, block_k; /* the tiling that was chosen; 0: none */
   int64_t block_batch;    /* so many products of the batch in a block */
   int64_t split;          /* so many arrays share the rows that meet a tile */
@@ -83,7 +91,9 @@ typedef struct tct_chip_time {
 
 /* Searches the tiling as a compiler would: k innermost, blocks that fit twice into 80 % of VMEM, the fewest cycles, then the
  * least HBM traffic. The vector unit's work on a block of Y follows the arrays'; it is not hidden behind the next block.
- * Errors: TCT_INVALID for an extent under 1 or too large. */
+ * A chip with a weight FIFO takes tile after tile as they come from the memory of weights, for blocks of half the accumulators'
+ * rows; a tile that comes late is shifted in where nothing hides it.
+ * Errors: TCT_INVALID for an extent under 1 or too large; TCT_UNSUPPORTED for int8 on a chip without. */
 TCT_API tct_status tct_chip_product(const tct_chip *chip, const tct_product *product, tct_chip_time *out) TCT_CHECKED;
 /* `operations` on vectors of sublanes×lanes elements, while `bytes` go to or come from HBM. */
 TCT_API void tct_chip_vector(const tct_chip *chip, double operations, double bytes, tct_chip_time *out);

@@ -175,6 +175,33 @@ static tct_status read_chip(tct_chip *chip, const char *name, tct_arena *arena) 
   return status;
 }
 
+/* What values must be to each other. */
+static tct_status check_together(const tct_chip *chip, const char *text) {
+  if (chip->passes != 1 && chip->passes != 3 && chip->passes != 6) {
+    return tct_fail(TCT_INVALID, "TPU chip '%s': passes is %lld, needs 1 (bf16 products), 3 or 6 (f32)", text,
+                    (long long)chip->passes);
+  }
+  if (chip->dataflow == TCT_OUTPUT_STATIONARY && (chip->array_order != 0 || chip->passes == 3)) {
+    return tct_fail(TCT_INVALID, "TPU chip '%s': dataflow is os, and %s runs products on the machine, which sums as an array of weights "
+                    "does; needs array_order=0 and passes 1 or 6, or another dataflow", text,
+                    chip->array_order != 0 ? "array_order=1" : "passes=3");
+  }
+  if (chip->quantized != 0 && chip->int8 == 0) {
+    return tct_fail(TCT_INVALID, "TPU chip '%s': quantized is 1, and it multiplies no int8; needs int8=1, or quantized=0", text);
+  }
+  if (chip->weight_fifo > 0 && (chip->cores * chip->arrays != 1 || chip->accumulators < 2 ||
+                                                   (chip->dataflow != TCT_DATAFLOW_AUTO && chip->dataflow != TCT_WEIGHT_STATIONARY))) {
+    return tct_fail(TCT_INVALID, "TPU chip '%s': weight_fifo is %lld, with %lld arrays and %lld accumulators; needs one array, 2 "
+                    "accumulators or more, and dataflow ws", text, (long long)chip->weight_fifo, (long long)(chip->cores * chip->arrays),
+                    (long long)chip->accumulators);
+  }
+  if (chip->chips > 1 && (chip->axes == 0 || chip->ici <= 0)) {
+    return tct_fail(TCT_INVALID, "TPU chip '%s': chips is %lld, and it has no links; needs chips=1, or axes= and ici=", text,
+                    (long long)chip->chips);
+  }
+  return TCT_OK;
+}
+
 tct_status tct_chip_open(const char *spec, tct_chip *out) {
   *out = (tct_chip){0};
   char text[MOST_SPEC];
@@ -199,18 +226,5 @@ tct_status tct_chip_open(const char *spec, tct_chip *out) {
     const key *k = find_key(item);
     status = k == NULL ? unknown_key(text, item) : set_value(out, text, k, equals + 1);
   }
-  if (status == TCT_OK && out->passes != 1 && out->passes != 3 && out->passes != 6) {
-    return tct_fail(TCT_INVALID, "TPU chip '%s': passes is %lld, needs 1 (bf16 products), 3 or 6 (f32)", text,
-                    (long long)out->passes);
-  }
-  if (status == TCT_OK && out->dataflow == TCT_OUTPUT_STATIONARY && (out->array_order != 0 || out->passes == 3)) {
-    return tct_fail(TCT_INVALID, "TPU chip '%s': dataflow is os, and %s runs products on the machine, which sums as an array of weights "
-                    "does; needs array_order=0 and passes 1 or 6, or another dataflow", text,
-                    out->array_order != 0 ? "array_order=1" : "passes=3");
-  }
-  if (status == TCT_OK && out->chips > 1 && (out->axes == 0 || out->ici <= 0)) {
-    return tct_fail(TCT_INVALID, "TPU chip '%s': chips is %lld, and it has no links; needs chips=1, or axes= and ici=", text,
-                    (long long)out->chips);
-  }
-  return status;
+  return status == TCT_OK ? check_together(out, text) : status;
 }

@@ -14,6 +14,7 @@
 
 #include <tercet/chip.h>
 #include "base/status.h"
+#include "systolic/fifo.h"
 #include "systolic/whole.h"
 
 #define VMEM_SHARE 0.8
@@ -88,6 +89,8 @@ typedef struct tiling {
   const tct_chip *chip;
   operand x, w; /* what streams, what stays */
   int64_t m, k, n, taps, batch;     /* swapped already */
+  bool int8;
+  int64_t rate; /* products that an element makes in a cycle: a tile of weights has so many times R rows */
   double y_bytes;                   /* of the whole batch */
   double vector;                    /* cycles of the vector unit, all of Y */
   int64_t bm, bk, bn, bb;
@@ -134,7 +137,7 @@ static int64_t deep_blocks(const tiling *t) { return t->outputs ? t->gm : t->gk;
 
 /* What streams past a tile in the i-th block: rows of X in whole sublanes, or steps of the inner axis. */
 static int64_t rows_of(const tiling *t, int64_t i) {
-  if (t->outputs) return t->taps * tct_smaller(t->bk, t->k - i * t->bk);
+  if (t->outputs) return tct_divide_up(t->taps * tct_smaller(t->bk, t->k - i * t->bk), t->rate);
   const int64_t rows = tct_divide_up(tct_smaller(t->bm, t->m - i * t->bm), t->split);
   return tct_round_up(rows, tct_smaller(t->chip->sublanes, t->bm));
 }
@@ -142,8 +145,8 @@ static int64_t rows_of(const tiling *t, int64_t i) {
 /* Tiles of a block of `batch` products: of weights, or of results. */
 static int64_t tiles_of(const tiling *t, int64_t batch, int64_t j, int64_t l) {
   const int64_t deep = t->outputs ? tct_smaller(t->bm, t->m - l * t->bm) : tct_smaller(t->bk, t->k - l * t->bk);
-  const int64_t n = tct_smaller(t->bn, t->n - j * t->bn);
-  return batch * (t->outputs ? 1 : t->taps) * tct_divide_up(deep, t->chip->array_rows) * tct_divide_up(n, t->chip->array_cols);
+  const int64_t n = tct_smaller(t->bn, t->n - j * t->bn), rows = t->chip->array_rows * (t->outputs ? 1 : t->rate);
+  return batch * (t->outputs ? 1 : t->taps) * tct_divide_up(deep, rows) * tct_divide_up(n, t->chip->array_cols);
 }
 
 /* Tiles that one array takes in turn. */
@@ -187,7 +190,7 @@ static void count_work(const tiling *t, double *out_active, double *out_shift, d
   const double all_rows = before * (double)rows + (double)last;
   *out_active = turns * all_rows;
   *out_shift = turns * (before * (double)tct_larger(0, r - rows) + (double)tct_larger(0, r - last)) - (double)end_gap(t);
-  *out_macs = sum_blocks(t, tiles_of) * (double)t->split * all_rows * (double)(r * t->chip->array_cols);
+  *out_macs = sum_blocks(t, tiles_of) * (double)t->split * all_rows * (double)(r * t->rate * t->chip->array_cols);
 }
 
 /* The largest block of each operand twice, and the sums. */
@@ -270,14 +273,14 @@ static void consider_splits(tiling *t, int64_t arrays, bool swapped, finalists *
 }
 
 static void search(const tct_chip *chip, const tct_product *p, bool swapped, finalists *best) {
-  const int64_t batch = tct_larger(p->batch, 1), passes = p->passes > 0 ? p->passes : chip->passes;
+  const int64_t batch = tct_larger(p->batch, 1), passes = p->int8 ? 1 : p->passes > 0 ? p->passes : chip->passes;
   const operand x = operand_of(p->x_bytes, p->x_copies, batch, p->m, p->x_rows), w = operand_of(p->w_bytes, p->w_copies, batch, p->n, 0);
   tiling t = {.chip = chip, .x = swapped ? w : x, .w = swapped ? x : w, .m = swapped ? p->n : p->m, .k = p->k,
               .n = swapped ? p->m : p->n, .taps = tct_larger(p->taps, 1) * passes, .batch = batch, .y_bytes = p->y_bytes,
               .vector = p->operations / (double)(chip->cores * chip->alus), .bytes_per_cycle = chip->hbm / chip->clock,
-              .outputs = chip->dataflow == TCT_OUTPUT_STATIONARY};
+              .outputs = chip->dataflow == TCT_OUTPUT_STATIONARY, .rate = p->int8 ? chip->int8 : 1, .int8 = p->int8};
   const int64_t arrays = chip->cores * chip->arrays;
-  const int64_t step_m = t.outputs ? chip->array_rows : chip->sublanes, step_k = t.outputs ? chip->sublanes : chip->array_rows;
+  const int64_t step_m = t.outputs ? chip->array_rows : chip->sublanes, step_k = t.outputs ? chip->sublanes : chip->array_rows * t.rate;
   const int64_t whole_m = tct_round_up(t.m, step_m), whole_k = tct_round_up(t.k, step_k);
   const int64_t whole_n = tct_round_up(t.n, chip->array_cols);
   for (int64_t bb = 0; (bb = next_block(bb, t.batch, 1)) > 0;) {
@@ -334,7 +337,7 @@ static void account(const choice *best, const tct_product *p, tct_chip_time *out
   const tct_chip *chip = t->chip;
   double active = 0;
   count_work(t, &active, &out->shift, &out->macs);
-  const double units = (double)(chip->cores * chip->arrays * chip->array_rows * chip->array_cols);
+  const double units = (double)(chip->cores * chip->arrays * chip->array_rows * t->rate * chip->array_cols);
   const double all = (double)p->m * (double)p->k * (double)p->n * (double)t->taps * (double)t->batch;
   out->useful = (p->useful > 0 ? fmin(all, p->useful * (double)t->taps / (double)tct_larger(p->taps, 1)) : all) / units;
   out->padding = active - out->useful;
@@ -345,10 +348,12 @@ static void account(const choice *best, const tct_product *p, tct_chip_time *out
   out->hbm_bytes = best->bytes;
   /* Through VMEM: what HBM moves; what streams past every tile, and the sums that leave it; the tiles, of which those of results are
    * added to where k is cut into blocks. */
-  const double units_of_one = (double)(chip->array_rows * chip->array_cols), streamed = out->macs / units_of_one;
-  const double sums = t->outputs ? 0 : (double)chip->array_cols, moves = t->outputs && t->gk > 1 ? 2 : 1;
-  out->vmem_bytes = best->bytes + 4 * streamed * ((double)(chip->array_rows + chip->array_cols) + sums) +
-                    4 * moves * sum_blocks(t, tiles_of) * (double)stream_blocks(t) * units_of_one;
+  const double streamed = out->macs / (double)(chip->array_rows * t->rate * chip->array_cols), size = (t->int8 ? 1 : 4) * (double)t->rate;
+  const double past = t->outputs ? size * (double)(chip->array_rows + chip->array_cols)
+                                 : size * (double)chip->array_rows + 8 * (double)chip->array_cols;
+  const double tile = (t->outputs ? t->gk > 1 ? 8 : 4 : size) * (double)(chip->array_rows * chip->array_cols);
+  out->vmem_bytes = best->bytes + streamed * past + tile * sum_blocks(t, tiles_of) * (double)stream_blocks(t);
+  out->macs_int8 = t->int8 ? out->macs : 0;
   out->block_m = t->bm;
   out->block_k = t->bk;
   out->block_n = t->bn;
@@ -381,6 +386,11 @@ tct_status tct_chip_product(const tct_chip *chip, const tct_product *product, tc
                     "2^40 and at most 2^62 products, with passes and arrays", chip->name, (long long)product->m, (long long)product->k,
                     (long long)product->k, (long long)product->n, (long long)product->taps, (long long)product->batch);
   }
+  if (product->int8 && chip->int8 == 0) {
+    return tct_fail(TCT_UNSUPPORTED, "chip %s multiplies no int8 (its int8 is 0); needs a chip that does, such as v4 or v5e, or floats",
+                    chip->name);
+  }
+  if (chip->weight_fifo > 0) return tct_chip_fifo_product(chip, product, out);
   finalists best = {.n = 0};
   if (chip->dataflow != TCT_INPUT_STATIONARY) search(chip, product, false, &best);
   if (chip->dataflow == TCT_INPUT_STATIONARY || chip->dataflow == TCT_DATAFLOW_AUTO) search(chip, product, true, &best);

@@ -9,7 +9,11 @@
 void tct_chip_vector(const tct_chip *chip, double operations, double bytes, tct_chip_time *out) {
   *out = (tct_chip_time){.hbm_bytes = bytes, .vmem_bytes = 2 * bytes};
   out->vector = operations / (double)(chip->cores * chip->alus);
-  out->memory = fmax(0, bytes * chip->clock / chip->hbm - out->vector) + chip->latency * chip->clock;
+  /* Where HBM is the weights' alone, activations are in VMEM, a vector's bytes in each cycle. */
+  const bool held = chip->weight_fifo > 0;
+  const double moves = held ? bytes / (double)(chip->lanes * chip->sublanes) : bytes * chip->clock / chip->hbm;
+  out->memory = fmax(0, moves - out->vector) + chip->latency * chip->clock;
+  if (held) out->hbm_bytes = 0;
   out->skew = chip->overhead * chip->clock;
   out->total = out->vector + out->memory + out->skew;
 }
@@ -18,8 +22,9 @@ static double padded(int64_t extent, int64_t to) { return (double)tct_divide_up(
 
 double tct_chip_bytes(const tct_chip *chip, const tct_desc *desc) {
   const tct_shape *s = &desc->shape;
-  const int64_t size = (int64_t)tct_dtype_bytes(desc->dtype);
-  const int64_t sublanes = chip->sublanes * tct_larger(1, 4 / tct_larger(size, 1));
+  const bool held = chip->weight_fifo > 0; /* a byte each */
+  const int64_t size = held ? 1 : (int64_t)tct_dtype_bytes(desc->dtype);
+  const int64_t sublanes = held ? chip->sublanes : chip->sublanes * tct_larger(1, 4 / tct_larger(size, 1));
   double all = 1, best = INFINITY;
   for (int32_t i = 0; i < s->rank; i++) all *= (double)s->dim[i];
   if (all == 0) return 0;
@@ -69,6 +74,6 @@ double tct_chip_all_reduce(const tct_chip *chip, double bytes) {
 }
 
 double tct_chip_energy(const tct_chip *chip, const tct_chip_time *time) {
-  return time->macs * chip->mac + time->hbm_bytes * chip->hbm_energy + time->vmem_bytes * chip->vmem_energy +
+  return (time->macs - time->macs_int8) * chip->mac + time->macs_int8 * chip->mac_int8 + time->hbm_bytes * chip->hbm_energy + time->vmem_bytes * chip->vmem_energy +
          chip->idle * time->total / chip->clock;
 }

@@ -145,8 +145,8 @@ TEST(tpu_machine, blocks_take_what_the_account_says) {
     CHECK(tct_tpu_machine_bytes(&chip, &list) <= sizeof scratch);
     tpu_map map;
     tct_tpu_map(&node, list.folded, &map);
-    const int64_t n_blocks = tct_tpu_execute(&chip, &list, &map, (tpu_tensor){x, TCT_F32}, (tpu_tensor){w, TCT_F32},
-                                             (tpu_tensor){y, TCT_F32}, scratch, blocks, 5000);
+    const int64_t n_blocks = tct_tpu_execute(&chip, &list, &map, (tpu_tensor){.data = x, .dtype = TCT_F32}, (tpu_tensor){.data = w, .dtype = TCT_F32},
+                                             (tpu_tensor){.data = y, .dtype = TCT_F32}, scratch, blocks, 5000);
     CHECK(n_blocks >= 1 && n_blocks <= 5000, "%lld", (long long)n_blocks);
     several += n_blocks > 2;
     const double skew = (double)(2 * chip.array_rows + chip.array_cols - 2) + chip.overhead * chip.clock;

@@ -176,6 +176,8 @@ TEST(modelled, lines_of_a_run) {
   SHOWN("modelled on tpu:v3, training and evaluation (not measured):");
   CHECK(run("tercet evaluate '" TCT_BINARY_DIR "/modelled-run.safetensors' --device tpu:v5e") == 0, "%s", out);
   SHOWN("modelled on tpu:v5e, evaluation (not measured):");
+  CHECK(run("tercet evaluate '" TCT_BINARY_DIR "/modelled-run.safetensors' --device tpu:v1") == 0, "%s", out);
+  SHOWN("modelled on tpu:v1, evaluation (not measured):");
   CHECK(run("tercet evaluate '" TCT_BINARY_DIR "/modelled-run.safetensors' --device cpu") == 0, "%s", out);
   CHECK(strstr(out, "modelled") == NULL, "%s", out);
   CHECK(remove(TCT_BINARY_DIR "/modelled-run.safetensors") == 0);
@@ -220,6 +222,8 @@ TEST(modelled, refusals) {
       {"tercet lint --tpu", "which JOB.yaml?", 2},
       {"tercet lint --tpu " GLYPHS " --device cpu", "--device cpu has no modelled clock; needs tpu or tpu:CHIP", 2},
       {"tercet sim " GLYPHS " --device tpu:v9", "no TPU chip 'v9'", 4},
+      {"tercet train " GLYPHS " --device tpu:v1", "chip v1 multiplies int8 only, which is for inference", 158},
+      {"tercet sim " GLYPHS " --device tpu:v1", "chip v1 multiplies int8 only, which is for inference", 158},
       {"tercet sim " GLYPHS " --device tpu:v3,hbm_size=1MB", "HBM", 161},
       {"tercet sim " GLYPHS " --array 8x8", "--array is for topologies; of a job's device say --device tpu:CHIP", 2},
       {"tercet sim not-there.yaml", "not-there.yaml", 4},
