@@ -19,10 +19,15 @@ static bool is_job(const char *path) {
   return ends_in(path, ".yaml") || ends_in(path, ".yml") || ends_in(path, ".safetensors");
 }
 
+/* The option that describes a bare array; NULL: none is given. */
+static const char *array_option(const tool_options *o) {
+  return o->array ? "--array" : o->dataflow ? "--dataflow" : o->sram ? "--sram" : o->simulator ? "--simulator"
+         : o->walks ? "--walks" : o->bandwidth != 0 ? "--bandwidth" : NULL;
+}
+
 /* An option of the other kind is no detail: it would say something about numbers that are not there. */
 static int run_job(const tool_options *o) {
-  const char *const given = o->array ? "--array" : o->dataflow ? "--dataflow" : o->sram ? "--sram" : o->simulator ? "--simulator"
-                            : o->walks ? "--walks" : o->bandwidth != 0 ? "--bandwidth" : NULL;
+  const char *const given = array_option(o);
   if (given != NULL)
     return tool_usage("sim: %s is for topologies; of a job's device say --device tpu:CHIP,KEY=VALUE, such as tpu:v3,array=256x256", given);
   if (o->n_more > 0) return sim_sweep_job(o);
@@ -47,9 +52,13 @@ static int run_sim(const tool_options *options) {
   if (options->output) return tool_usage("sim: --output is for --batch; --csv FILE writes a topology's numbers");
   if (strcmp(options->positional, "sweep") == 0) return run_sweep(options);
   if (is_job(options->positional)) return run_job(options);
-  if (options->forward || options->list || options->trace || options->by || options->accuracy || options->plot || options->n_set > 0)
-    return tool_usage("sim: --forward, --list, --trace, --by, --accuracy, --plot, --set and --device are for jobs; '%s' is taken for a topology", options->positional);
-  return sim_topology(options);
+  const char *const device = options->n_set == 1 && strncmp(options->set[0], "device=", 7) == 0 ? options->set[0] + 7 : NULL;
+  if (options->forward || options->list || options->trace || options->by || options->accuracy || options->plot || (options->n_set > 0 && !device))
+    return tool_usage("sim: --forward, --list, --trace, --by, --accuracy, --plot and --set are for jobs; '%s' is taken for a topology", options->positional);
+  if (device == NULL) return sim_topology(options);
+  const char *const given = array_option(options);
+  if (given != NULL) return tool_usage("sim: %s describes a bare array; with --device say tpu:CHIP,KEY=VALUE, such as tpu:v3,array=256x256", given);
+  return sim_chip(options, device);
 }
 
 const tool_command tool_sim = {
@@ -67,7 +76,8 @@ const tool_command tool_sim = {
              "Or FILE is a topology in SCALE-Sim's format: convolutions (Layer name, IFMAP Height, ... Strides) or products\n"
              "(Layer, M, N, K), told apart by the header. Prints cycles, stalls, utilisation and memory words of each\n"
              "layer on an array of R rows and C columns, SCALE-Sim's to the digit. Without --bandwidth memory never\n"
-             "stalls the array. Several arrays or dataflows give a row each.\n\n"
+             "stalls the array. Several arrays or dataflows give a row each. With --device tpu:CHIP the layers run on that\n"
+             "chip with its memory instead: int8 on v1, bf16 on the others.\n\n"
              "--batch reads a table of experiments and writes the same rows with the results behind them. Two kinds,\n"
              "told apart by the header:\n"
              "  tile lists  mode, R, C, n_folds, T_per_fold, weight_ready_cycle_per_fold: the cycles of an array of\n"
@@ -82,6 +92,7 @@ const tool_command tool_sim = {
              "  tercet sim examples/glyphs.yaml --list --set train.batch_size=512\n"
              "  tercet sim resnet18.csv --array 32x32 --dataflow os\n"
              "  tercet sim resnet18.csv --bandwidth 10 --sram 256/256/128 --csv report.csv\n"
+             "  tercet sim gemm.csv --device tpu:v1\n"
              "  tercet sim gemm.csv --array 8x8,16x16,32x32 --dataflow ws,os,is\n"
              "  tercet sim --batch experiments.csv -o results.csv\n",
     .run = run_sim};

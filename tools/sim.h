@@ -24,6 +24,15 @@ typedef struct sim_result {
 /* Runs options->positional, a topology, on the arrays that the options name. */
 int sim_topology(const tool_options *options);
 
+typedef struct sim_view sim_view;
+/* As the options say: a table, CSV (on stdout it takes the table's place), JSON. Returns the exit code. */
+int sim_show(const tool_options *options, const sim_view *view, const void *what);
+
+/* ---- sim_chip.c ---- */
+
+/* Runs options->positional, a topology, on a whole chip, "tpu:v1". */
+int sim_chip(const tool_options *options, const char *device);
+
 /* ---- sim_job.c ---- */
 
 /* Models options->positional, a job or a model file, on the TPU that the options name. */
@@ -37,11 +46,13 @@ int sim_sweep_job(const tool_options *options);
 /* ---- sim_report.c ---- */
 
 /* Ways to show the same numbers. */
-typedef struct sim_view {
+struct sim_view {
   void (*print)(const void *what); /* a table of at most 100 columns, to stdout */
   void (*write_csv)(const void *what, FILE *to);
   json_t *(*json)(const void *what);
-} sim_view;
+};
+/* A layer's name and copies in `width` columns: cut between characters, without what a terminal would obey. */
+void sim_print_name(const char *name, int64_t copies, int width);
 extern const sim_view sim_layers; /* of a sim_result: its layers and their total */
 
 typedef struct sim_sweep {

@@ -10,8 +10,7 @@ static double utilisation(const sim_result *r) {
 
 /* ---- tables ------------------------------------------------------------------------------------------- */
 
-/* A name in `width` columns: cut between characters, without what a terminal would obey. */
-static void print_name(const char *name, int64_t copies, int width) {
+void sim_print_name(const char *name, int64_t copies, int width) {
   char more[32] = "";
   if (copies > 1) width -= snprintf(more, sizeof more, " x%lld", (long long)copies);
   for (; *name && (width > 0 || ((unsigned char)*name & 0xc0) == 0x80); name++) {
@@ -61,7 +60,7 @@ static void print_layers(const void *what) {
   for (int64_t i = 0; i < tct_topology_n_layers(r->topology); i++) {
     const tct_topology_layer *const l = tct_topology_layer_at(r->topology, i);
     const tct_scale_report *const n = &r->reports[i];
-    print_name(l->name, l->copies, 20);
+    sim_print_name(l->name, l->copies, 20);
     printf(" %8lld %8lld %8lld %14lld %11lld", (long long)n->m, (long long)n->k, (long long)n->n, (long long)n->total_cycles,
            (long long)n->stall_cycles);
     print_percent(n->overall_util);

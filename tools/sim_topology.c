@@ -126,7 +126,7 @@ static tct_status run_layers(const char *path, sim_result *result, tct_scale_rep
 /* ---- showing ------------------------------------------------------------------------------------------ */
 
 /* CSV on stdout takes the table's place. */
-static int show(const tool_options *options, const sim_view *view, const void *what) {
+int sim_show(const tool_options *options, const sim_view *view, const void *what) {
   if (options->csv) {
     const int code = tool_write_file(options->csv, view->write_csv, what);
     if (code != TOOL_OK || strcmp(options->csv, "-") == 0) return code;
@@ -151,7 +151,7 @@ static int run_all(const tool_options *options, const tct_topology *topology, si
     if (run_layers(options->positional, &results[i], reports) != TCT_OK) code = tool_fail();
   }
   const sim_sweep sweep = {results, n};
-  if (code == TOOL_OK) code = n == 1 ? show(options, &sim_layers, &results[0]) : show(options, &sim_totals, &sweep);
+  if (code == TOOL_OK) code = n == 1 ? sim_show(options, &sim_layers, &results[0]) : sim_show(options, &sim_totals, &sweep);
   free(reports);
   return code;
 }

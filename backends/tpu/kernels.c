@@ -2,6 +2,7 @@
  * quantized chip to int8, before they meet, sums are f32 as they were, and every launch adds its modelled time. Which time that is, is known when the
  * step is prepared: shapes are static. Where the chip's description asks for the array's own sums (array_order) or for
  * three passes, products run on the machine instead, and only what follows them on the CPU's kernels. */
+#include <stdio.h>
 #include <string.h>
 
 #include "backends/tpu/device.h"
@@ -403,6 +404,14 @@ static bool supports(const tct_node_view *node, char *why, size_t why_bytes) {
   return kernel_under(tct_tpu_arithmetic, node, why, why_bytes) != NULL;
 }
 
+/* The same for a chip without int8. */
+static bool supports_floats(const tct_node_view *node, char *why, size_t why_bytes) {
+  if (!supports(node, why, why_bytes)) return false;
+  if (strcmp(node->op_name, "matmul") != 0 || node->in[0].dtype != TCT_I8) return true;
+  snprintf(why, why_bytes, "the chip multiplies no int8 (its int8 is 0); v1, v4 and later do");
+  return false;
+}
+
 static bool seen_before(const tct_kernel *kernels, size_t k) {
   for (size_t i = 0; i < k; i++) {
     if (strcmp(kernels[i].op, kernels[k].op) == 0) return true;
@@ -418,8 +427,8 @@ tct_status tct_tpu_wrap_kernels(tct_device_impl *device) {
     if (seen_before(inner->kernels, k)) continue;
     const char *op = inner->kernels[k].op;
     device->kernels[device->n_kernels++] = (tct_kernel){
-        .op = op, .name = op, .in_place = all_in_place(inner, op), .supports = supports, .prepare = prepare,
-        .launch = launch, .release = release};
+        .op = op, .name = op, .in_place = all_in_place(inner, op), .supports = device->chip.int8 > 0 ? supports : supports_floats,
+        .prepare = prepare, .launch = launch, .release = release};
   }
   return TCT_OK;
 }

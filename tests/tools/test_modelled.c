@@ -5,6 +5,7 @@
 #include <jansson.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
+#include <tercet/chip.h>
 #include <tercet/tercet.h>
 
 static char out[1 << 20];
@@ -213,6 +214,38 @@ TEST(modelled, sweep) {
   CHECK(strstr(out, "chip,samples,seconds,joules,dollars,accuracy,best\narray=64x64,64,0.000") == out, "%s", out);
 }
 
+/* A list of products on a whole chip: in int8 on v1, as tct_chip_product says. */
+TEST(modelled, topologies_on_a_chip) {
+  FILE *const file = fopen(TCT_BINARY_DIR "/gemm.csv", "w");
+  CHECK(file != NULL && fputs("Layer,M,N,K\nmlp,200,2000,2000\ngate,96,600,600\n", file) >= 0 && fclose(file) == 0);
+  json_t *const report = json_of("tercet sim '" TCT_BINARY_DIR "/gemm.csv' --device tpu:v1 --json");
+  const json_t *const layers = json_object_get(report, "layers");
+  tct_chip chip;
+  double sum = 0;
+  OK(tct_chip_open("v1", &chip));
+  CHECK(json_array_size(layers) == 2 && json_is_true(json_object_get(report, "modelled")));
+  static const struct { int64_t m, k, n; } rows[] = {{200, 2000, 2000}, {96, 600, 600}};
+  for (size_t i = 0; i < 2; i++) {
+    tct_chip_time t;
+    const tct_product p = {.m = rows[i].m, .k = rows[i].k, .n = rows[i].n, .x_bytes = 1, .w_bytes = 1, .y_bytes = 1, .int8 = true};
+    OK(tct_chip_product(&chip, &p, &t));
+    const json_t *const layer = json_array_get(layers, i);
+    CHECK(fabs(number(layer, "cycles") / t.total - 1) < 1e-12 && number(layer, "k") == (double)rows[i].k, "%g", number(layer, "cycles"));
+    sum += t.total;
+  }
+  CHECK(fabs(number(json_object_get(report, "total"), "cycles") / sum - 1) < 1e-12);
+  json_decref(report);
+  CHECK(run("tercet sim '" TCT_BINARY_DIR "/gemm.csv' --device tpu:v5e") == 0, "%s", out);
+  SHOWN("tpu:v5e, bf16 products, modelled, not measured");
+  CHECK(run("tercet sim '" TCT_BINARY_DIR "/gemm.csv' --device tpu:v5e --csv -") == 0, "%s", out);
+  SHOWN("LayerID,Layer name,M,K,N,Copies,Cycles,Seconds,");
+  CHECK(run("tercet sim '" TCT_BINARY_DIR "/gemm.csv' --device cpu") == 2, "%s", out);
+  SHOWN("--device cpu has no modelled clock; needs tpu or tpu:CHIP");
+  CHECK(run("tercet sim '" TCT_BINARY_DIR "/gemm.csv' --device tpu:v1 --array 8x8") == 2, "%s", out);
+  SHOWN("--array describes a bare array");
+  CHECK(remove(TCT_BINARY_DIR "/gemm.csv") == 0);
+}
+
 TEST(modelled, refusals) {
   static const struct {
     const char *arguments, *says;
@@ -222,8 +255,8 @@ TEST(modelled, refusals) {
       {"tercet lint --tpu", "which JOB.yaml?", 2},
       {"tercet lint --tpu " GLYPHS " --device cpu", "--device cpu has no modelled clock; needs tpu or tpu:CHIP", 2},
       {"tercet sim " GLYPHS " --device tpu:v9", "no TPU chip 'v9'", 4},
-      {"tercet train " GLYPHS " --device tpu:v1", "chip v1 multiplies int8 only, which is for inference", 158},
-      {"tercet sim " GLYPHS " --device tpu:v1", "chip v1 multiplies int8 only, which is for inference", 158},
+      {"tercet train " GLYPHS " --device tpu:v1", "chip v1 multiplies int8 only, which is for inference", 6},
+      {"tercet sim " GLYPHS " --device tpu:v1", "chip v1 multiplies int8 only, which is for inference", 6},
       {"tercet sim " GLYPHS " --device tpu:v3,hbm_size=1MB", "HBM", 161},
       {"tercet sim " GLYPHS " --array 8x8", "--array is for topologies; of a job's device say --device tpu:CHIP", 2},
       {"tercet sim not-there.yaml", "not-there.yaml", 4},
