@@ -38,8 +38,8 @@ static void print_text(const report *r) {
     printf("\n%d. %s: %s\n   instead: %s\n", (int)i + 1, x->where, x->what, x->instead);
     if (isfinite(x->saves)) printf("   predicted: %.0f %% of the step's time saved\n", 100 * x->saves);
     if (x->saves_programs > 0)
-      printf("   predicted: %d program%s less to compile, %.4g s (%.4g s each)\n", (int)x->saves_programs, x->saves_programs == 1 ? "" : "s",
-             (double)x->saves_programs * info->chip.compile, info->chip.compile);
+      printf("   predicted: %d program%s less to compile, %.4g s\n", (int)x->saves_programs, x->saves_programs == 1 ? "" : "s",
+             (double)x->saves_programs * info->chip.compile);
   }
 }
 
@@ -79,6 +79,7 @@ static int open_with_host(const tool_options *options, modelled *out) {
 static int run_lint(const tool_options *options) {
   if (!options->tpu) return tool_usage("lint: for what? --tpu is the only kind");
   report r;
+  if (!options->verbose) tct_set_log(NULL, NULL, TCT_LOG_ERROR); /* what runs on the host is a finding */
   int code = open_with_host(options, &r.m);
   if (code == TOOL_OK && tct_forecast_lint(r.m.forecast, &r.findings, &r.n) != TCT_OK) code = tool_fail();
   if (code == TOOL_OK) {

@@ -202,6 +202,8 @@ int tool_parse(const tool_command *command, int argc, char **argv, tool_options 
   if (wants && optind < argc) out->positional = argv[optind++];
   const bool takes_more = command->word && out->positional && strcmp(out->positional, command->word) == 0;
   while (takes_more && optind < argc && out->n_more < TOOL_MOST_MORE) out->more[out->n_more++] = argv[optind++];
+  const char *const near = optind < argc && command->word ? tool_nearest(out->positional, &command->word, 1) : NULL;
+  if (near && !takes_more) return tool_usage("%s: unknown word '%s'; did you mean '%s'?", command->name, out->positional, near);
   if (optind < argc) return tool_usage("%s: '%s' is one argument too many", command->name, argv[optind]);
   return -1;
 }

@@ -71,7 +71,10 @@ static void print_phases(const view *v) {
 }
 
 static void print_programs(const view *v) {
-  if (v->programs == NULL) return;
+  if (v->programs == NULL) {
+    puts("\nto compile: not known without the data");
+    return;
+  }
   printf("\nto compile: %d program%s, %.4g s, apart from the step (%.4g s each)\n", (int)v->n_programs, v->n_programs == 1 ? "" : "s",
          (double)v->n_programs * v->m.info.chip.compile, v->m.info.chip.compile);
   for (int32_t i = 0; i < v->n_programs; i++) printf("  %-25s batch %lld\n", v->programs[i].what, (long long)v->programs[i].batch);

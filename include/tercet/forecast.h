@@ -84,7 +84,7 @@ typedef struct tct_forecast_program {
 } tct_forecast_program;
 TCT_API tct_status tct_forecast_programs(tct_forecast *forecast, const tct_forecast_program **out, int32_t *out_n) TCT_CHECKED;
 
-/* What keeps the job from running well, in no order. The arrays live as long as the forecast. */
+/* What keeps the job from running well, the largest predicted gain first. The arrays live as long as the forecast. */
 typedef struct tct_forecast_finding {
   const char *where, *what, *instead; /* an op, "batch", "data" …; sentences */
   double saves;                       /* share of the step's time that the rewrite saves; NaN: not predicted */

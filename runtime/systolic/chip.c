@@ -14,6 +14,7 @@
 
 #define MOST_FILE_BYTES ((size_t)1 << 20)
 #define MOST_SPEC 1024
+#define MOST_CHIPS 64 /* that a message names */
 
 typedef enum kind { COUNT, REAL, PAIR, DATAFLOW } kind;
 typedef struct key {
@@ -155,12 +156,16 @@ static tct_status read_builtin(tct_chip *chip, const char *name, tct_arena *aren
     const tct_chip_file *file = &tct_chip_files[i];
     if (strcmp(file->name, name) == 0) return read_text(chip, name, file->text, strlen(file->text), arena);
   }
+  const char *names[MOST_CHIPS];
   char list[256] = "";
-  for (int32_t i = 0; i < tct_n_chip_files; i++) {
+  const int32_t n = tct_n_chip_files < MOST_CHIPS ? tct_n_chip_files : MOST_CHIPS;
+  for (int32_t i = 0; i < n; i++) {
     const size_t at = strlen(list);
-    snprintf(list + at, sizeof list - at, "%s%s", i > 0 ? ", " : "", tct_chip_files[i].name);
+    names[i] = tct_chip_files[i].name;
+    snprintf(list + at, sizeof list - at, "%s%s", i > 0 ? ", " : "", names[i]);
   }
-  return tct_fail(TCT_NOT_FOUND, "no TPU chip '%.60s'; there are %s, or give a file: tpu:my-chip.yaml", name, list);
+  const char *near = tct_nearest(name, names, (size_t)n);
+  return tct_fail(TCT_NOT_FOUND, "no TPU chip '%.60s'; there are %s, or give a file: tpu:my-chip.yaml%s%s%s", name, list, TCT_DID_YOU_MEAN(near));
 }
 
 static tct_status read_chip(tct_chip *chip, const char *name, tct_arena *arena) {
@@ -216,7 +221,7 @@ tct_status tct_chip_open(const char *spec, tct_chip *out) {
   tct_status status = read_chip(out, text, &arena);
   tct_arena_free(&arena);
   while (status == TCT_OK && rest != NULL) {
-    char *const item = rest, *const equals = strchr(item, '=');
+    char *const item = rest + strspn(rest, " "), *const equals = strchr(item, '=');
     rest = strchr(item, ',');
     if (rest != NULL) *rest++ = '\0';
     if (equals == NULL || (rest != NULL && equals > rest)) {

@@ -172,12 +172,18 @@ static tct_status host_ops(tct_forecast *f, int32_t first) {
     n++;
     seconds += f->ops[i].cost.seconds;
   }
+  const tct_node_view *const node = node_of(f, first);
   char why[400] = "";
-  (void)tct_device_supports(tct_model_device(f->model), node_of(f, first), why, sizeof why);
+  (void)tct_device_supports(tct_model_device(f->model), node, why, sizeof why);
+  bool wide = false;
+  for (int32_t i = 0; i < node->n_in + node->n_out; i++) {
+    const tct_dtype dtype = (i < node->n_in ? &node->in[i] : &node->out[i - node->n_in])->dtype;
+    wide |= dtype == TCT_F64 || dtype == TCT_I64;
+  }
   finding x;
-  x.what = tct_arena_printf(&f->arena, "%s%s runs on the host: out over PCIe, a stop, and back, %.1f %% of the step's time (%.120s)", op, n > 1 ? " (several)" : "",
-        100 * seconds / f->info.total.seconds, why);
-  x.instead = tct_arena_printf(&f->arena, "ops that the chip has");
+  x.what = tct_arena_printf(&f->arena, "%d of this op run%s on the host: out over PCIe, a stop, and back, %.1f %% of the step's time; %s", (int)n,
+                            n == 1 ? "s" : "", 100 * seconds / f->info.total.seconds, why);
+  x.instead = tct_arena_strdup(&f->arena, wide ? "numbers of 32 bits: f32, i32" : "the same computed with ops that the chip has");
   return add(f, f->ops[first].name, seconds / f->info.total.seconds, 0, &x);
 }
 
@@ -253,6 +259,17 @@ static tct_status small_batch(tct_forecast *f) {
   return add(f, "batch", 1 - best / now, 0, &x);
 }
 
+/* The largest gain first; those without one last. */
+static void sort(tct_forecast *f) {
+  for (int32_t i = 1; i < f->n_findings; i++) {
+    const tct_forecast_finding x = f->findings[i];
+    int32_t at = i;
+    for (; at > 0 && (x.saves > f->findings[at - 1].saves || (!isnan(x.saves) && isnan(f->findings[at - 1].saves))); at--)
+      f->findings[at] = f->findings[at - 1];
+    f->findings[at] = x;
+  }
+}
+
 static tct_status find(tct_forecast *f) {
   for (int32_t i = 0; i < f->info.n_ops; i++) {
     TCT_TRY(few_channels(f, i));
@@ -275,6 +292,7 @@ tct_status tct_forecast_lint(tct_forecast *f, const tct_forecast_finding **out, 
     f->findings = tct_arena_alloc(&f->arena, MOST_FINDINGS * sizeof *f->findings);
     if (f->findings == NULL) return TCT_OUT_OF_MEMORY;
     const tct_status status = find(f);
+    sort(f);
     if (status != TCT_OK) {
       f->findings = NULL;
       f->n_findings = 0;

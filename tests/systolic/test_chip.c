@@ -29,11 +29,12 @@ TEST(chip, peaks_are_the_published_ones) {
 
 TEST(chip, overrides_and_units) {
   tct_chip c;
-  OK(tct_chip_open("v3,array=256x64,hbm=1.2TB/s,vmem=32MiB,clock=1e9,latency=250 ns", &c));
+  OK(tct_chip_open("v3,array=256x64, hbm=1.2TB/s,vmem=32MiB,clock=1e9,latency=250 ns", &c));
   CHECK(c.array_rows == 256 && c.array_cols == 64 && c.hbm == 1.2e12 && c.vmem == 32 * 1048576. && c.clock == 1e9);
   CHECK(fabs(c.latency - 250e-9) < 1e-18);
   const struct { const char *spec, *part; tct_status status; } rows[] = {
       {"v9", "there are eyeriss, gemmini, scalesim, small, tiny, v", TCT_NOT_FOUND},
+      {"v33", "did you mean 'v3'?", TCT_NOT_FOUND},
       {"v3,hbm=fast", "hbm is 'fast', needs a number of B/s from", TCT_INVALID},
       {"v3,hbm=3GHz", "hbm is '3GHz'", TCT_INVALID},
       {"v3,array=0x128", "needs ROWSxCOLUMNS, each from 1 to 4096", TCT_INVALID},

@@ -141,11 +141,13 @@ TEST(modelled, lint) {
   CHECK(channels && rest && promised > 0.05, "%d %d %g", channels, rest, promised);
   const double now = number(small, "seconds") / 64;
   CHECK(run("tercet lint --tpu " GLYPHS) == 0, "%s", out);
-  const char *const advice = strstr(out, "instead: a batch of ");
-  CHECK(advice != NULL, "%s", out);
-  const long batch = strtol(advice + strlen("instead: a batch of "), NULL, 10);
-  const char *const after = strstr(advice + 1, "instead: a batch of "); /* the first may be that of the data's last batch */
-  const long wider = after != NULL ? strtol(after + strlen("instead: a batch of "), NULL, 10) : batch;
+  long wider = 0;
+  char *end = out; /* "a batch of 50 divides" is that of the data's last batch */
+  for (const char *at = out; wider == 0 || *end != ':'; at = end) {
+    at = strstr(at, "instead: a batch of ");
+    CHECK(at != NULL, "%s", out);
+    wider = strtol(at + strlen("instead: a batch of "), &end, 10);
+  }
   char command[200];
   (void)snprintf(command, sizeof command, "tercet lint --tpu " GLYPHS " --json --batch %ld", wider);
   json_t *const rewritten = json_of(command);
@@ -265,6 +267,7 @@ TEST(modelled, refusals) {
       {"tercet sim " GLYPHS " --by layers", "--by is 'layers', needs op, layer or phase", 2},
       {"tercet sim " GLYPHS " array=8x8", "'array=8x8' is one argument too many", 2},
       {"tercet sim " GLYPHS " --device tpu:v3,dataflow=os,array_order=1", "runs products on the machine", 3},
+      {"tercet sim sweap " GLYPHS " array=8x8", "unknown word 'sweap'; did you mean 'sweep'?", 2},
       {"tercet sim sweep", "sim sweep: which job?", 2},
       {"tercet sim sweep " GLYPHS, "sim sweep: over what? Behind '", 2},
       {"tercet sim sweep array=8x8 " GLYPHS, "'array=8x8' is no job (.yaml, .safetensors)", 2},

@@ -238,7 +238,7 @@ TEST(forecast, findings) {
       {{"device=tpu:v3,pcie=1MB/s"}, "input", "the chip waits for its input", "send bytes", 0},
       {{"device=tpu:v3,chips=16,ici=100kB/s"}, "links", "over 16 chips outlast the backward pass", "fewer chips", 0},
       {{"device=tpu:v3,overhead=0s,hbm=10TB/s,latency=0s,array=8x8", "train.batch_size=4"}, "batch", "a batch of 4 leaves the arrays", "us a sample", 0},
-      {{"device=tpu:v3", "dtype=f64", "fallback=host"}, "conv2d/conv2d", "runs on the host: out over PCIe, a stop, and back", "ops that the chip has", 0},
+      {{"device=tpu:v3", "dtype=f64", "fallback=host"}, "conv2d/conv2d", "of this op runs on the host: out over PCIe, a stop, and back", "numbers of 32 bits", 0},
       {{"device=tpu:v3", "train.batch_size=1", "model.layers[2].units=4000"}, "optimizer", "updating the weights takes", "twice the batch", 0},
   };
   for (size_t r = 0; r < sizeof rows / sizeof *rows; r++) {
@@ -251,6 +251,7 @@ TEST(forecast, findings) {
     OK(tct_forecast_lint(forecast, &findings, &n));
     OK(tct_forecast_lint(forecast, &again, &n));
     CHECK(findings == again, "found once");
+    for (int32_t i = 1; i < n; i++) CHECK(!(findings[i].saves > findings[i - 1].saves) && (isnan(findings[i].saves) || !isnan(findings[i - 1].saves)));
     const tct_forecast_finding *const x = finding_of(findings, n, rows[r].where);
     CHECK(x != NULL, "row %zu: no finding at '%s'", r, rows[r].where);
     CHECK(strstr(x->what, rows[r].what) != NULL && strstr(x->instead, rows[r].instead) != NULL && x->saves_programs == rows[r].programs,
