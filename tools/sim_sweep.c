@@ -208,38 +208,79 @@ static void write_csv(const void *what, FILE *to) {
   }
 }
 
-/* Points that are more than ten times apart need a logarithmic axis. */
-static const char *scale(const sweep *s) {
+static double us_of(const point *p) { return 1e6 * p->seconds / p->samples; }
+static double mj_of(const point *p) { return 1e3 * p->joules / p->samples; }
+
+/* The axis from its least to its greatest value with a margin; logarithmic where they are more than ten times apart. */
+static void put_axis(FILE *to, const sweep *s, char name, double (*of)(const point *p)) {
   double least = INFINITY, most = 0;
   for (int i = 0; i < s->n; i++) {
-    least = fmin(least, s->points[i].seconds / s->points[i].samples);
-    most = fmax(most, s->points[i].seconds / s->points[i].samples);
+    least = fmin(least, of(&s->points[i]));
+    most = fmax(most, of(&s->points[i]));
   }
-  return most > 10 * least ? "set logscale xy\n" : "";
+  if (most > 10 * least && least > 0)
+    fprintf(to, "set logscale %c\nset %crange [%.9g:%.9g]\n", name, name, least / 1.5, 1.5 * most);
+  else
+    fprintf(to, "set %crange [%.9g:%.9g]\n", name, least - 0.1 * (most - least) - 0.02 * most, most + 0.1 * (most - least) + 0.02 * most);
 }
 
-/* Time of a sample against its energy, drawn by gnuplot from its standard input. */
-static int plot(const sweep *s, const char *path) {
-  if (strpbrk(path, "'\n") != NULL) return tool_usage("sim: --plot: a quote or a line feed in '%s'", path);
-  (void)signal(SIGPIPE, SIG_IGN); /* no gnuplot there is an error to tell, not a death */
-  FILE *const to = popen("gnuplot 2>/dev/null", "w");
-  if (to == NULL) return tool_file_fail("start gnuplot for", path);
-  fprintf(to, "set terminal svg size 760,460 font 'sans-serif,13' background rgb 'white'\nset output '%s'\nset grid\nset key below\n"
-              "set offsets graph 0.05, graph 0.3, graph 0.1, graph 0.1\nset xlabel 'modelled time of a sample, us'\n"
-              "set ylabel 'modelled energy of a sample, mJ'\n%s", path, scale(s));
+/* The numbers of the best points: those at the same place have one. */
+static void number_best(const sweep *s, int *number) {
+  int n = 0;
+  for (int i = 0; i < s->n; i++) {
+    number[i] = s->points[i].best ? ++n : 0;
+    for (int j = 0; j < i && number[i] > 0; j++) {
+      const point *const p = &s->points[i], *const q = &s->points[j];
+      if (!q->best || fabs(us_of(p) / us_of(q) - 1) > 0.005 || fabs(mj_of(p) / mj_of(q) - 1) > 0.005) continue;
+      number[i] = number[j];
+      n--;
+      break;
+    }
+  }
+}
+
+/* Time of a sample against its energy; the best points have numbers, and lines beneath that say which chips they are. */
+static void put_plot(FILE *to, const sweep *s, const char *path, const int *number) {
+  enum { LINE = 17, PLOT = 420, WIDTH = 820 };
+  int lines = 0;
+  for (int i = 0; i < s->n; i++) lines += s->points[i].best;
+  const int height = PLOT + LINE * (lines + 1);
+  fprintf(to, "set terminal svg size %d,%d font 'sans-serif,13' background rgb 'white'\nset output '%s'\nset grid\nset key above\n"
+              "set bmargin at screen %.6g\nset xlabel 'modelled time of a sample, us'\nset ylabel 'modelled energy of a sample, mJ'\n",
+          (int)WIDTH, height, path, (60. + LINE * (lines + 1)) / height);
+  put_axis(to, s, 'x', us_of);
+  put_axis(to, s, 'y', mj_of);
+  for (int i = 0, line = lines; i < s->n; i++) {
+    if (s->points[i].best)
+      fprintf(to, "set label \"%d  %s\" at screen 0.06, screen %.6g font ',11' noenhanced\n", number[i], s->points[i].values, (double)(LINE * line--) / height);
+  }
   fputs("plot '-' using 1:2 with points pointtype 7 pointsize 0.6 title 'points', '-' using 1:2 with points pointtype 6 pointsize 1.4 "
-        "title 'no other is better', '-' using 1:2:3 with labels left offset 1,-0.4 notitle\n", to);
+        "title 'no other is better', '-' using 1:2:3 with labels right offset -1,0 notitle\n", to);
   for (int pass = 0; pass < 3; pass++) {
     for (int i = 0; i < s->n; i++) {
       const point *const p = &s->points[i];
-      const double us = 1e6 * p->seconds / p->samples, mj = 1e3 * p->joules / p->samples;
-      if (pass == 0) fprintf(to, "%.9g %.9g\n", us, mj);
-      else if (p->best) fprintf(to, "%.9g %.9g \"%s\"\n", us, mj, pass == 2 ? p->values : "");
+      if (pass == 0 || p->best) fprintf(to, "%.9g %.9g %d\n", us_of(p), mj_of(p), number[i]);
     }
     fputs("e\n", to);
   }
+}
+
+/* Drawn by gnuplot from its standard input. */
+static int plot(const sweep *s, const char *path) {
+  if (strpbrk(path, "'\n") != NULL) return tool_usage("sim sweep: --plot: a quote or a line feed in '%s'", path);
+  int *const number = calloc((size_t)s->n + 1, sizeof *number);
+  if (number == NULL) return tool_out_of_memory();
+  (void)signal(SIGPIPE, SIG_IGN); /* no gnuplot there is an error to tell, not a death */
+  FILE *const to = popen("gnuplot 2>/dev/null", "w");
+  if (to == NULL) {
+    free(number);
+    return tool_file_fail("start gnuplot for", path);
+  }
+  number_best(s, number);
+  put_plot(to, s, path, number);
+  free(number);
   if (pclose(to) == 0) return TOOL_OK;
-  fprintf(stderr, "tercet: sim: --plot needs gnuplot (Debian: gnuplot-nox), which failed to draw '%s' [E310]\n", path);
+  fprintf(stderr, "tercet: sim sweep: --plot needs gnuplot (Debian: gnuplot-nox), which failed to draw '%s' [E310]\n", path);
   return TOOL_UNAVAILABLE;
 }
 

@@ -73,7 +73,8 @@ TCT_API void tct_forecast_describe(const tct_forecast *forecast, tct_forecast_in
 TCT_API const tct_forecast_row *tct_forecast_row_at(const tct_forecast *forecast, tct_forecast_by by, int32_t i); /* NULL: none */
 /* The instructions of the i-th op, a line each. */
 TCT_API void tct_forecast_listing(const tct_forecast *forecast, int32_t i, tct_line_fn line, void *user);
-/* A timeline in Chrome's trace format (chrome://tracing, ui.perfetto.dev): a row of the ops, and one of their classes. */
+/* A timeline in Chrome's trace format (chrome://tracing, ui.perfetto.dev): a row of the ops, one of their classes of
+ * cycles, and one of the layers. */
 TCT_API tct_status tct_forecast_trace(const tct_forecast *forecast, tct_write_fn write, void *user) TCT_CHECKED;
 
 /* What is compiled for the job, a program for each shape: training (of a forecast of the training step; else prediction) and

@@ -101,25 +101,26 @@ TEST(modelled, sim_of_a_job_as_text) {
   SHOWN("\nto compile: 4 programs, 80 s, apart from the step (20 s each)\n  training                  batch 64\n  last batch of training    batch 32\n");
 }
 
-/* The timeline has each op once, one after the other, and its classes beneath it. */
+/* The timeline has each op once, one after the other, and its classes and layers beneath it. */
 TEST(modelled, timeline) {
   json_t *const trace = json_of("tercet sim " GLYPHS " --trace - --csv /dev/null"), *const step = json_of("tercet sim " GLYPHS " --json");
   const json_t *const events = json_object_get(trace, "traceEvents");
-  double end = 0, classes = 0;
+  double end = 0, classes = 0, layers = 0;
   size_t n = 0;
   for (size_t i = 0; i < json_array_size(events); i++) {
     const json_t *const e = json_array_get(events, i);
     if (strcmp(json_string_value(json_object_get(e, "ph")), "X") != 0) continue;
-    if (number(e, "tid") == 2) {
-      classes += number(e, "dur");
-      continue;
-    }
+    const double row = number(e, "tid");
+    if (row == 2) classes += number(e, "dur");
+    if (row == 3) layers += number(e, "dur");
+    if (row != 1) continue;
     CHECK(fabs(number(e, "ts") - end) < 1e-6, "event %zu begins at %g, the one before ends at %g", i, number(e, "ts"), end);
     end = number(e, "ts") + number(e, "dur");
     n++;
   }
   CHECK(n == json_array_size(json_object_get(step, "steps")), "%zu ops", n);
-  CHECK(fabs(end / (1e6 * number(json_object_get(step, "total"), "seconds")) - 1) < 1e-9 && fabs(classes / end - 1) < 1e-6, "%g and %g", end, classes);
+  CHECK(fabs(end / (1e6 * number(json_object_get(step, "total"), "seconds")) - 1) < 1e-9 && fabs(classes / end - 1) < 1e-6 && fabs(layers / end - 1) < 1e-6,
+        "%g, %g and %g", end, classes, layers);
   json_decref(trace);
   json_decref(step);
 }
@@ -212,6 +213,18 @@ TEST(modelled, sweep) {
   CHECK(run("tercet sim sweep " GLYPHS " array=64x64,128x128 dataflow=ws,os,is vmem=8MiB,16MiB clock=1GHz") == 0, "%s", out);
   SHOWN("* no other is better in time, energy and dollars of a sample");
   SHOWN(" array=128x128,dataflow=is,vmem=16MiB,clock=1GHz\n");
+  if (system("gnuplot --version >/dev/null 2>&1") == 0) {
+    CHECK(run("tercet sim sweep " GLYPHS " array=64x64,128x128 chips=1,4 --plot '" TCT_BINARY_DIR "/sweep.svg'") == 0, "%s", out);
+    CHECK(run("tercet sim sweep " GLYPHS " array=64x64 --plot '" TCT_BINARY_DIR "/nowhere/sweep.svg'") == 7, "%s", out);
+    SHOWN("--plot needs gnuplot (Debian: gnuplot-nox), which failed to draw '");
+    FILE *const file = fopen(TCT_BINARY_DIR "/sweep.svg", "r");
+    CHECK(file != NULL);
+    out[fread(out, 1, sizeof out - 1, file)] = '\0';
+    CHECK(fclose(file) == 0 && remove(TCT_BINARY_DIR "/sweep.svg") == 0);
+    SHOWN("modelled energy of a sample, mJ");
+    SHOWN("array=64x64,chips=4"); /* one that no other beats; the chip's own array is beaten */
+    CHECK(strstr(out, "array=128x128") == NULL);
+  }
   CHECK(run("tercet sim sweep " GLYPHS " array=64x64,128x128 --csv -") == 0, "%s", out);
   CHECK(strstr(out, "chip,samples,seconds,joules,dollars,accuracy,best\narray=64x64,64,0.000") == out, "%s", out);
 }
