@@ -78,7 +78,7 @@ static int open_with_host(const tool_options *options, modelled *out) {
 
 static int run_lint(const tool_options *options) {
   if (!options->tpu) return tool_usage("lint: for what? --tpu is the only kind");
-  report r;
+  report r = {.n = 0};
   if (!options->verbose) tct_set_log(NULL, NULL, TCT_LOG_ERROR); /* what runs on the host is a finding */
   int code = open_with_host(options, &r.m);
   if (code == TOOL_OK && tct_forecast_lint(r.m.forecast, &r.findings, &r.n) != TCT_OK) code = tool_fail();

@@ -61,7 +61,7 @@ int tool_usage(const char *format, ...) {
 enum { LONGEST_WORD = 48 };
 
 static size_t distance(const char *a, const char *b) {
-  size_t row[LONGEST_WORD + 1];
+  size_t row[LONGEST_WORD + 1] = {0};
   const size_t n = strlen(b);
   for (size_t j = 0; j <= n; j++) row[j] = j;
   for (size_t i = 0; a[i]; i++) {
@@ -202,7 +202,7 @@ int tool_parse(const tool_command *command, int argc, char **argv, tool_options 
   if (wants && optind < argc) out->positional = argv[optind++];
   const bool takes_more = command->word && out->positional && strcmp(out->positional, command->word) == 0;
   while (takes_more && optind < argc && out->n_more < TOOL_MOST_MORE) out->more[out->n_more++] = argv[optind++];
-  const char *const near = optind < argc && command->word ? tool_nearest(out->positional, &command->word, 1) : NULL;
+  const char *const near = optind < argc && command->word && out->positional ? tool_nearest(out->positional, &command->word, 1) : NULL;
   if (near && !takes_more) return tool_usage("%s: unknown word '%s'; did you mean '%s'?", command->name, out->positional, near);
   if (optind < argc) return tool_usage("%s: '%s' is one argument too many", command->name, argv[optind]);
   return -1;
