@@ -19,7 +19,7 @@ typedef struct point {
   char values[256]; /* "array=64x64,hbm=400GB/s" */
   double seconds, joules, dollars, accuracy; /* of a step, of all chips; accuracy NaN: not asked for */
   double samples;                            /* of a step, of all chips */
-  int64_t passes, array_order;
+  int64_t passes, array_order, quantized;
   bool best; /* no other point is as good in time, energy and dollars of a sample and in accuracy, and better in one */
 } point;
 
@@ -103,6 +103,7 @@ static int model_point(const tool_options *options, const sweep *s, point *p) {
     p->dollars = m.info.dollars;
     p->passes = m.info.chip.passes;
     p->array_order = m.info.chip.array_order;
+    p->quantized = m.info.chip.quantized;
     p->samples = (double)(m.info.chip.chips * m.info.batch);
   }
   modelled_free(&m);
@@ -130,12 +131,16 @@ static int train_point(const tool_options *options, const sweep *s, point *p) {
   return code;
 }
 
-/* Only passes and the order of sums change numbers: one training for each pair. */
+/* Only these change numbers, not what stays in the array: one training for all points of one kind. */
+static bool same_numbers(const point *a, const point *b) {
+  return a->passes == b->passes && a->array_order == b->array_order && a->quantized == b->quantized;
+}
+
 static int train_points(const tool_options *options, sweep *s) {
   for (int i = 0; i < s->n; i++) {
     point *const p = &s->points[i];
     for (int j = 0; j < i && isnan(p->accuracy); j++) {
-      if (s->points[j].passes == p->passes && s->points[j].array_order == p->array_order) p->accuracy = s->points[j].accuracy;
+      if (same_numbers(&s->points[j], p)) p->accuracy = s->points[j].accuracy;
     }
     if (!isnan(p->accuracy)) continue;
     const int code = train_point(options, s, p);
