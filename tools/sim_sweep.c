@@ -20,6 +20,7 @@ typedef struct point {
   double seconds, joules, dollars, accuracy; /* of a step, of all chips; accuracy NaN: not asked for */
   double samples;                            /* of a step, of all chips */
   int64_t passes, array_order, quantized;
+  char refused[320]; /* why the job cannot run there; "": it can, and the numbers are known */
   bool best; /* no other point is as good in time, energy and dollars of a sample and in accuracy, and better in one */
 } point;
 
@@ -67,6 +68,28 @@ static bool read_axes(char *text, sweep *s) {
   return true;
 }
 
+/* Behind the job's own device. */
+static const char *chip_of(const sweep *s) {
+  const char *const colon = strchr(s->device, ':');
+  return colon != NULL && colon[1] != '\0' ? colon + 1 : "v3";
+}
+
+static int too_long(void) { return tool_usage("sim sweep: a combination's text is longer than a device's name may be"); }
+
+/* A value that no chip may have is an error at once; a combination that this job cannot run on is a row of the report. */
+static int check_values(const sweep *s) {
+  for (int a = 0; a < s->n_axes; a++) {
+    for (int v = 0; v < s->axes[a].n; v++) {
+      char spec[TCT_DEVICE_SPEC];
+      tct_chip chip;
+      const int n = snprintf(spec, sizeof spec, "%s,%s=%s", chip_of(s), s->axes[a].key, s->axes[a].value[v]);
+      if (n < 0 || (size_t)n >= sizeof spec) return too_long();
+      if (tct_chip_open(spec, &chip) != TCT_OK) return tool_fail();
+    }
+  }
+  return TOOL_OK;
+}
+
 /* The number-th combination as the chip's overrides. */
 static bool name_point(const sweep *s, int number, char *text, size_t size) {
   size_t used = 0;
@@ -79,25 +102,33 @@ static bool name_point(const sweep *s, int number, char *text, size_t size) {
   return true;
 }
 
-static int too_long(void) { return tool_usage("sim sweep: a combination's text is longer than a device's name may be"); }
-
 /* The options with the point's device. */
 static bool with_device(const tool_options *options, const sweep *s, const point *p, char text[TCT_DEVICE_SPEC + 16], tool_options *out) {
   *out = *options;
-  const bool bare = strchr(s->device, ':') == NULL;
-  const int n = snprintf(text, TCT_DEVICE_SPEC + 16, "device=%s%s,%s", s->device, bare ? ":v3" : "", p->values);
+  const int n = snprintf(text, TCT_DEVICE_SPEC + 16, "device=tpu:%s,%s", chip_of(s), p->values);
   if (n < 0 || n >= TCT_DEVICE_SPEC + 16 || out->n_set == TOOL_MOST_SETS) return false;
   out->set[out->n_set++] = text;
   return true;
 }
 
+/* The error's first line, cut between words where it is long. */
+static void refuse(point *p) {
+  const char *const text = tct_error_message();
+  const size_t n = strcspn(text, "\n");
+  (void)snprintf(p->refused, sizeof p->refused, "%.*s", (int)n, text);
+  char *const space = n >= sizeof p->refused ? strrchr(p->refused, ' ') : NULL;
+  if (space != NULL) *space = '\0';
+}
+
 static int model_point(const tool_options *options, const sweep *s, point *p) {
   char text[TCT_DEVICE_SPEC + 16];
   tool_options there;
-  modelled m;
+  modelled m = {.job = NULL};
   if (!with_device(options, s, p, text, &there)) return too_long();
-  const int code = modelled_open(&there, !options->forward, &m);
-  if (code == TOOL_OK) {
+  tct_status status = tool_open_job(&there, &m.job);
+  if (status == TCT_OK) status = tct_forecast_open(m.job, !options->forward, &m.forecast);
+  if (status == TCT_OK) {
+    tct_forecast_describe(m.forecast, &m.info);
     p->seconds = m.info.total.seconds;
     p->joules = m.info.total.joules;
     p->dollars = m.info.dollars;
@@ -106,8 +137,9 @@ static int model_point(const tool_options *options, const sweep *s, point *p) {
     p->quantized = m.info.chip.quantized;
     p->samples = (double)(m.info.chip.chips * m.info.batch);
   }
+  if (status != TCT_OK) refuse(p);
   modelled_free(&m);
-  return code;
+  return TOOL_OK;
 }
 
 /* ---- accuracy ---- */
@@ -139,8 +171,9 @@ static bool same_numbers(const point *a, const point *b) {
 static int train_points(const tool_options *options, sweep *s) {
   for (int i = 0; i < s->n; i++) {
     point *const p = &s->points[i];
+    if (p->refused[0] != '\0') continue;
     for (int j = 0; j < i && isnan(p->accuracy); j++) {
-      if (same_numbers(&s->points[j], p)) p->accuracy = s->points[j].accuracy;
+      if (s->points[j].refused[0] == '\0' && same_numbers(&s->points[j], p)) p->accuracy = s->points[j].accuracy;
     }
     if (!isnan(p->accuracy)) continue;
     const int code = train_point(options, s, p);
@@ -160,9 +193,9 @@ static bool as_good(const point *a, const point *b) {
 
 static void find_best(sweep *s) {
   for (int i = 0; i < s->n; i++) {
-    s->points[i].best = true;
+    s->points[i].best = s->points[i].refused[0] == '\0';
     for (int j = 0; j < s->n; j++) {
-      if (as_good(&s->points[j], &s->points[i]) && !as_good(&s->points[i], &s->points[j])) s->points[i].best = false;
+      if (s->points[j].refused[0] == '\0' && as_good(&s->points[j], &s->points[i]) && !as_good(&s->points[i], &s->points[j])) s->points[i].best = false;
     }
   }
 }
@@ -174,6 +207,10 @@ static void print_text(const sweep *s, bool training, bool accuracy) {
   for (int i = 0; i < s->n; i++) {
     const point *const p = &s->points[i];
     char text[16] = "";
+    if (p->refused[0] != '\0') {
+      printf("  refused on %s: %s\n", p->values, p->refused);
+      continue;
+    }
     if (accuracy) (void)snprintf(text, sizeof text, "%8.4f", p->accuracy);
     printf("%c %7.4g ms %12.5g %12.4g %15.4g %s %s\n", p->best ? '*' : ' ', p->seconds * 1e3, p->samples / p->seconds,
            1e3 * p->joules / p->samples, 1e6 * p->dollars / p->samples, text, p->values);
@@ -189,13 +226,17 @@ static void print_json(const sweep *s, bool training) {
     const point *const p = &s->points[i];
     json_t *const row = json_object();
     json_object_set_new(row, "chip", json_string(p->values));
+    json_array_append_new(rows, row);
+    if (p->refused[0] != '\0') {
+      json_object_set_new(row, "refused", json_string(p->refused));
+      continue;
+    }
     json_object_set_new(row, "samples", tool_number(p->samples));
     json_object_set_new(row, "seconds", tool_number(p->seconds));
     json_object_set_new(row, "joules", tool_number(p->joules));
     json_object_set_new(row, "dollars", tool_number(p->dollars));
     json_object_set_new(row, "accuracy", tool_number(p->accuracy));
     json_object_set_new(row, "best", json_boolean(p->best));
-    json_array_append_new(rows, row);
   }
   json_object_set_new(object, "points", rows);
   tool_print_json(object);
@@ -203,13 +244,19 @@ static void print_json(const sweep *s, bool training) {
 
 static void write_csv(const void *what, FILE *to) {
   const sweep *const s = what;
-  fputs("chip,samples,seconds,joules,dollars,accuracy,best\n", to);
+  fputs("chip,samples,seconds,joules,dollars,accuracy,best,refused\n", to);
   for (int i = 0; i < s->n; i++) {
     const point *const p = &s->points[i];
     tool_print_csv_text(to, p->values);
+    if (p->refused[0] != '\0') {
+      fputs(",,,,,,0,", to);
+      tool_print_csv_text(to, p->refused);
+      fputc('\n', to);
+      continue;
+    }
     fprintf(to, ",%.9g,%.9g,%.9g,%.9g,", p->samples, p->seconds, p->joules, p->dollars);
     if (!isnan(p->accuracy)) fprintf(to, "%.6g", p->accuracy);
-    fprintf(to, ",%d\n", p->best);
+    fprintf(to, ",%d,\n", p->best);
   }
 }
 
@@ -220,6 +267,7 @@ static double mj_of(const point *p) { return 1e3 * p->joules / p->samples; }
 static void put_axis(FILE *to, const sweep *s, char name, double (*of)(const point *p)) {
   double least = INFINITY, most = 0;
   for (int i = 0; i < s->n; i++) {
+    if (s->points[i].refused[0] != '\0') continue;
     least = fmin(least, of(&s->points[i]));
     most = fmax(most, of(&s->points[i]));
   }
@@ -264,7 +312,7 @@ static void put_plot(FILE *to, const sweep *s, const char *path, const int *numb
   for (int pass = 0; pass < 3; pass++) {
     for (int i = 0; i < s->n; i++) {
       const point *const p = &s->points[i];
-      if (pass == 0 || p->best) fprintf(to, "%.9g %.9g %d\n", us_of(p), mj_of(p), number[i]);
+      if (p->best || (pass == 0 && p->refused[0] == '\0')) fprintf(to, "%.9g %.9g %d\n", us_of(p), mj_of(p), number[i]);
     }
     fputs("e\n", to);
   }
@@ -304,6 +352,8 @@ static int run_points(const tool_options *options, sweep *s) {
   int64_t n = 1;
   for (int a = 0; a < s->n_axes && n <= MOST_POINTS; a++) n *= s->axes[a].n;
   if (n > MOST_POINTS) return tool_usage("sim sweep: %lld combinations, at most %d", (long long)n, MOST_POINTS);
+  const int valid = check_values(s);
+  if (valid != TOOL_OK) return valid;
   s->points = calloc((size_t)n, sizeof *s->points);
   if (s->points == NULL) return tool_out_of_memory();
   for (int i = 0; i < (int)n; i++) {
@@ -312,6 +362,12 @@ static int run_points(const tool_options *options, sweep *s) {
     const int code = model_point(options, s, &s->points[i]);
     if (code != TOOL_OK) return code;
     s->n++;
+  }
+  int n_refused = 0;
+  for (int i = 0; i < s->n; i++) n_refused += s->points[i].refused[0] != '\0';
+  if (n_refused == s->n) {
+    fprintf(stderr, "tercet: sim sweep: the job runs on none of these chips; on %s: %s\n", s->points[0].values, s->points[0].refused);
+    return TOOL_UNSUPPORTED;
   }
   const int code = options->accuracy ? train_points(options, s) : TOOL_OK;
   find_best(s);

@@ -226,7 +226,7 @@ TEST(modelled, sweep) {
     CHECK(strstr(out, "array=128x128") == NULL);
   }
   CHECK(run("tercet sim sweep " GLYPHS " array=64x64,128x128 --csv -") == 0, "%s", out);
-  CHECK(strstr(out, "chip,samples,seconds,joules,dollars,accuracy,best\narray=64x64,64,0.000") == out, "%s", out);
+  CHECK(strstr(out, "chip,samples,seconds,joules,dollars,accuracy,best,refused\narray=64x64,64,0.000") == out, "%s", out);
 }
 
 /* A list of products on a whole chip: in int8 on v1, as tct_chip_product says. */
@@ -304,6 +304,23 @@ TEST(modelled, refusals) {
   }
   struct stat info; /* half a file is removed, a device never */
   CHECK(stat("/dev/full", &info) == 0 && S_ISCHR(info.st_mode), "/dev/full was removed");
+}
+
+/* What one chip cannot do is a row with its reason, and no end of the others. */
+TEST(modelled, sweep_with_refusals) {
+  CHECK(run("tercet sim sweep " GLYPHS " hbm_size=1MB,8GB passes=1,3 dataflow=os") == 0, "%s", out);
+  SHOWN("  refused on hbm_size=1MB,passes=1,dataflow=os: tpu: chip v3 has 0.001 GB of HBM");
+  SHOWN("  refused on hbm_size=8GB,passes=3,dataflow=os: TPU chip 'v3': dataflow is os, and passes=3 runs products on the machine");
+  SHOWN(" hbm_size=8GB,passes=1,dataflow=os\n");
+  json_t *const report = json_of("tercet sim sweep " GLYPHS " hbm_size=1MB,8GB --json");
+  const json_t *const points = json_object_get(report, "points");
+  CHECK(strstr(json_string_value(json_object_get(json_array_get(points, 0), "refused")), "HBM") != NULL);
+  CHECK(json_is_true(json_object_get(json_array_get(points, 1), "best")) && json_object_get(json_array_get(points, 1), "refused") == NULL);
+  json_decref(report);
+  CHECK(run("tercet sim sweep " GLYPHS " hbm_size=1MB,8GB --csv -") == 0, "%s", out);
+  SHOWN("\nhbm_size=1MB,,,,,,0,");
+  CHECK(run("tercet sim sweep " GLYPHS " hbm_size=1MB,2MB") == 6, "%s", out);
+  SHOWN("the job runs on none of these chips; on hbm_size=1MB: tpu: chip v3");
 }
 
 /* docs/tpu.md holds the table that build/tpu_published prints. */
