@@ -38,7 +38,7 @@ static void print_text(const report *r) {
     printf("\n%d. %s: %s\n   instead: %s\n", (int)i + 1, x->where, x->what, x->instead);
     if (isfinite(x->saves)) printf("   predicted: %.0f %% of the step's time saved\n", 100 * x->saves);
     if (x->saves_programs > 0)
-      printf("   predicted: %d program%s less to compile, %.4g s\n", (int)x->saves_programs, x->saves_programs == 1 ? "" : "s",
+      printf("   predicted: up to %d program%s less to compile, %.4g s\n", (int)x->saves_programs, x->saves_programs == 1 ? "" : "s",
              (double)x->saves_programs * info->chip.compile);
   }
 }

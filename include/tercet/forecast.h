@@ -89,7 +89,7 @@ TCT_API tct_status tct_forecast_programs(tct_forecast *forecast, const tct_forec
 typedef struct tct_forecast_finding {
   const char *where, *what, *instead; /* an op, "batch", "data" …; sentences */
   double saves;                       /* share of the step's time that the rewrite saves; NaN: not predicted */
-  int32_t saves_programs;             /* that need not be compiled */
+  int32_t saves_programs;             /* at most so many need not be compiled */
 } tct_forecast_finding;
 TCT_API tct_status tct_forecast_lint(tct_forecast *forecast, const tct_forecast_finding **out, int32_t *out_n) TCT_CHECKED;
 

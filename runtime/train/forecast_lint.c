@@ -234,13 +234,24 @@ static tct_status partial_batches(tct_forecast *f) {
   return add(f, "data", (double)NAN, more, &x);
 }
 
-/* Larger batches, by the model: the first that takes less than nine tenths of the time for a sample. One that does not fit ends the
- * search. */
+/* No batch has more samples than there are; without the data, what is usual. */
+static int64_t most_batch(const tct_forecast *f) {
+  const int64_t most = 16 * f->info.batch < 16384 ? 16 * f->info.batch : 16384;
+  tct_dataset *data = NULL;
+  if (tct_job_dataset(f->job, TCT_JOB_TRAIN, &data) != TCT_OK) {
+    tct_error_clear();
+    return most;
+  }
+  return tct_dataset_samples(data) < most ? tct_dataset_samples(data) : most;
+}
+
+/* Larger batches, by the model, as long as each takes clearly less time for a sample. One that does not fit ends the search. */
 static tct_status small_batch(tct_forecast *f) {
+  const int64_t most = most_batch(f);
   const double now = f->info.total.seconds / (double)f->info.batch;
   double best = now;
   int64_t at = f->info.batch;
-  for (int64_t batch = 2 * f->info.batch; batch <= 16 * f->info.batch && batch <= 16384; batch *= 2) {
+  for (int64_t batch = 2 * f->info.batch; batch <= most; batch *= 2) {
     tct_forecast_cost cost;
     if (tct_forecast_at_batch(f, batch, &cost) != TCT_OK) {
       tct_error_clear();
