@@ -1,5 +1,6 @@
 /* Finding backends: the linked ones by name, then libtercet-*.so in the folders of TERCET_BACKEND_PATH and in the folder
- * tercet/ beside the library. A module that cannot be used becomes a row with the reason; it never stops the process. */
+ * tercet/ beside the library. A module that cannot be used becomes a row with the reason; it never stops the process. Linked
+ * backends have the first right to a name, so that a question about one of theirs is answered without loading any module. */
 #define _GNU_SOURCE /* dladdr */
 #include "device/modules.h"
 
@@ -29,7 +30,8 @@ static const tct_backend_entry_fn linked[] = {
 enum { MOST_ROWS = 48 };
 static tct_backend_row rows[MOST_ROWS];
 static int32_t n_rows;
-static pthread_once_t found = PTHREAD_ONCE_INIT;
+static pthread_once_t entered = PTHREAD_ONCE_INIT; /* the linked backends: the first COUNT_OF(linked) rows */
+static pthread_once_t searched = PTHREAD_ONCE_INIT; /* the modules: the rows behind them */
 /* An entry function that asks for other backends meets the rows found so far, instead of waiting for itself. */
 static _Thread_local bool finding;
 
@@ -202,14 +204,14 @@ static void search(const char *folder, bool named_by_user) {
 static void search_beside_library(void) {
   Dl_info info;
   char folder[1024];
-  if (dladdr(&found, &info) == 0 || info.dli_fname == NULL || info.dli_fname[0] != '/') return;
+  if (dladdr(&searched, &info) == 0 || info.dli_fname == NULL || info.dli_fname[0] != '/') return;
   const size_t length = (size_t)(strrchr(info.dli_fname, '/') - info.dli_fname);
   if (length + sizeof "/tercet" > sizeof folder) return;
   snprintf(folder, sizeof folder, "%.*s/tercet", (int)length, info.dli_fname);
   search(folder, false);
 }
 
-static void find_all(void) {
+static void enter_linked(void) {
   static const char *const names[] = {
 #define BACKEND(name) #name,
 #include "device/backends.def"
@@ -222,6 +224,11 @@ static void find_all(void) {
     enter(linked[i], row);
     n_rows++;
   }
+  finding = false;
+}
+
+static void search_modules(void) {
+  finding = true;
   for (const char *at = tct_env_trusted(TCT_ENV_BACKEND_PATH); *at != '\0'; at += *at == ':') {
     char folder[1024];
     const size_t length = strcspn(at, ":");
@@ -235,8 +242,16 @@ static void find_all(void) {
   finding = false;
 }
 
+const tct_backend_row *tct_backend_linked_rows(int32_t *out_n) {
+  *out_n = (int32_t)TCT_COUNT_OF(linked);
+  if (!finding) (void)pthread_once(&entered, enter_linked);
+  else if (n_rows < *out_n) *out_n = n_rows;
+  return rows;
+}
+
 const tct_backend_row *tct_backend_rows(int32_t *out_n) {
-  if (!finding) (void)pthread_once(&found, find_all);
+  (void)tct_backend_linked_rows(out_n);
+  if (!finding) (void)pthread_once(&searched, search_modules);
   *out_n = n_rows;
   return rows;
 }

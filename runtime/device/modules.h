@@ -1,5 +1,5 @@
 /* The backends of this process: those linked in and those loaded from shared objects (modules). Found once, at the first
- * question, and kept until the process ends. */
+ * question that needs them, and kept until the process ends. */
 #ifndef TCT_DEVICE_MODULES_H
 #define TCT_DEVICE_MODULES_H
 
@@ -13,7 +13,9 @@ typedef struct tct_backend_row {
   char why[400];
 } tct_backend_row;
 
-/* All rows, those linked in first. Thread-safe; the table never changes after. */
+/* The rows of those linked in; no module is loaded. Thread-safe. */
+const tct_backend_row *tct_backend_linked_rows(int32_t *out_n);
+/* All rows, those linked in first; the first call loads the modules. Thread-safe; the table never changes after. */
 const tct_backend_row *tct_backend_rows(int32_t *out_n);
 
 /* Whether a table can be used: its interface version, name, functions and kernels; false with the reason. */

@@ -32,16 +32,23 @@ static tct_status unknown_device(const char *name, const tct_backend_row *rows, 
                   TCT_DID_YOU_MEAN(near));
 }
 
+static const tct_backend *backend_among(const tct_backend_row *rows, int32_t n_rows, const char *spec, size_t length) {
+  for (int32_t i = 0; i < n_rows; i++) {
+    if (rows[i].backend != NULL && answers_to(rows[i].backend, spec, length)) return rows[i].backend;
+  }
+  return NULL;
+}
+
+/* No module can take a linked backend's name, so that one of theirs needs no look at the modules. */
 tct_status tct_find_backend(const char *spec, const tct_backend **out) {
   const size_t length = strcspn(spec, ":");
   int32_t n_rows = 0;
-  const tct_backend_row *rows = tct_backend_rows(&n_rows);
-  *out = NULL;
-  for (int32_t i = 0; i < n_rows; i++) {
-    if (rows[i].backend == NULL || !answers_to(rows[i].backend, spec, length)) continue;
-    *out = rows[i].backend;
-    return TCT_OK;
-  }
+  const tct_backend_row *rows = tct_backend_linked_rows(&n_rows);
+  *out = backend_among(rows, n_rows, spec, length);
+  if (*out != NULL) return TCT_OK;
+  rows = tct_backend_rows(&n_rows);
+  *out = backend_among(rows, n_rows, spec, length);
+  if (*out != NULL) return TCT_OK;
   char name[64];
   snprintf(name, sizeof name, "%.*s", (int)(length < 60 ? length : 60), spec);
   for (int32_t i = 0; i < n_rows; i++) {

@@ -93,6 +93,14 @@ TEST(modules, blas_says_why) {
   CHECK(unsetenv("TERCET_BLAS") == 0);
 }
 
+/* A device that is linked in needs no look at the modules: what they would log stays unsaid. */
+TEST(modules, a_linked_device_loads_none) {
+  CHECK(run(MODULES "/broken", "summary examples/glyphs.yaml --device cpu") == 0, "%s", out);
+  CHECK(strstr(out, "libtercet-") == NULL, "%s", out);
+  CHECK(run(MODULES "/broken", "summary examples/glyphs.yaml --device moon") != 0, "%s", out);
+  line_with("libtercet-text.so: ");
+}
+
 /* A name that a module did not get is a reason, not an unknown device. */
 TEST(modules, open_says_why) {
   CHECK(run(MODULES "/broken", "train examples/glyphs.yaml --device symbol") != 0, "%s", out);
