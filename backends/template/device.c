@@ -60,8 +60,8 @@ static void free_memory(tct_device_impl *device, void *memory) {
   if (memory != NULL) host->release(memory);
 }
 
-/* Yours: enqueue on the transfer queue. Pointers may lie inside a buffer. The host's memory stays until a later mark of the
- * queue is reached. */
+/* Yours: enqueue on the transfer queue, in order with the launches: kernels launched before see the old bytes, later ones the new.
+ * Pointers may lie inside a buffer. The host's memory is the caller's again after an upload; a download is there after a sync. */
 static tct_status transfer(tct_device_impl *device, void *to, const void *from, size_t bytes) {
   (void)device;
   if (bytes > 0) memcpy(to, from, bytes);

@@ -10,7 +10,7 @@ TCT_BEGIN_DECLS
 
 /* The version of this interface, checked when a module is loaded. tct_host may grow at its end without a new one; any
  * other change of a struct here has a new number. */
-#define TCT_BACKEND_ABI 4u
+#define TCT_BACKEND_ABI 5u
 
 /* ---- what the runtime gives ------------------------------------------------------------------------- */
 
@@ -132,12 +132,15 @@ typedef struct tct_backend {
   void (*info)(tct_device_impl *device, tct_device_info *out);
   tct_status (*alloc)(tct_device_impl *device, size_t bytes, void **out);
   void (*free)(tct_device_impl *device, void *memory);
-  /* Enqueued on the transfer queue; the host memory must stay until the ticket of a later mark is reached. */
+  /* On the transfer queue, but in order with the launches: what was launched before reads the bytes from before, what is
+   * launched after reads the new ones. The host's memory is the caller's again when upload returns; what download writes is
+   * there after the next sync, and is what the launches before it left. */
   tct_status (*upload)(tct_device_impl *device, void *to, const void *from_host, size_t bytes);
   tct_status (*download)(tct_device_impl *device, void *to_host, const void *from, size_t bytes);
   tct_status (*mark)(tct_device_impl *device, tct_queue queue, tct_ticket *out);
   bool (*reached)(tct_device_impl *device, tct_ticket ticket);
-  /* Seconds between two tickets of one queue, in the device's own clock. Both are reached. */
+  /* Seconds between two tickets of one queue, in the device's own clock. Both are reached, and `begin` is among the last 64 of its
+   * queue; else 0. */
   double (*elapsed)(tct_device_impl *device, tct_ticket begin, tct_ticket end);
   /* Waits for everything; sticky asynchronous errors come out here. */
   tct_status (*sync)(tct_device_impl *device);
@@ -145,7 +148,12 @@ typedef struct tct_backend {
   /* Optional: NULL means the runtime's default. */
   tct_status (*copy)(tct_device_impl *device, void *to, const void *from, size_t bytes); /* default: through the host */
   tct_status (*wait)(tct_device_impl *device, tct_queue queue, tct_ticket ticket);       /* default: sync */
-  tct_status (*record)(tct_device_impl *device, void **out_recording);                   /* default: launches each step */
+  /* A program's launches as one: record calls `launches`, which launches every step of the program in order, and keeps what it
+   * enqueues instead of running it; replay enqueues all of that on the compute queue, with the same operands and states. Every
+   * step has run once before. A launch must give the same work each time, and reads no memory of the host. When record fails, or
+   * `launches` does, nothing is kept, the reason is logged, and the program launches each step as before. The three go together.
+   * Default: launches each step. */
+  tct_status (*record)(tct_device_impl *device, tct_status (*launches)(void *user), void *user, void **out_recording);
   tct_status (*replay)(tct_device_impl *device, void *recording);
   void (*drop)(tct_device_impl *device, void *recording);
   int32_t (*counters)(tct_device_impl *device, tct_counter *out, int32_t most); /* default: none */

@@ -181,6 +181,7 @@ tct_status tct_compile(const tct_graph *graph, tct_device *device, const tct_com
 
 void tct_program_free(tct_program *program) {
   if (program == NULL) return;
+  if (program->recording != NULL) program->device->backend->drop(program->device->impl, program->recording);
   if (program->graph != NULL) tct_selections_free(program->selections, program->graph->n_nodes);
   if (program->fixed != NULL) program->device->backend->free(program->device->impl, program->fixed);
   drop_arena(program->memory);

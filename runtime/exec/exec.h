@@ -79,6 +79,8 @@ struct tct_program {
   bool has_run;
   bool profiling;
   int64_t profiled_runs;
+  bool warm, unrecordable; /* warm: every step has run; unrecordable: the device was asked to record, and refused */
+  void *recording;        /* the device's, of all steps; NULL: none */
 };
 
 #endif

@@ -2,6 +2,7 @@
 #include <stdio.h>
 #include <string.h>
 #include "base/desc.h"
+#include "base/log.h"
 #include "base/status.h"
 #include "base/text.h"
 #include "exec/exec.h"
@@ -35,8 +36,7 @@ tct_status tct_program_set(tct_program *program, const char *input, const void *
   const tct_port *port = NULL;
   tct_device *device = program->device;
   TCT_TRY(port_or_fail(program->inputs, program->n_inputs, "input", input, bytes, &port));
-  TCT_TRY(device->backend->upload(device->impl, port->data, data, bytes));
-  return device->info.host_memory ? TCT_OK : device->backend->sync(device->impl);
+  return device->backend->upload(device->impl, port->data, data, bytes);
 }
 
 /* A device with a clock of its own charges what runs beside it. */
@@ -77,16 +77,43 @@ static void announce(tct_program *program) {
   backend->first_run(program->device->impl, fingerprint);
 }
 
+/* ---- recordings ---- */
+
+static tct_status launch_all(void *user) {
+  const tct_program *const program = user;
+  for (int32_t s = 0; s < program->n_steps; s++) TCT_TRY(tct_step_launch(&program->steps[s]));
+  return TCT_OK;
+}
+
+/* The program's launches as the device's recording, from its second run on; false: they are to be launched one by one. Steps on
+ * the host and a device that charges for them are not the device's to replay. */
+static bool has_recording(tct_program *program) {
+  const tct_backend *const backend = program->device->backend;
+  if (program->recording != NULL) return true;
+  if (!program->warm || program->unrecordable || backend->record == NULL) return false;
+  for (int32_t s = 0; s < program->n_steps; s++) program->unrecordable |= program->steps[s].device != program->device;
+  if (program->unrecordable || program->n_steps == 0) return false;
+  if (backend->record(program->device->impl, launch_all, program, &program->recording) == TCT_OK) return true;
+  program->recording = NULL;
+  program->unrecordable = true;
+  tct_log_line(TCT_LOG_INFO, "device '%s': the step is launched op by op: %s", program->device->spec, tct_error_message());
+  tct_error_clear();
+  return false;
+}
+
 tct_status tct_program_run(tct_program *program) {
+  tct_device *const device = program->device;
   if (!program->has_run) announce(program);
   tct_step *const steps = program->steps;
   const int32_t n_steps = program->n_steps;
+  if (!program->profiling && has_recording(program)) return device->backend->replay(device->impl, program->recording);
   for (int32_t s = 0; s < n_steps; s++) {
     tct_counter time = {.value = 0};
-    const bool charged = steps[s].device != program->device && step_aside(program->device, &steps[s], true, &time, 1) == 1;
+    const bool charged = steps[s].device != device && step_aside(device, &steps[s], true, &time, 1) == 1;
     if (charged) steps[s].seconds += program->profiling ? time.value : 0;
     TCT_TRY(program->profiling && !charged ? launch_timed(&steps[s]) : tct_step_launch(&steps[s]));
   }
+  program->warm = true;
   program->profiled_runs += program->profiling;
   return TCT_OK;
 }
@@ -95,7 +122,6 @@ tct_status tct_program_get(tct_program *program, const char *output, void *data,
   const tct_port *port = NULL;
   tct_device *device = program->device;
   TCT_TRY(port_or_fail(program->outputs, program->n_outputs, "output", output, bytes, &port));
-  TCT_TRY(device->backend->sync(device->impl));
   TCT_TRY(device->backend->download(device->impl, data, port->data, bytes));
   return device->backend->sync(device->impl);
 }

@@ -73,7 +73,6 @@ tct_status tct_variables_read(tct_variables *variables, const char *name, void *
   TCT_TRY(find_or_fail(variables, name, &entry));
   TCT_TRY(check_bytes(entry, bytes));
   tct_device *device = variables->device;
-  TCT_TRY(device->backend->sync(device->impl));
   TCT_TRY(device->backend->download(device->impl, data, entry->data, bytes));
   return device->backend->sync(device->impl);
 }
@@ -83,7 +82,6 @@ tct_status tct_variables_write(tct_variables *variables, const char *name, const
   TCT_TRY(find_or_fail(variables, name, &entry));
   TCT_TRY(check_bytes(entry, bytes));
   tct_device *device = variables->device;
-  TCT_TRY(device->backend->sync(device->impl));
   TCT_TRY(device->backend->upload(device->impl, entry->data, data, bytes));
   return device->backend->sync(device->impl);
 }

@@ -24,12 +24,13 @@ static tct_device *open_device(const char *name) {
   return device;
 }
 
-/* Calls `check` with every device that is here. */
+/* Calls `check` with every device that is here; with the one of TEST_DEVICE, if that is set. */
 static void on_each_device(void (*check)(tct_device *device, case_report *report)) {
   case_report report = {0};
   tct_device_kind kind;
+  const char *only = getenv("TEST_DEVICE");
   for (int32_t i = 0; tct_device_list(i, &kind); i++) {
-    if (kind.n_devices == 0) continue;
+    if (kind.n_devices == 0 || (only != NULL && strcmp(only, kind.name) != 0)) continue;
     tct_device *device = open_device(spec_of(&kind));
     check(device, &report);
     tct_device_close(device);

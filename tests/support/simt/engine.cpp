@@ -63,7 +63,7 @@ static void change(context *from, context *to) {
   tct_simt_switch(from, *to);
 }
 static void prepare(context *fiber, char *stack, void (*entry)()) {
-  void **top = reinterpret_cast<void **>(stack + STACK) - 2; /* a call leaves the stack at 8 modulo 16 */
+  void **top = reinterpret_cast<void **>(stack + STACK) - 1; /* a call leaves the stack at 8 modulo 16 */
   *--top = reinterpret_cast<void *>(entry);
   for (int i = 0; i < 6; i++) *--top = nullptr;
   *fiber = top;

@@ -1,0 +1,74 @@
+/* An opened GPU. Device memory is addressed by the driver's pointers, as void *; the host cannot follow them. */
+#ifndef TCT_BACKENDS_CUDA_DEVICE_H
+#define TCT_BACKENDS_CUDA_DEVICE_H
+
+#include "backends/cuda/driver.h"
+#include "backends/cuda/errors.h"
+
+enum {
+  TCT_CU_ALIGNMENT = 256,
+  TCT_CU_EVENTS = 64,   /* tickets of a queue that elapsed() still knows */
+  TCT_CU_SLOTS = 4,     /* buffers for uploads and downloads on their way */
+  TCT_CU_SLOT_BYTES = 4 << 20,
+  TCT_CU_TRAIL = 1024 /* launches whose names are kept */
+};
+
+/* A pinned buffer of the host with its twin on the device. */
+typedef struct tct_cu_slot {
+  void *pinned;    /* NULL: not used yet; device lifetime */
+  CUdeviceptr near;
+  CUevent moved;   /* after the copy between host and device */
+  CUevent drained; /* after the copy from `near` to where the bytes belong */
+  void *to_host;   /* of a download that has not been handed over: `bytes` of `pinned` go there; borrowed */
+  size_t bytes;
+} tct_cu_slot;
+
+typedef struct tct_cu_trail_entry {
+  char step[56], kernel[40];
+} tct_cu_trail_entry;
+
+struct tct_device_impl {
+  const tct_host *host;
+  const tct_cu_driver *cu;
+  int32_t ordinal;
+  tct_cu_chip chip;
+  CUdevice device;
+  CUcontext context; /* the process' primary one, retained */
+  CUstream stream[TCT_N_QUEUES];
+  CUevent event[TCT_N_QUEUES][TCT_CU_EVENTS];
+  uint64_t n_marks[TCT_N_QUEUES];
+  CUevent order; /* a point of one queue that the other waits for, used at once */
+  tct_cu_slot slot[TCT_CU_SLOTS];
+  int32_t next_slot;
+  CUmodule *modules;     /* one per image; owned */
+  CUfunction *functions; /* one per kernel of kernels.def; owned */
+  /* The launches since the device was opened: names in a ring, and a number that the device writes after each. */
+  tct_cu_trail_entry *trail; /* [TCT_CU_TRAIL], owned */
+  volatile uint32_t *done;   /* pinned; NULL: the device cannot write it */
+  uint32_t n_launched;
+  bool capturing, replayed; /* replayed: the last that was enqueued is a recording */
+  bool records;             /* TERCET_CUDA_GRAPHS */
+  bool ended;
+  tct_status end_status;
+  char end_text[400]; /* why it ended */
+  struct {
+    double launches, recordings, replays, uploaded, downloaded;
+  } counts;
+};
+
+#define TCT_CU_ADDRESS(memory) ((CUdeviceptr)(uintptr_t)(memory))
+
+/* ---- transfers (transfer.c) ---- */
+tct_status tct_cu_upload(tct_device_impl *device, void *to, const void *from_host, size_t bytes) TCT_CHECKED;
+tct_status tct_cu_download(tct_device_impl *device, void *to_host, const void *from, size_t bytes) TCT_CHECKED;
+tct_status tct_cu_copy(tct_device_impl *device, void *to, const void *from, size_t bytes) TCT_CHECKED;
+/* Waits for both queues and hands over what was downloaded. */
+tct_status tct_cu_sync(tct_device_impl *device) TCT_CHECKED;
+void tct_cu_free_slots(tct_device_impl *device);
+
+/* ---- recordings (record.c) ---- */
+tct_status tct_cu_record(tct_device_impl *device, tct_status (*launches)(void *user), void *user, void **out) TCT_CHECKED;
+tct_status tct_cu_replay(tct_device_impl *device, void *recording) TCT_CHECKED;
+void tct_cu_drop(tct_device_impl *device, void *recording);
+
+#endif
