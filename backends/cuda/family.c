@@ -22,7 +22,8 @@ size_t tct_cu_bytes(tct_dtype dtype) {
 bool tct_cu_stores(const tct_node_view *node, char *why, size_t why_bytes) {
   for (int32_t i = 0; i < node->n_in + node->n_out; i++) {
     const tct_desc *const desc = i < node->n_in ? &node->in[i] : &node->out[i - node->n_in];
-    if (tct_cu_bytes(desc->dtype) == 0) return tct_cu_refuse(why, why_bytes, "f64 runs on device ref");
+    if (tct_cu_bytes(desc->dtype) == 0)
+      return tct_cu_refuse(why, why_bytes, "its kernels have no %s; it runs on device ref", desc->dtype == TCT_F64 ? "f64" : "i8");
   }
   return true;
 }
