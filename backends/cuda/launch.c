@@ -78,8 +78,8 @@ static void leave_trail(tct_device_impl *device, const tct_node_view *node, tct_
 tct_status tct_cu_launch(tct_device_impl *device, const tct_node_view *node, tct_cu_kernel kernel, const tct_cu_extent *extent,
                          const void *args) {
   const tct_cu_driver *const cu = device->cu;
-  CUfunction const function = device->functions[kernel];
-  CUstream const compute = device->stream[TCT_QUEUE_COMPUTE];
+  CUfunction function = device->functions[kernel];
+  CUstream compute = device->stream[TCT_QUEUE_COMPUTE];
   const uint32_t *const g = extent->grid, *const b = extent->block;
   const tct_status status = tct_cu_enter(device);
   if (status != TCT_OK) return status;

@@ -21,7 +21,7 @@ static tct_status instantiate(tct_device_impl *device, CUgraph graph, void **out
 
 tct_status tct_cu_record(tct_device_impl *device, tct_status (*launches)(void *user), void *user, void **out) {
   const tct_cu_driver *const cu = device->cu;
-  CUstream const compute = device->stream[TCT_QUEUE_COMPUTE];
+  CUstream compute = device->stream[TCT_QUEUE_COMPUTE];
   *out = NULL;
   if (!device->records) return device->host->fail(TCT_UNSUPPORTED, "device 'gpu:%d': TERCET_CUDA_GRAPHS=0", (int)device->ordinal);
   tct_status status = tct_cu_enter(device);
@@ -49,6 +49,8 @@ tct_status tct_cu_replay(tct_device_impl *device, void *made) {
 
 void tct_cu_drop(tct_device_impl *device, void *made) {
   if (made == NULL) return;
-  if (tct_cu_enter(device) == TCT_OK) (void)device->cu->graph_exec_destroy(((recording *)made)->exec);
+  /* After a fault it is gone with the context, and the driver says so. */
+  (void)device->cu->context_set(device->context);
+  (void)device->cu->graph_exec_destroy(((recording *)made)->exec);
   device->host->release(made);
 }

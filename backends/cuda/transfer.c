@@ -54,7 +54,7 @@ void tct_cu_free_slots(tct_device_impl *device) {
 /* `queue` goes on when all that is enqueued in the other is done. */
 static tct_status wait_for_other(tct_device_impl *device, tct_queue queue) {
   const tct_cu_driver *const cu = device->cu;
-  CUstream const other = device->stream[queue == TCT_QUEUE_COMPUTE ? TCT_QUEUE_TRANSFER : TCT_QUEUE_COMPUTE];
+  CUstream other = device->stream[queue == TCT_QUEUE_COMPUTE ? TCT_QUEUE_TRANSFER : TCT_QUEUE_COMPUTE];
   TCT_CU_TRY(device, cu->event_record(device->order, other), "ordering the queues");
   TCT_CU_TRY(device, cu->stream_wait(device->stream[queue], device->order, 0), "ordering the queues");
   return TCT_OK;
@@ -62,7 +62,7 @@ static tct_status wait_for_other(tct_device_impl *device, tct_queue queue) {
 
 static tct_status upload_beside(tct_device_impl *device, CUdeviceptr to, const void *from, size_t bytes) {
   const tct_cu_driver *const cu = device->cu;
-  CUstream const transfer = device->stream[TCT_QUEUE_TRANSFER], compute = device->stream[TCT_QUEUE_COMPUTE];
+  CUstream transfer = device->stream[TCT_QUEUE_TRANSFER], compute = device->stream[TCT_QUEUE_COMPUTE];
   tct_cu_slot *slot;
   const tct_status status = next_slot(device, &slot);
   if (status != TCT_OK) return status;
@@ -78,7 +78,7 @@ static tct_status upload_beside(tct_device_impl *device, CUdeviceptr to, const v
 
 static tct_status upload_large(tct_device_impl *device, CUdeviceptr to, const char *from, size_t bytes) {
   const tct_cu_driver *const cu = device->cu;
-  CUstream const transfer = device->stream[TCT_QUEUE_TRANSFER];
+  CUstream transfer = device->stream[TCT_QUEUE_TRANSFER];
   tct_status status = wait_for_other(device, TCT_QUEUE_TRANSFER);
   for (size_t at = 0; at < bytes && status == TCT_OK; at += TCT_CU_SLOT_BYTES) {
     const size_t n = bytes - at < TCT_CU_SLOT_BYTES ? bytes - at : TCT_CU_SLOT_BYTES;
@@ -102,7 +102,7 @@ tct_status tct_cu_upload(tct_device_impl *device, void *to, const void *from_hos
 
 tct_status tct_cu_download(tct_device_impl *device, void *to_host, const void *from, size_t bytes) {
   const tct_cu_driver *const cu = device->cu;
-  CUstream const transfer = device->stream[TCT_QUEUE_TRANSFER];
+  CUstream transfer = device->stream[TCT_QUEUE_TRANSFER];
   tct_status status = tct_cu_enter(device);
   if (status == TCT_OK) status = wait_for_other(device, TCT_QUEUE_TRANSFER);
   for (size_t at = 0; at < bytes && status == TCT_OK; at += TCT_CU_SLOT_BYTES) {

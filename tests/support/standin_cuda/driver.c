@@ -180,7 +180,7 @@ CUresult cuMemAlloc(CUdeviceptr *out, size_t bytes) {
   return end(standin_alloc(out, bytes, standin_now.memory));
 }
 
-/* After a fault the memory is given back all the same: the process' own tools should not call it a leak. */
+/* What is destroyed after a fault, or by a call that was told to fail, is gone all the same: with the context, a driver would say. */
 CUresult cuMemFree(CUdeviceptr memory) {
   const CUresult begun = begin(__func__, CONTEXT | NO_CAPTURE);
   if (begun == CUDA_SUCCESS) standin_run_everything();
@@ -351,16 +351,16 @@ CUresult cuGraphLaunch(CUgraphExec exec, CUstream stream) {
 }
 
 CUresult cuGraphExecDestroy(CUgraphExec exec) {
-  BEGIN(CONTEXT);
+  const CUresult begun = begin(__func__, CONTEXT);
   standin_drop_graph(exec->graph);
   free(exec);
-  return end(CUDA_SUCCESS);
+  return end(begun);
 }
 
 CUresult cuGraphDestroy(CUgraph graph) {
-  BEGIN(CONTEXT);
+  const CUresult begun = begin(__func__, CONTEXT);
   standin_drop_graph(graph);
-  return end(CUDA_SUCCESS);
+  return end(begun);
 }
 
 /* ---- kernels ---- */
