@@ -276,9 +276,11 @@ typedef struct tct_cu_column_sums_args {
   int32_t kind;
   float epsilon;
 } tct_cu_column_sums_args;
-/* The parts joined in order: MOMENTS gives mean and biased variance [n], the others the two sums. Grid-stride over n. */
+/* The parts joined in order: MOMENTS gives mean and biased variance [n], the others the two sums; and both [2,n] as they are before
+ * they are rounded to the tensors' dtype. Grid-stride over n. */
 typedef struct tct_cu_column_sums_end_args {
   const float *partial;
+  float *exact;
   tct_cu_tensor x, first, second;
   int64_t rows, n, parts;
   int32_t kind, reserved;

@@ -97,6 +97,8 @@ TCT_CUDA_KERNEL(column_sums_end, TCT_CU_BLOCK) {
       first = shift + mean;
       second = variance < 0.0 ? 0.0 : variance;
     }
+    a.exact[c] = (float)first;
+    a.exact[a.n + c] = (float)second;
     tct_cu_put(a.first, c, (float)first);
     tct_cu_put(a.second, c, (float)second);
   }
