@@ -19,7 +19,7 @@ const char *tct_simt_launch(const char *name, const unsigned grid[3], const unsi
 int tct_simt_knows(const char *name);
 
 /* The order of blocks and threads: 0 as numbered; another seed, another order, so that a missing barrier gives wrong numbers. */
-void tct_simt_order(uint64_t seed);
+__attribute__((visibility("default"))) void tct_simt_order(uint64_t seed);
 
 #ifdef __cplusplus
 }

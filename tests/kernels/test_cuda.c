@@ -1,0 +1,199 @@
+/* The CUDA kernels against the reference, as the device gpu runs them over the stand-in driver: graphs of cuda_cases.def forward and
+ * backward, and training steps, whose losses are the CPU's. The same bits come in every order of blocks and threads. Nothing here
+ * ran on a GPU. */
+#include <dlfcn.h>
+#include <tercet/tercet.h>
+
+#include "device/device.h"
+#include "graph/graph.h"
+#include "graphs.h"
+#include "ops/leaves.h"
+#include "test.h"
+
+#ifdef TCT_NO_GPU_TESTS
+#define NEEDS_GPU() SKIP(TCT_NO_GPU_TESTS)
+#else
+#define NEEDS_GPU()                                                                                                    \
+  do {                                                                                                                 \
+    if (!find_gpu()) SKIP("this process looked for modules before");                                                    \
+  } while (0)
+
+static void (*set_order)(uint64_t);
+
+static bool find_gpu(void) {
+  const tct_backend *backend = NULL;
+  CHECK(setenv("TERCET_BACKEND_PATH", TCT_BINARY_DIR "/modules/cuda", 1) == 0 &&
+        setenv("TERCET_CUDA_LIBRARY_PATH", TCT_BINARY_DIR "/standin", 1) == 0);
+  void *const library = dlopen(TCT_BINARY_DIR "/standin/libcuda.so.1", RTLD_NOW | RTLD_LOCAL);
+  CHECK(library != NULL, "%s", dlerror());
+  void *const symbol = dlsym(library, "tct_simt_order");
+  CHECK(symbol != NULL, "%s", dlerror());
+  memcpy(&set_order, &symbol, sizeof set_order);
+  return tct_find_backend("gpu", &backend) == TCT_OK;
+}
+#endif
+
+#define CASE(name, expression)                                                                                         \
+  static tct_tensor build_##name(tct_graph *g) {                                                                       \
+    return expression;                                                                                                 \
+  }
+#include "kernels/cuda_cases.def"
+#undef CASE
+
+static const struct {
+  const char *name;
+  tct_tensor (*build)(tct_graph *g);
+} cases[] = {
+#define CASE(name, expression) {#name, build_##name},
+#include "kernels/cuda_cases.def"
+#undef CASE
+};
+enum { CASES = sizeof cases / sizeof *cases, MOST_OUTPUTS = 8 };
+
+/* The case's result as output "y", and for floats the gradients of a sum in which every element counts differently. */
+static tct_graph *graph_of(int i) {
+  tct_graph *const g = graph_make();
+  const tct_tensor y = cases[i].build(g);
+  tct_output(g, "y", y);
+  if (tct_tensor_dtype(y) != TCT_F32) return g;
+  tct_tensor wrt[MOST_OUTPUTS], gradients[MOST_OUTPUTS];
+  int32_t n = 0;
+  for (int32_t k = 0; k < g->n_nodes && n < MOST_OUTPUTS - 1; k++)
+    if (g->nodes[k].op == TCT_OP_variable) wrt[n++] = (tct_tensor){g, g->nodes[k].out};
+  const tct_tensor weights = tct_input(g, "weights", TCT_F32, tct_tensor_shape(y));
+  tct_gradients(tct_reduce_sum(tct_mul(y, weights), NULL, 0, false), wrt, n, gradients);
+  for (int32_t k = 0; k < n; k++) {
+    char name[32];
+    snprintf(name, sizeof name, "d%d", (int)k);
+    tct_output(g, name, gradients[k]);
+  }
+  return g;
+}
+
+typedef struct results {
+  int32_t n;
+  size_t bytes[MOST_OUTPUTS];
+  tct_dtype dtype[MOST_OUTPUTS];
+  void *data[MOST_OUTPUTS];
+} results;
+
+static results run_on(const tct_graph *g, tct_device *device) {
+  results r = {.n = g->n_outputs};
+  tct_program *program = NULL;
+  OK(tct_compile(g, device, NULL, &program));
+  feed(program);
+  OK(tct_program_run(program));
+  for (int32_t i = 0; i < r.n; i++) {
+    const tct_desc *const desc = &g->values[g->outputs[i].value].desc;
+    r.dtype[i] = desc->dtype;
+    r.bytes[i] = (size_t)tct_shape_size(&desc->shape) * tct_dtype_bytes(desc->dtype);
+    r.data[i] = malloc(r.bytes[i] + 1);
+    CHECK(r.data[i] != NULL);
+    OK(tct_program_get(program, g->outputs[i].name, r.data[i], r.bytes[i]));
+  }
+  tct_program_free(program);
+  return r;
+}
+
+static void release(results *r) {
+  for (int32_t i = 0; i < r->n; i++) free(r->data[i]);
+}
+
+/* Relative to the greatest magnitude of the tensor: sums cancel. */
+static void check_near(const char *name, const results *got, const results *want) {
+  for (int32_t o = 0; o < want->n; o++) {
+    if (want->dtype[o] != TCT_F32) {
+      CHECK(memcmp(got->data[o], want->data[o], want->bytes[o]) == 0, "%s, output %d", name, (int)o);
+      continue;
+    }
+    const float *const a = got->data[o], *const b = want->data[o];
+    const size_t n = want->bytes[o] / sizeof(float);
+    double most = 1e-3;
+    for (size_t i = 0; i < n; i++) most = fmax(most, fabs((double)b[i]));
+    for (size_t i = 0; i < n; i++)
+      CHECK(fabs((double)a[i] - (double)b[i]) <= 2e-5 * most, "%s, output %d: element %zu is %.9g, the reference has %.9g", name, (int)o,
+            i, (double)a[i], (double)b[i]);
+  }
+}
+
+TEST(cuda, equals_ref_in_every_order) {
+  NEEDS_GPU();
+#ifndef TCT_NO_GPU_TESTS
+  tct_device *const gpu = device_make("gpu"), *const ref = device_make("ref");
+  for (int i = 0; i < CASES; i++) {
+    tct_graph *const g = graph_of(i);
+    results want = run_on(g, ref);
+    set_order(0);
+    results got = run_on(g, gpu);
+    check_near(cases[i].name, &got, &want);
+    set_order((uint64_t)i + 1);
+    results again = run_on(g, gpu);
+    for (int32_t o = 0; o < want.n; o++)
+      CHECK(memcmp(got.data[o], again.data[o], got.bytes[o]) == 0, "%s, output %d: another order gives other bits", cases[i].name, (int)o);
+    release(&want);
+    release(&got);
+    release(&again);
+    tct_graph_free(g);
+  }
+  tct_device_close(gpu);
+  tct_device_close(ref);
+#endif
+}
+
+/* ---- training ---- */
+
+enum { STEPS = 20 };
+
+static void losses_on(const char *spec, const tct_graph *graph, float *loss) {
+  tct_device *const device = device_make(spec);
+  tct_program *program = NULL;
+  OK(tct_compile(graph, device, NULL, &program));
+  feed(program);
+  for (int step = 0; step < STEPS; step++) {
+    OK(tct_program_run(program));
+    OK(tct_program_get(program, "loss", &loss[step], sizeof *loss));
+  }
+  tct_program_free(program);
+  tct_device_close(device);
+}
+
+/* Two dense layers with biases, clipped by the gradients' global norm, and momentum. */
+static tct_graph *mlp_step(void) {
+  tct_graph *const g = graph_make();
+  const tct_init glorot = {TCT_INIT_GLOROT_UNIFORM, 0, 0, 0}, zeros = {TCT_INIT_ZEROS, 0, 0, 0};
+  const tct_tensor x = tct_input(g, "x", TCT_F32, TCT_SHAPE(33, 20)), y = tct_input(g, "y", TCT_I32, TCT_SHAPE(33));
+  const tct_tensor w[4] = {tct_variable(g, "w0", TCT_F32, TCT_SHAPE(20, 70), glorot), tct_variable(g, "b0", TCT_F32, TCT_SHAPE(70), zeros),
+                           tct_variable(g, "w1", TCT_F32, TCT_SHAPE(70, 3), glorot), tct_variable(g, "b1", TCT_F32, TCT_SHAPE(3), zeros)};
+  const tct_tensor hidden = tct_relu(tct_add(tct_matmul(x, w[0]), w[1])), logits = tct_add(tct_matmul(hidden, w[2]), w[3]);
+  const tct_tensor loss = tct_reduce_mean(tct_sparse_softmax_cross_entropy(logits, y, 0), NULL, 0, false);
+  tct_output(g, "loss", loss);
+  tct_tensor d[4], velocity[4];
+  tct_gradients(loss, w, 4, d);
+  const tct_tensor norm = tct_global_norm(d, 4), one = tct_scalar(g, TCT_F32, 1);
+  const tct_tensor scale = tct_div(one, tct_maximum(norm, one)), rate = tct_scalar(g, TCT_F32, 0.05), none = {NULL, -1};
+  for (int i = 0; i < 4; i++) {
+    char name[8];
+    snprintf(name, sizeof name, "v%d", i);
+    velocity[i] = tct_variable(g, name, TCT_F32, tct_tensor_shape(w[i]), zeros);
+    tct_update(TCT_OP_sgd_update, w[i], &velocity[i], 1, d[i], rate, none, scale, &(tct_update_attrs){.momentum = 0.9, .nesterov = true});
+  }
+  OK(tct_graph_status(g));
+  return g;
+}
+
+TEST(cuda, trains_with_the_losses_of_the_cpu) {
+  NEEDS_GPU();
+  tct_graph *const graphs[] = {mlp_step(), training_step(TCT_F32, 8)};
+  for (int net = 0; net < 2; net++) {
+    float want[STEPS], got[STEPS], again[STEPS];
+    losses_on("cpu", graphs[net], want);
+    losses_on("gpu", graphs[net], got);
+    losses_on("gpu", graphs[net], again);
+    for (int i = 0; i < STEPS; i++)
+      CHECK(fabs((double)got[i] - (double)want[i]) <= 1e-3 * fabs((double)want[i]), "net %d, step %d: %g, the CPU has %g", net, i,
+            (double)got[i], (double)want[i]);
+    CHECK(got[STEPS - 1] < 0.8f * got[0], "net %d learns nothing: %g, then %g", net, (double)got[0], (double)got[STEPS - 1]);
+    CHECK(memcmp(got, again, sizeof got) == 0, "net %d: other bits the second time", net);
+    tct_graph_free(graphs[net]);
+  }
+}
