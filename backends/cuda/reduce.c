@@ -40,21 +40,6 @@ static tct_cu_fold fold_of(tct_op op) {
   }
 }
 
-/* The kept and the reduced axes; whether neighbours in memory are reduced. */
-static bool split_axes(tct_cu_reduce_args *a, const tct_shape *x, uint32_t axes) {
-  int64_t stride[TCT_MAX_RANK];
-  bool rows = true;
-  tct_cu_strides(x, stride);
-  a->n_out = a->n_reduced = 1;
-  for (int32_t i = 0; i < x->rank; i++) {
-    const bool reduced = (axes >> i & 1u) != 0;
-    *(reduced ? &a->n_reduced : &a->n_out) *= x->dim[i];
-    tct_cu_add_axis(reduced ? &a->reduced : &a->kept, x->dim[i], stride[i]);
-    if (x->dim[i] != 1) rows = reduced;
-  }
-  return rows;
-}
-
 /* Blocks, and the divisor that finds a block's outputs. */
 static tct_cu_extent extent_of(const tct_device_impl *device, tct_cu_reduce_args *a, bool rows) {
   if (rows) {
@@ -86,7 +71,8 @@ tct_status tct_cu_reduce_prepare(tct_device_impl *device, const tct_node_view *n
   reduce_state *const state = tct_cu_state(device, sizeof *state);
   if (state == NULL) return TCT_OUT_OF_MEMORY;
   tct_cu_reduce_args *const a = &state->args;
-  const bool rows = split_axes(a, &node->in[0].shape, attrs->axes), whole = is_whole(node->in[0].dtype);
+  const bool rows = tct_cu_split_axes(&node->in[0].shape, attrs->axes, &a->kept, &a->reduced, &a->n_out, &a->n_reduced);
+  const bool whole = is_whole(node->in[0].dtype);
   a->x_dtype = (int32_t)node->in[0].dtype;
   const int64_t blocks = rows ? (a->n_out + 7) / 8 : (a->n_out + TCT_CU_WARP - 1) / TCT_CU_WARP;
   a->parts = tct_cu_parts(device, blocks, a->n_reduced, rows ? 2048 : 128);

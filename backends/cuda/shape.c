@@ -60,3 +60,17 @@ void tct_cu_strides(const tct_shape *shape, int64_t stride[TCT_MAX_RANK]) {
     pitch *= shape->dim[i];
   }
 }
+
+bool tct_cu_split_axes(const tct_shape *x, uint32_t axes, tct_cu_view *kept, tct_cu_view *reduced, int64_t *out_kept, int64_t *out_reduced) {
+  int64_t stride[TCT_MAX_RANK];
+  bool rows = true;
+  tct_cu_strides(x, stride);
+  *out_kept = *out_reduced = 1;
+  for (int32_t i = 0; i < x->rank; i++) {
+    const bool is_reduced = (axes >> i & 1u) != 0;
+    *(is_reduced ? out_reduced : out_kept) *= x->dim[i];
+    tct_cu_add_axis(is_reduced ? reduced : kept, x->dim[i], stride[i]);
+    if (x->dim[i] != 1) rows = is_reduced;
+  }
+  return rows;
+}

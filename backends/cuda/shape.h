@@ -15,6 +15,8 @@ tct_cu_extent tct_cu_extent_rows(const tct_device_impl *device, int64_t rows, in
 int64_t tct_cu_parts(const tct_device_impl *device, int64_t blocks, int64_t length, int64_t least);
 /* An element's bits: `value` in the dtype. */
 uint64_t tct_cu_bits(tct_dtype dtype, double value);
+/* A reduction's axes as two views, and how many elements each walks; whether neighbours in memory are reduced. */
+bool tct_cu_split_axes(const tct_shape *x, uint32_t axes, tct_cu_view *kept, tct_cu_view *reduced, int64_t *out_kept, int64_t *out_reduced);
 /* Row-major strides. */
 void tct_cu_strides(const tct_shape *shape, int64_t stride[TCT_MAX_RANK]);
 

@@ -377,6 +377,59 @@ typedef struct tct_cu_one_hot_args {
   int32_t bytes, reserved;
 } tct_cu_one_hot_args;
 
+/* The gradient of gather, in four launches: dtable [outer,depth,inner] += dy [outer,n,inner] at indices [n], in the order of n. An
+ * index out of range adds nothing. count [depth] is zero before the first launch:
+ *   gather_count  count[d] = how many indices are d                        grid-stride over n
+ *   gather_begin  begin[d] = Σ count before d, and count becomes 0 again   one block of TCT_CU_BLOCK threads
+ *   gather_place  place[begin[d] …] = the positions with index d, in any order    grid-stride over n
+ *   gather_sum    each row of dtable from its positions, least first       a block of TCT_CU_BLOCK threads for each row, grid-stride
+ * Integers are counted by atomics, whose order shows only in `place`. */
+typedef struct tct_cu_gather_grad_args {
+  const int32_t *indices;
+  int32_t *count, *begin, *place;
+  tct_cu_tensor dy, dtable;
+  int64_t n, depth, outer, inner;
+} tct_cu_gather_grad_args;
+typedef tct_cu_gather_grad_args tct_cu_gather_count_args, tct_cu_gather_begin_args, tct_cu_gather_place_args, tct_cu_gather_sum_args;
+
+/* ---- along an axis ---- */
+
+/* y[o,i,c] = Σ x[o,j,c] over j <= i (exclusive: j < i; reverse: from the end); x, y [outer,n,inner] of floats, or i32, i64 or u8. A
+ * thread to a line; grid-stride over outer·inner. */
+typedef struct tct_cu_cumsum_args {
+  const void *x;
+  void *y;
+  int64_t outer, n;
+  tct_cu_divisor inner;
+  int32_t dtype, exclusive, reverse, reserved;
+} tct_cu_cumsum_args;
+
+/* The k greatest of each row of x [rows,n], greatest first, of equals the first; positions i32 [rows,k]. A NaN counts as greatest. A
+ * warp to a row; grid-stride over 32·rows. x and y of floats, i32, i64 or u8. */
+typedef struct tct_cu_top_k_args {
+  const void *x;
+  void *y;
+  int32_t *positions;
+  int64_t rows, n, k;
+  int32_t dtype, reserved;
+} tct_cu_top_k_args;
+
+/* dx[r, position[r,j]] = dy[r,j], where dx [rows,n] is zero before. Grid-stride over rows·k. */
+typedef struct tct_cu_top_k_grad_args {
+  const int32_t *positions;
+  tct_cu_tensor dy, dx;
+  int64_t size, n; /* size: rows·k */
+  tct_cu_divisor k;
+} tct_cu_top_k_grad_args;
+
+/* dx = dy[o]·the product of the other x of output o, whose elements lie at kept(o) + reduced(r). A thread to an output; grid-stride
+ * over n_out. */
+typedef struct tct_cu_prod_grad_args {
+  tct_cu_tensor x, dy, dx;
+  tct_cu_view kept, reduced;
+  int64_t n_out, n_reduced;
+} tct_cu_prod_grad_args;
+
 /* ---- optimizers ---- */
 
 /* One launch for up to TCT_CU_UPDATES tensors of one rule; tensor t has the blocks from[t] … from[t+1]-1 of TCT_CU_UPDATE_CHUNK

@@ -1,5 +1,6 @@
 /* Reductions over any axes, positions of extremes, and the norm of a list of tensors. What an output folds is cut into parts where
  * outputs are few; a second launch joins the parts. Everything is folded in one order. */
+#include "kernels/cuda/order.h"
 #include "kernels/cuda/rows.h"
 
 /* ---- folding ---- */
@@ -153,35 +154,6 @@ TCT_CUDA_KERNEL(reduce_columns_whole, COLUMNS *COLUMN_ROWS) {
 
 /* ---- positions ---- */
 
-struct place {
-  float x;
-  int64_t whole; /* the value of an integer dtype */
-  int64_t at;
-};
-
-/* Whether b goes before a: greater (less), or equal and earlier; a NaN is greater (less) than any number. */
-TCT_CU_FN bool goes_before(const place &b, const place &a, bool is_whole, bool least) {
-  if (is_whole) {
-    if (b.whole != a.whole) return least ? b.whole < a.whole : b.whole > a.whole;
-  } else {
-    const bool nan_a = a.x != a.x, nan_b = b.x != b.x;
-    if (nan_a != nan_b) return nan_b;
-    if (!nan_a && a.x != b.x) return least ? b.x < a.x : b.x > a.x;
-  }
-  return b.at < a.at;
-}
-
-TCT_CU_FN place place_at(const void *x, int32_t dtype, int64_t offset, int64_t at) {
-  place p = {0.0f, 0, at};
-  if (dtype == TCT_I32)
-    p.whole = ((const int32_t *)x)[offset];
-  else if (dtype == TCT_I64)
-    p.whole = ((const int64_t *)x)[offset];
-  else
-    p.x = tct_cu_load(x, dtype, offset);
-  return p;
-}
-
 TCT_CUDA_KERNEL(arg, TCT_CU_BLOCK) {
   const bool is_whole = a.dtype == TCT_I32 || a.dtype == TCT_I64, least = a.least != 0;
   const bool by_warp = a.inner.d == 1;
@@ -198,11 +170,7 @@ TCT_CUDA_KERNEL(arg, TCT_CU_BLOCK) {
       if (goes_before(next, best, is_whole, least)) best = next;
     }
     if (by_warp)
-      for (int bits = TCT_CU_WARP / 2; bits > 0; bits >>= 1) {
-        const place next = {__shfl_xor_sync(~0u, best.x, bits), __shfl_xor_sync(~0u, best.whole, bits),
-                            __shfl_xor_sync(~0u, best.at, bits)};
-        if (goes_before(next, best, is_whole, least)) best = next;
-      }
+      best = first_of_warp(best, is_whole, least);
     if (lane == 0) a.y[i] = (int32_t)best.at;
   }
 }
