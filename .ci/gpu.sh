@@ -18,5 +18,6 @@ cases() {
 }
 cases queues=lazy 'op_support/is_what_the_lists_say'
 cases queues=lazy 'op_cases/forward*'
+cases queues=lazy 'op_cases/gradient*'
 cases queues=ahead 'op_cases/forward'
 cases queues=behind 'op_cases/forward'
