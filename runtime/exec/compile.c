@@ -14,6 +14,28 @@ static size_t alignment_of(const tct_device *device) {
 
 /* ---- device memory ---- */
 
+/* "'conv1/conv2d' 12.0 MiB, …": the largest values of the arena, each named by the node that makes it. */
+static void name_largest(const tct_program *program, char *text, size_t text_bytes) {
+  enum { MOST_NAMED = 3 };
+  const tct_graph *graph = program->graph;
+  int32_t largest[MOST_NAMED];
+  int32_t n = 0;
+  for (int32_t v = 0; v < graph->n_values; v++) {
+    if (program->plan.root[v] != v || program->plan.storage[v] != TCT_STORAGE_ARENA) continue;
+    const size_t bytes = tct_desc_bytes(&graph->values[v].desc);
+    int32_t at = n < MOST_NAMED ? n++ : MOST_NAMED;
+    for (; at > 0 && tct_desc_bytes(&graph->values[largest[at - 1]].desc) < bytes; at--)
+      if (at < MOST_NAMED) largest[at] = largest[at - 1];
+    if (at < MOST_NAMED) largest[at] = v;
+  }
+  text[0] = '\0';
+  for (int32_t i = 0; i < n; i++) {
+    const size_t used = strlen(text);
+    snprintf(text + used, text_bytes - used, "%s'%.60s' %.1f MiB", i > 0 ? ", " : "", tct_maker(graph, largest[i])->name,
+             (double)tct_desc_bytes(&graph->values[largest[i]].desc) / (1 << 20));
+  }
+}
+
 static tct_status take_arena(tct_program *program, tct_program *share) {
   const size_t bytes = program->plan.arena_bytes;
   if (share != NULL && share->memory->device == program->device && share->memory->bytes >= bytes) {
@@ -27,8 +49,10 @@ static tct_status take_arena(tct_program *program, tct_program *share) {
   memory->bytes = bytes;
   memory->references = 1;
   if (program->device->backend->alloc(program->device->impl, bytes + 64, &memory->data) != TCT_OK) {
+    char largest[280];
+    name_largest(program, largest, sizeof largest);
     tct_release(memory);
-    return tct_context("allocating the program's arena of %zu bytes", bytes);
+    return tct_context("allocating the program's arena of %zu bytes (its largest: %s)", bytes, largest);
   }
   program->memory = memory;
   return TCT_OK;

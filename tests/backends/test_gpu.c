@@ -190,6 +190,12 @@ TEST(gpu, out_of_memory_says_how_much) {
   tct_output(graph, "y", tct_neg(tct_input(graph, "x", TCT_F32, TCT_SHAPE(5000000))));
   FAILS(tct_compile(graph, device, NULL, &program), TCT_OUT_OF_MEMORY, "19.1 MiB are asked for, 19.1 MiB of its 19.1 MiB are free");
   tct_graph_free(graph);
+  /* Of a program's arena, also what is the largest in it. */
+  tct_graph *const wide = graph_make();
+  const tct_tensor column = tct_input(wide, "c", TCT_F32, TCT_SHAPE(3000, 1)), row = tct_input(wide, "r", TCT_F32, TCT_SHAPE(1, 3000));
+  tct_output(wide, "y", tct_mul(column, row));
+  FAILS(tct_compile(wide, device, NULL, &program), TCT_OUT_OF_MEMORY, "(its largest: 'mul' 34.3 MiB)");
+  tct_graph_free(wide);
   tct_device_close(device);
   CHECK(allocations() == 0);
   OK(attempt("gpu", y, NULL));
