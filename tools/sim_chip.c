@@ -155,6 +155,7 @@ int sim_chip(const tool_options *options, const char *device) {
   if (strncmp(device, "tpu", 3) != 0 || (device[3] != ':' && device[3] != '\0'))
     return tool_usage("sim: --device %s has no modelled clock; needs tpu or tpu:CHIP", device);
   if (tct_chip_open(device[3] == ':' ? device + 4 : "v3", &r.chip) != TCT_OK) return tool_fail();
+  if (r.chip.chips > 1) return tool_usage("sim: chips is %lld, and a topology's layers run on one; chips are for a job's step", (long long)r.chip.chips);
   if (tct_topology_read(options->positional, &topology) != TCT_OK) return tool_fail();
   r.topology = topology;
   r.layers = calloc((size_t)tct_topology_n_layers(topology), sizeof *r.layers);

@@ -17,7 +17,7 @@ typedef struct axis {
 
 typedef struct point {
   char values[256]; /* "array=64x64,hbm=400GB/s" */
-  double seconds, joules, dollars, accuracy; /* of a step, of all chips; accuracy NaN: not asked for */
+  double seconds, cycles, joules, dollars, accuracy; /* of a step, of all chips; accuracy NaN: not asked for */
   double samples;                            /* of a step, of all chips */
   int64_t passes, array_order, quantized;
   char refused[320]; /* why the job cannot run there; "": it can, and the numbers are known */
@@ -130,6 +130,7 @@ static int model_point(const tool_options *options, const sweep *s, point *p) {
   if (status == TCT_OK) {
     tct_forecast_describe(m.forecast, &m.info);
     p->seconds = m.info.total.seconds;
+    p->cycles = m.info.total.cycles;
     p->joules = m.info.total.joules;
     p->dollars = m.info.dollars;
     p->passes = m.info.chip.passes;
@@ -163,9 +164,11 @@ static int train_point(const tool_options *options, const sweep *s, point *p) {
   return code;
 }
 
-/* Only these change numbers, not what stays in the array: one training for all points of one kind. */
+/* Only these change numbers: one training for all points of one kind. Where the array's own order of sums counts (on the machine), its
+ * blocks do, and they follow from all of the chip. */
 static bool same_numbers(const point *a, const point *b) {
-  return a->passes == b->passes && a->array_order == b->array_order && a->quantized == b->quantized;
+  const bool on_machine = a->array_order != 0 || a->passes == 3;
+  return !on_machine && a->passes == b->passes && a->array_order == b->array_order && a->quantized == b->quantized;
 }
 
 static int train_points(const tool_options *options, sweep *s) {
@@ -203,7 +206,7 @@ static void find_best(sweep *s) {
 static void print_text(const sweep *s, bool training, bool accuracy) {
   printf("%s on %s, %s (modelled, not measured)\n* no other is better in time, energy and dollars of a sample%s\n\n", s->job, s->device,
          training ? "training step" : "forward pass", accuracy ? " and in accuracy" : "");
-  printf("  %10s %12s %12s %14s %s %s\n", "step", "samples/s", "mJ/sample", "USD/1e6 samples", accuracy ? "accuracy" : "", "chip");
+  printf("  %10s %10s %12s %12s %14s %s %s\n", "step", "cycles", "samples/s", "mJ/sample", "USD/1e6 samples", accuracy ? "accuracy" : "", "chip");
   for (int i = 0; i < s->n; i++) {
     const point *const p = &s->points[i];
     char text[16] = "";
@@ -212,7 +215,7 @@ static void print_text(const sweep *s, bool training, bool accuracy) {
       continue;
     }
     if (accuracy) (void)snprintf(text, sizeof text, "%8.4f", p->accuracy);
-    printf("%c %7.4g ms %12.5g %12.4g %15.4g %s %s\n", p->best ? '*' : ' ', p->seconds * 1e3, p->samples / p->seconds,
+    printf("%c %7.4g ms %10.4g %12.5g %12.4g %15.4g %s %s\n", p->best ? '*' : ' ', p->seconds * 1e3, p->cycles, p->samples / p->seconds,
            1e3 * p->joules / p->samples, 1e6 * p->dollars / p->samples, text, p->values);
   }
 }
@@ -233,6 +236,7 @@ static void print_json(const sweep *s, bool training) {
     }
     json_object_set_new(row, "samples", tool_number(p->samples));
     json_object_set_new(row, "seconds", tool_number(p->seconds));
+    json_object_set_new(row, "cycles", tool_number(p->cycles));
     json_object_set_new(row, "joules", tool_number(p->joules));
     json_object_set_new(row, "dollars", tool_number(p->dollars));
     json_object_set_new(row, "accuracy", tool_number(p->accuracy));
@@ -244,17 +248,17 @@ static void print_json(const sweep *s, bool training) {
 
 static void write_csv(const void *what, FILE *to) {
   const sweep *const s = what;
-  fputs("chip,samples,seconds,joules,dollars,accuracy,best,refused\n", to);
+  fputs("chip,samples,seconds,cycles,joules,dollars,accuracy,best,refused\n", to);
   for (int i = 0; i < s->n; i++) {
     const point *const p = &s->points[i];
     tool_print_csv_text(to, p->values);
     if (p->refused[0] != '\0') {
-      fputs(",,,,,,0,", to);
+      fputs(",,,,,,,0,", to);
       tool_print_csv_text(to, p->refused);
       fputc('\n', to);
       continue;
     }
-    fprintf(to, ",%.9g,%.9g,%.9g,%.9g,", p->samples, p->seconds, p->joules, p->dollars);
+    fprintf(to, ",%.9g,%.9g,%.9g,%.9g,%.9g,", p->samples, p->seconds, p->cycles, p->joules, p->dollars);
     if (!isnan(p->accuracy)) fprintf(to, "%.6g", p->accuracy);
     fprintf(to, ",%d,\n", p->best);
   }
@@ -324,7 +328,7 @@ static int plot(const sweep *s, const char *path) {
   int *const number = calloc((size_t)s->n + 1, sizeof *number);
   if (number == NULL) return tool_out_of_memory();
   (void)signal(SIGPIPE, SIG_IGN); /* no gnuplot there is an error to tell, not a death */
-  FILE *const to = popen("gnuplot 2>/dev/null", "w");
+  FILE *const to = popen("gnuplot >/dev/null 2>&1", "w");
   if (to == NULL) {
     free(number);
     return tool_file_fail("start gnuplot for", path);
@@ -333,19 +337,22 @@ static int plot(const sweep *s, const char *path) {
   put_plot(to, s, path, number);
   free(number);
   if (pclose(to) == 0) return TOOL_OK;
-  fprintf(stderr, "tercet: sim sweep: --plot needs gnuplot (Debian: gnuplot-nox), which failed to draw '%s' [E310]\n", path);
+  fprintf(stderr, "tercet: sim sweep: --plot needs gnuplot (Debian: gnuplot-nox), which failed to draw '%s', or a folder that can be written [E310]\n", path);
   return TOOL_UNAVAILABLE;
 }
 
 static int report(const tool_options *options, const sweep *s) {
-  if (options->plot) {
-    const int code = plot(s, options->plot);
-    if (code != TOOL_OK) return code;
+  int code = TOOL_OK;
+  if (options->csv) {
+    code = tool_write_file(options->csv, write_csv, s);
+  } else {
+    if (options->json) print_json(s, !options->forward);
+    else print_text(s, !options->forward, options->accuracy);
+    code = tool_finish();
   }
-  if (options->csv) return tool_write_file(options->csv, write_csv, s);
-  if (options->json) print_json(s, !options->forward);
-  else print_text(s, !options->forward, options->accuracy);
-  return tool_finish();
+  if (!options->plot) return code;
+  const int drawn = plot(s, options->plot); /* behind the numbers: they are not lost with it */
+  return code != TOOL_OK ? code : drawn;
 }
 
 static int run_points(const tool_options *options, sweep *s) {

@@ -135,6 +135,12 @@ static void facts(tct_device_impl *device, tct_fact_fn fn, void *user) {
   if (device->inner->facts != NULL) device->inner->facts(device->impl, fn, user);
 }
 
+static int32_t step_aside(tct_device_impl *device, const tct_node_view *node, double flops, double bytes, bool count, tct_counter *out,
+                          int32_t most) {
+  if (device->inner->step_aside == NULL) return 0;
+  return device->inner->step_aside(device->impl, node, flops, bytes, count, out, most);
+}
+
 static void first_run(tct_device_impl *device, uint64_t fingerprint) {
   if (device->inner->first_run != NULL) device->inner->first_run(device->impl, fingerprint);
 }
@@ -166,6 +172,9 @@ const tct_backend *tct_backend_entry_check(const tct_host *given) {
       .counters = counters,
       .own_kernels = own_kernels,
       .facts = facts,
+      .step_counters = tct_check_step_counters,
+      .step_listing = tct_check_step_listing,
+      .step_aside = step_aside,
       .first_run = first_run,
   };
   if (given->abi != TCT_BACKEND_ABI) {

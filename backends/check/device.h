@@ -50,5 +50,8 @@ tct_status tct_check_changed(tct_device_impl *device, const check_buffer *buffer
 
 /* Wraps the kernels of the device inside. */
 tct_status tct_check_wrap_kernels(tct_device_impl *device);
+/* Of the step inside. */
+int32_t tct_check_step_counters(tct_device_impl *device, const void *state, tct_counter *out, int32_t most);
+void tct_check_step_listing(tct_device_impl *device, const void *state, tct_line_fn line, void *user);
 
 #endif

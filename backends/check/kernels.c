@@ -248,6 +248,16 @@ static tct_status launch_watched(tct_device_impl *device, const tct_launch *laun
   return status != TCT_OK ? status : refuse_filled(device, w->kernel, launch, true);
 }
 
+int32_t tct_check_step_counters(tct_device_impl *device, const void *state, tct_counter *out, int32_t most) {
+  const watched *w = state;
+  return device->inner->step_counters != NULL ? device->inner->step_counters(device->impl, w->state, out, most) : 0;
+}
+
+void tct_check_step_listing(tct_device_impl *device, const void *state, tct_line_fn line, void *user) {
+  const watched *w = state;
+  if (device->inner->step_listing != NULL) device->inner->step_listing(device->impl, w->state, line, user);
+}
+
 static void release(tct_device_impl *device, void *state) {
   const watched *w = state;
   if (w == NULL) return;

@@ -20,11 +20,18 @@ typedef struct part {
   double share;  /* of the work that is done: a causal mask leaves out the rest */
 } part;
 
+/* A sequence's weights that fill more than four fifths of VMEM are loaded for each step again. */
+static double weights_again(const tct_chip *chip, const part *p) {
+  const double bytes = 4 * (double)p->product.k * (double)p->product.n * (p->product.batch > 0 ? (double)p->product.batch : 1);
+  return bytes > 0.8 * chip->vmem * (double)chip->cores ? (double)(p->steps - 1) * bytes : 0;
+}
+
 /* Loads, the products with what the vector unit does, stores. HBM is behind everything: it is waited for as far as it takes
  * longer. */
 static tct_status emit_parts(const tct_chip *chip, const tct_node_view *node, const part *parts, int n, double operations,
                              tpu_list *list) {
   tct_chip_time *sum = &list->time;
+  double again = 0; /* bytes of weights that do not stay in VMEM from one step of a sequence to the next */
   double fed = 0, weights = 0; /* cycles of waiting for a weight FIFO, which feeds each step again; its bytes */
   tpu_list ends = {.n = 0};
   tct_tpu_emit_vector(&ends, chip, node, operations);
@@ -42,6 +49,7 @@ static tct_status emit_parts(const tct_chip *chip, const tct_node_view *node, co
     tct_tpu_emit_product(list, chip, list->n_products - 1);
     if (loop) tct_tpu_emit(list, (tpu_instruction){.code = TPU_END, .product = list->n_products - 1});
     add(sum, &to->tiling, parts[i].share * (double)parts[i].steps);
+    again += weights_again(chip, &parts[i]);
     fed += parts[i].share * (double)parts[i].steps * to->tiling.memory;
     weights += parts[i].share * (double)parts[i].steps * to->tiling.hbm_bytes;
     sum->skew += (double)parts[i].steps * (double)(2 * chip->array_rows + chip->array_cols - 2);
@@ -50,7 +58,7 @@ static tct_status emit_parts(const tct_chip *chip, const tct_node_view *node, co
     if (ends.at[i].code != TPU_LOAD) tct_tpu_emit(list, ends.at[i]);
   }
   sum->vector = operations / (double)(chip->cores * chip->alus);
-  sum->hbm_bytes = chip->weight_fifo > 0 ? weights : tct_tpu_bytes(chip, node);
+  sum->hbm_bytes = chip->weight_fifo > 0 ? weights : tct_tpu_bytes(chip, node) + again;
   sum->vmem_bytes += sum->hbm_bytes;
   const double busy = sum->useful + sum->padding + sum->shift + sum->vector + sum->skew;
   const double moved = sum->hbm_bytes * chip->clock / chip->hbm;

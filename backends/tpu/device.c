@@ -174,7 +174,7 @@ static void facts(tct_device_impl *device, tct_fact_fn fn, void *user) {
   fn(user, "tpu.arrays", text);
   snprintf(text, sizeof text, "%.0f GB/s, %.0f GB", c->hbm * 1e-9, c->hbm_size * 1e-9);
   fn(user, "tpu.hbm", text);
-  fn(user, "tpu.arithmetic", c->quantized ? c->array_order ? "products on the machine, int8 into i32; the rest on the CPU device"
+  fn(user, "tpu.arithmetic", c->quantized ? c->array_order || c->passes == 3 ? "products on the machine, int8 into i32; the rest on the CPU device"
                                                            : "the CPU device; operands of products rounded to int8"
                              : c->array_order || c->passes == 3 ? "products on the machine, in the array's order; the rest on the CPU device"
                              : c->passes > 1                  ? "the CPU device; f32 products, charged as six passes"

@@ -7,7 +7,7 @@
 #include "backends/tpu/list.h"
 
 #define TPU_MARKS 4096 /* tickets whose time is remembered */
-#define TPU_PROGRAMS 256 /* programs that are remembered as compiled */
+#define TPU_PROGRAMS 1024 /* programs that are remembered as compiled */
 #define TPU_MADE 4096  /* buffers whose time of writing is remembered; one that was forgotten is taken for new */
 
 /* Sums since the device was opened, by the classes of tct_chip_time. */

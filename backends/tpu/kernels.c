@@ -124,7 +124,7 @@ static tct_status prepare_epilogue(tct_device_impl *device, const tct_node_view 
 
 /* The same for numbers in f16, which has more places than bf16. */
 static void round_f16(const uint16_t *restrict from, uint16_t *restrict to, size_t n) {
-  for (size_t i = 0; i < n; i++) to[i] = tct_f16_from_f32(tct_bf16_to_f32(tct_bf16_from_f32(tct_f16_to_f32(from[i]))));
+  for (size_t i = 0; i < n; i++) to[i] = tct_f16_from_f32(tct_bf16_to_f32(tct_bf16_from_f32(tpu_within_f16(tct_f16_to_f32(from[i])))));
 }
 
 static tct_status prepare_under(tct_device_impl *device, const tct_node_view *node, tpu_step *step, size_t *bytes) {
@@ -197,25 +197,8 @@ static tct_status check_memory(const tct_device_impl *device, const tct_node_vie
                             (long long)chip->sublanes, (long long)chip->lanes);
 }
 
-/* A quantized chip multiplies nothing but int8: what changes weights, and narrow floats, are not for it. */
-static tct_status check_quantized(const tct_device_impl *device, const tct_node_view *node) {
-  const tct_chip *chip = &device->chip;
-  if (chip->quantized == 0) return TCT_OK;
-  if (node->n_out == 0 && strcmp(node->op_name, "assign") != 0) {
-    return device->host->fail(TCT_UNSUPPORTED, "tpu: '%s' (%s) trains, and chip %s multiplies int8 only, which is for inference; needs a "
-                              "chip with floats, such as v3, to train; then evaluate or predict on this one", node->name,
-                              node->op_name, chip->name);
-  }
-  for (int32_t i = 0; i < node->n_in; i++) {
-    if (tct_dtype_bytes(node->in[i].dtype) != 2) continue;
-    return device->host->fail(TCT_UNSUPPORTED, "tpu: '%s' (%s) has an operand of %s, and chip %s has int8 and f32 only; needs precision "
-                              "float32", node->name, node->op_name, tct_dtype_name(node->in[i].dtype), chip->name);
-  }
-  return TCT_OK;
-}
-
 static tct_status prepare(tct_device_impl *device, const tct_node_view *node, tct_prepared *out) {
-  const tct_status allowed = check_quantized(device, node), fits = allowed == TCT_OK ? check_memory(device, node) : allowed;
+  const tct_status fits = check_memory(device, node);
   if (fits != TCT_OK) return fits;
   tpu_step *step = device->host->alloc(sizeof *step, ALIGN);
   if (step == NULL) return TCT_OUT_OF_MEMORY;
@@ -412,6 +395,23 @@ static bool supports_floats(const tct_node_view *node, char *why, size_t why_byt
   return false;
 }
 
+/* A quantized chip multiplies nothing but int8: what changes weights, and narrow floats, are not for it. */
+static bool supports_int8(const tct_node_view *node, char *why, size_t why_bytes) {
+  if (!supports(node, why, why_bytes)) return false;
+  if (node->n_out == 0 && strcmp(node->op_name, "assign") != 0) {
+    snprintf(why, why_bytes, "it trains, and the chip's products are int8, for inference; train on another, such as tpu:v3, then evaluate, "
+             "predict or 'sim --forward' on this one");
+    return false;
+  }
+  for (int32_t i = 0; i < node->n_in; i++) {
+    if (tct_dtype_bytes(node->in[i].dtype) != 2) continue;
+    snprintf(why, why_bytes, "an operand is %s, and a quantized chip has int8 and f32 only; needs precision float32",
+             tct_dtype_name(node->in[i].dtype));
+    return false;
+  }
+  return true;
+}
+
 static bool seen_before(const tct_kernel *kernels, size_t k) {
   for (size_t i = 0; i < k; i++) {
     if (strcmp(kernels[i].op, kernels[k].op) == 0) return true;
@@ -423,11 +423,13 @@ tct_status tct_tpu_wrap_kernels(tct_device_impl *device) {
   const tct_backend *inner = device->inner;
   device->kernels = device->host->alloc((inner->n_kernels + 1) * sizeof *device->kernels, ALIGN);
   if (device->kernels == NULL) return TCT_OUT_OF_MEMORY;
+  const tct_chip *chip = &device->chip;
+  bool (*const accepts)(const tct_node_view *, char *, size_t) = chip->quantized != 0 ? supports_int8 : chip->int8 > 0 ? supports : supports_floats;
   for (size_t k = 0; k < inner->n_kernels; k++) {
     if (seen_before(inner->kernels, k)) continue;
     const char *op = inner->kernels[k].op;
     device->kernels[device->n_kernels++] = (tct_kernel){
-        .op = op, .name = op, .in_place = all_in_place(inner, op), .supports = device->chip.int8 > 0 ? supports : supports_floats,
+        .op = op, .name = op, .in_place = all_in_place(inner, op), .supports = accepts,
         .prepare = prepare, .launch = launch, .release = release};
   }
   return TCT_OK;

@@ -116,6 +116,12 @@ typedef struct tpu_tensor {
 
 /* The scale of n numbers: the largest is 127 steps. NaN where one is not finite, 0 where all are under 1e-30. */
 float tct_tpu_scale(const float *data, size_t n);
+/* The greatest bf16 number that f16 has: greater ones go to it, where bf16 would leave f16. */
+#define TPU_MOST_F16 65280.0f
+static inline float tpu_within_f16(float x) {
+  const float most = TPU_MOST_F16;
+  return x > most && x <= 65504.0f ? most : x < -most && x >= -65504.0f ? -most : x;
+}
 /* The nearest step, ties to even, as a number of steps. The scale is no NaN. */
 static inline float tpu_steps(float value, float scale) {
   const float x = scale > 0 ? value / scale : 0;

@@ -35,7 +35,7 @@ typedef struct machine {
 static float number(tpu_tensor t, int64_t i) {
   switch (t.dtype) {
   case TCT_BF16: return tct_bf16_to_f32(((const uint16_t *)t.data)[i]);
-  case TCT_F16: return tct_f16_to_f32(((const uint16_t *)t.data)[i]);
+  case TCT_F16: return tpu_within_f16(tct_f16_to_f32(((const uint16_t *)t.data)[i]));
   default: return ((const float *)t.data)[i];
   }
 }
@@ -70,7 +70,9 @@ float tct_tpu_scale(const float *data, size_t n) {
   }
   float largest;
   memcpy(&largest, &most, sizeof largest);
-  return most >= 0x7f800000u ? NAN : largest < 1e-30f ? 0 : largest / 127;
+  const float scale = largest / 127;
+  if (most >= 0x7f800000u) return NAN;
+  return largest < 1e-30f ? 0 : isinf(scale * 127) ? nextafterf(scale, 0) : scale; /* the largest stays finite */
 }
 
 /* ---- a block ---- */

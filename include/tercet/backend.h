@@ -169,7 +169,7 @@ typedef struct tct_backend {
    * seconds. Default: nothing. */
   int32_t (*step_aside)(tct_device_impl *device, const tct_node_view *node, double flops, double bytes, bool count, tct_counter *out,
                         int32_t most);
-  /* A program of this device is about to run for the first time. Programs of the same ops, shapes and types have the same fingerprint:
+  /* A program of this device is about to run for the first time. Programs of the same text (tct_graph_print) have the same fingerprint:
    * a compiler that keeps what it made has nothing to do for the second. Default: nothing. */
   void (*first_run)(tct_device_impl *device, uint64_t fingerprint);
 } tct_backend;

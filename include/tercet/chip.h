@@ -93,7 +93,8 @@ typedef struct tct_chip_time {
  * least HBM traffic. The vector unit's work on a block of Y follows the arrays'; it is not hidden behind the next block.
  * A chip with a weight FIFO takes tile after tile as they come from the memory of weights, for blocks of half the accumulators'
  * rows; a tile that comes late is shifted in where nothing hides it.
- * Errors: TCT_INVALID for an extent under 1 or too large; TCT_UNSUPPORTED for int8 on a chip without. */
+ * Errors: TCT_INVALID for an extent under 1 or too large, for passes other than 0, 1, 3 and 6, and where not even one tile fits into VMEM;
+ * TCT_UNSUPPORTED for int8 on a chip without; TCT_OUT_OF_MEMORY where the buffer beside a weight FIFO is too small. */
 TCT_API tct_status tct_chip_product(const tct_chip *chip, const tct_product *product, tct_chip_time *out) TCT_CHECKED;
 /* `operations` on vectors of sublanes×lanes elements, while `bytes` go to or come from HBM. */
 TCT_API void tct_chip_vector(const tct_chip *chip, double operations, double bytes, tct_chip_time *out);
@@ -101,7 +102,8 @@ TCT_API void tct_chip_vector(const tct_chip *chip, double operations, double byt
  * the torus at once, 2·max(V·(1 − 1/n) / bandwidth, hop·Σ ⌊nᵢ/2⌋), the bandwidth two directions on each axis of more than one
  * chip, half of it on an axis that is no ring (JAX scaling book, "TPUs"). 0 for one chip. */
 TCT_API double tct_chip_all_reduce(const tct_chip *chip, double bytes);
-/* Bytes of a tensor in HBM: the last extent padded to the lanes, the one before it to the sublanes' tile of its type. */
+/* Bytes of a tensor in HBM: one axis padded to the lanes, another to the sublanes' tile of its type, those that waste least; a vector
+ * to whole tiles. A byte for each element on a chip with a weight FIFO. */
 TCT_API double tct_chip_bytes(const tct_chip *chip, const tct_desc *desc);
 /* Joules of an op, the idle power for its time included. */
 TCT_API double tct_chip_energy(const tct_chip *chip, const tct_chip_time *time);

@@ -22,7 +22,7 @@ typedef struct selection {
 
 /* What a select may do to numbers. FLOATS and WHOLES name the source's kinds. */
 static bool is_whole(tct_dtype d) {
-  return d == TCT_I32 || d == TCT_I64 || d == TCT_U8 || d == TCT_BOOL;
+  return d == TCT_I32 || d == TCT_I64 || d == TCT_I8 || d == TCT_U8 || d == TCT_BOOL;
 }
 static bool convertible(tct_dtype from, tct_dtype to) {
   const bool to_float = to == TCT_F32 || to == TCT_F64;

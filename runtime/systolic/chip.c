@@ -117,6 +117,17 @@ static tct_status set_value(tct_chip *chip, const char *where, const key *k, con
 
 /* ---- files ---- */
 
+/* It stands in tables and messages. */
+static tct_status set_name(tct_chip *chip, const char *place, const char *text) {
+  const size_t n = strlen(text);
+  bool plain = n > 0 && n < sizeof chip->name;
+  for (size_t i = 0; i < n; i++) plain = plain && text[i] > ' ' && text[i] <= '~';
+  if (!plain) return tct_fail(TCT_INVALID, "%s: the chip's name needs 1 to %zu letters, digits and signs of ASCII, without blanks", place,
+                              sizeof chip->name - 1);
+  snprintf(chip->name, sizeof chip->name, "%s", text);
+  return TCT_OK;
+}
+
 /* One entry: `key: value`, or `key: {value: …, source: …}`. */
 static tct_status read_entry(tct_chip *chip, const char *where, const tct_yaml *node, bool *seen) {
   char place[300];
@@ -126,8 +137,7 @@ static tct_status read_entry(tct_chip *chip, const char *where, const tct_yaml *
     return tct_fail(TCT_INVALID, "%s: '%s' has no value; needs '%s: {value: …, source: \"…\"}'", place, node->key, node->key);
   }
   if (strcmp(node->key, "name") == 0) {
-    snprintf(chip->name, sizeof chip->name, "%s", value->text);
-    return TCT_OK;
+    return set_name(chip, place, value->text);
   }
   const key *k = find_key(node->key);
   if (k == NULL) return unknown_key(place, node->key);

@@ -41,11 +41,16 @@ static void take(feed *f, double rows) {
   f->end = f->start + rows;
 }
 
+/* Cycles between tiles when nothing changes any more: of f tiles that wait, each makes room when it has shifted in. */
+static double steady(const feed *f, double rows) {
+  return fmax(fmax(rows, f->deep), fmax(f->period, (f->period + f->deep) / (double)f->tiles));
+}
+
 /* `n` tiles that `rows` rows meet each. */
 static void take_all(feed *f, int64_t n, double rows) {
   const int64_t step = tct_smaller(n, tct_larger(0, STEPPED - f->n));
   for (int64_t i = 0; i < step; i++) take(f, rows);
-  const double rest = (double)(n - step), each = fmax(fmax(rows, f->deep), f->period), gap = each - rows;
+  const double rest = (double)(n - step), each = steady(f, rows), gap = each - rows;
   f->active += rest * rows;
   f->shift += rest * fmin(gap, f->deep);
   f->stall += rest * (gap - fmin(gap, f->deep));

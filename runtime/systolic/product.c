@@ -371,12 +371,14 @@ static void account(const choice *best, const tct_product *p, tct_chip_time *out
 /* Extents and what is computed from them stay within int64_t, padding to whole tiles included. */
 static bool in_range(const tct_chip *chip, const tct_product *p) {
   const int64_t least[] = {p->m, p->k, p->n, tct_larger(p->taps, 1), tct_larger(p->batch, 1)};
-  double all = (double)chip->passes * (double)chip->cores * (double)chip->arrays;
+  const int64_t passes = p->int8 ? 1 : p->passes > 0 ? p->passes : chip->passes;
+  double all = (double)passes * (double)chip->cores * (double)chip->arrays;
   for (int i = 0; i < 5; i++) {
     if (least[i] < 1 || least[i] > MOST_EXTENT) return false;
     all *= (double)least[i];
   }
-  return p->taps >= 0 && p->batch >= 0 && p->passes >= 0 && p->passes <= 6 && all <= MOST_PRODUCTS;
+  return p->taps >= 0 && p->batch >= 0 && (p->passes == 0 || p->passes == 1 || p->passes == 3 || p->passes == 6) &&
+         all <= MOST_PRODUCTS;
 }
 
 tct_status tct_chip_product(const tct_chip *chip, const tct_product *product, tct_chip_time *out) {

@@ -1,5 +1,6 @@
 /* int8 on the simulated TPU: products of i8 tensors, f32 operands rounded to int8 on a quantized chip (v1), and what such a
  * chip refuses. */
+#include <float.h>
 #include <tercet/chip.h>
 #include <tercet/tercet.h>
 #include "draws.h"
@@ -91,6 +92,10 @@ TEST(tpu_int8, what_is_not_finite_stays_so) {
       multiply(specs[s], TCT_SHAPE(2, 2), x, TCT_SHAPE(2, 2), w, false, y, 4);
       for (int i = 0; i < 4; i++) CHECK(isnan(y[i]), "%s: %g", specs[s], (double)y[i]);
     }
+    const float large[4] = {FLT_MAX, 1, 2, -FLT_MAX};
+    multiply(specs[s], TCT_SHAPE(2, 2), large, TCT_SHAPE(2, 2), w, false, y, 4);
+    CHECK(fabsf(y[0] / FLT_MAX - 1) < 1e-5f && y[1] == 0 && y[2] == 0 && fabsf(y[3] / FLT_MAX + 1) < 1e-5f, "%s: %g %g %g %g", specs[s],
+          (double)y[0], (double)y[1], (double)y[2], (double)y[3]);
     const float none[4] = {0};
     multiply(specs[s], TCT_SHAPE(2, 2), none, TCT_SHAPE(2, 2), w, false, y, 4);
     for (int i = 0; i < 4; i++) CHECK(y[i] == 0, "%s: %g", specs[s], (double)y[i]);
@@ -148,11 +153,11 @@ TEST(tpu_int8, a_quantized_chip_does_not_train) {
   tct_device *device = device_make("tpu:v1");
   tct_graph *graph = training_step(TCT_F32, 4);
   tct_program *program = NULL;
-  FAILS(tct_compile(graph, device, NULL, &program), TCT_UNSUPPORTED, "trains, and chip v1 multiplies int8 only, which is for inference");
+  FAILS(tct_compile(graph, device, NULL, &program), TCT_UNSUPPORTED, "it trains, and the chip's products are int8, for inference");
   tct_graph_free(graph);
   graph = graph_make();
   tct_output(graph, "y", tct_matmul(tct_input(graph, "x", TCT_BF16, TCT_SHAPE(2, 3)), tct_input(graph, "w", TCT_BF16, TCT_SHAPE(3, 4))));
-  FAILS(tct_compile(graph, device, NULL, &program), TCT_UNSUPPORTED, "has an operand of bf16, and chip v1 has int8 and f32 only");
+  FAILS(tct_compile(graph, device, NULL, &program), TCT_UNSUPPORTED, "an operand is bf16, and a quantized chip has int8 and f32 only");
   tct_graph_free(graph);
   graph = graph_make();
   tct_output(graph, "y", tct_matmul(tct_input(graph, "x", TCT_F32, TCT_SHAPE(4000, 5000)), tct_input(graph, "w", TCT_F32, TCT_SHAPE(5000, 2000))));

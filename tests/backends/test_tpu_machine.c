@@ -542,3 +542,67 @@ TEST(tpu_machine, memory_counts_the_padding_of_tiles) {
   tct_graph_free(graph);
   tct_device_close(device);
 }
+
+/* f16's greatest numbers have no bf16 beside them that f16 holds: they stay finite, the same on the machine and on the CPU. */
+TEST(tpu_machine, the_greatest_f16_stay_finite) {
+  static const char *const specs[] = {"tpu:v3", "tpu:v3,array_order=1"};
+  for (size_t s = 0; s < 2; s++) {
+    tct_device *device = device_make(specs[s]);
+    tct_graph *graph = graph_make();
+    tct_output(graph, "y", tct_matmul(tct_input(graph, "x", TCT_F16, TCT_SHAPE(1, 1)), tct_input(graph, "w", TCT_F16, TCT_SHAPE(1, 1))));
+    tct_program *program = NULL;
+    OK(tct_compile(graph, device, NULL, &program));
+    const uint16_t x = 0x7bff, w = 0x3800; /* 65504 and 0.5 */
+    uint16_t y = 0;
+    OK(tct_program_set(program, "x", &x, sizeof x));
+    OK(tct_program_set(program, "w", &w, sizeof w));
+    OK(tct_program_run(program));
+    OK(tct_program_get(program, "y", &y, sizeof y));
+    CHECK(y == 0x77f8, "%s: %04x, wanted 32640", specs[s], y);
+    tct_program_free(program);
+    tct_graph_free(graph);
+    tct_device_close(device);
+  }
+}
+
+/* Weights that VMEM does not hold are loaded for each step of a sequence. */
+TEST(tpu_machine, recurrent_weights_that_do_not_stay_are_loaded_again) {
+  tct_chip small, large;
+  OK(tct_chip_open("v3,vmem=1MiB", &small));
+  OK(tct_chip_open("v3,vmem=1GiB", &large));
+  enum { STEPS = 20, BATCH = 8, UNITS = 512 };
+  const tct_desc in[] = {{TCT_F32, TCT_SHAPE(BATCH, STEPS, UNITS)}, {TCT_F32, TCT_SHAPE(UNITS, 4 * UNITS)}, {TCT_F32, TCT_SHAPE(UNITS, 4 * UNITS)},
+                         {TCT_F32, TCT_SHAPE(4 * UNITS)}};
+  const tct_desc out[] = {{TCT_F32, TCT_SHAPE(BATCH, STEPS, UNITS)}, {TCT_F32, TCT_SHAPE(BATCH, STEPS, 5 * UNITS)}};
+  const tct_node_view node = {.op = TCT_OP_lstm, .op_name = "lstm", .name = "y", .n_in = 4, .n_out = 2, .in = in, .out = out};
+  tpu_list a, b;
+  OK(tct_tpu_lower(&small, &node, &a));
+  OK(tct_tpu_lower(&large, &node, &b));
+  const double again = (STEPS - 1) * 4. * UNITS * 4 * UNITS, more = a.time.hbm_bytes - b.time.hbm_bytes;
+  CHECK(fabs(more / again - 1) < 1e-9, "%g bytes more, wanted %g", more, again);
+  CHECK(a.time.total * small.hbm / small.clock >= a.time.hbm_bytes, "faster than HBM");
+}
+
+/* What the decorator reads for itself is not the device's. */
+TEST(tpu_machine, the_watching_device_has_the_clock_of_the_one_inside) {
+  static const char *const specs[] = {"tpu:v3", "check:tpu:v3"};
+  double total[2];
+  for (size_t s = 0; s < 2; s++) {
+    tct_device *device = device_make(specs[s]);
+    tct_graph *graph = graph_make();
+    tct_output(graph, "y", tct_relu(tct_input(graph, "x", TCT_F32, TCT_SHAPE(1000))));
+    tct_program *program = NULL;
+    OK(tct_compile(graph, device, NULL, &program));
+    float x[1000] = {0}, y[1000];
+    for (int i = 0; i < 3; i++) {
+      OK(tct_program_set(program, "x", x, sizeof x));
+      OK(tct_program_run(program));
+      OK(tct_program_get(program, "y", y, sizeof y));
+    }
+    total[s] = counter_of(device, "total");
+    tct_program_free(program);
+    tct_graph_free(graph);
+    tct_device_close(device);
+  }
+  CHECK(total[0] > 0 && fabs(total[1] / total[0] - 1) < 1e-9, "%g and %g cycles", total[0], total[1]);
+}

@@ -51,6 +51,7 @@ TEST(npy, other_spellings_are_read) {
   } rows[] = {
       {"{'shape': (2,), 'descr': '<f8', 'fortran_order': False}\n", 16, TCT_F64, 1},
       {"{\"descr\":\"|u1\",\"fortran_order\":False,\"shape\":(1,2,3,)}", 6, TCT_U8, 3},
+      {"{'descr': '|i1', 'fortran_order': False, 'shape': (6,), }", 6, TCT_I8, 1},
       {"{'descr': '<f2', 'fortran_order': False, 'shape': (3,), }", 6, TCT_F16, 1},
       {"{'descr': '<i8', 'fortran_order': False, 'shape': (), }      \n", 8, TCT_I64, 0},
       {"{'descr': '|b1', 'fortran_order': False, 'shape': (0, 7), }", 0, TCT_BOOL, 2},

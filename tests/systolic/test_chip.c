@@ -1,5 +1,7 @@
 /* The modelled chip: its files and overrides, the pipeline's recurrence, the accounts of products, and figures that Google
  * published of the TPU v1. */
+#include <stdlib.h>
+#include <unistd.h>
 #include <tercet/chip.h>
 #include <tercet/systolic.h>
 #include "draws.h"
@@ -51,6 +53,21 @@ TEST(chip, overrides_and_units) {
       {"v3,clock=nan", "clock is 'nan'", TCT_INVALID},
       {"not-there.yaml", "not-there.yaml", TCT_NOT_FOUND}};
   for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) FAILS(tct_chip_open(rows[i].spec, &c), rows[i].status, rows[i].part);
+}
+
+/* A name stands in tables and messages: it cannot bring what a terminal would obey, nor half a character. */
+TEST(chip, names) {
+  static const char *const names[] = {"\"a\\u0001\\e[31mb\"", "0123456789012345678901234567890123456789", "gr\xc3\xbcn", "\"\""};
+  char path[64] = "/tmp/tercet-chip-XXXXXX.yaml";
+  const int fd = mkstemps(path, 5);
+  CHECK(fd >= 0 && close(fd) == 0);
+  for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+    FILE *const file = fopen(path, "w");
+    CHECK(file != NULL && fprintf(file, "name: %s\n", names[i]) > 0 && fclose(file) == 0);
+    tct_chip c;
+    FAILS(tct_chip_open(path, &c), TCT_INVALID, "the chip's name needs 1 to 31 letters");
+  }
+  CHECK(remove(path) == 0);
 }
 
 /* Equal blocks on channels of their own: T = d + c + o + (n − 1)·max(d, c, o). One channel: c, or d + o, whichever is more,
@@ -179,11 +196,13 @@ TEST(chip, products_out_of_range) {
   OK(tct_chip_open("v3", &c));
   const int64_t wide = INT64_C(1) << 40;
   const tct_product rows[] = {{.m = 0, .k = 1, .n = 1}, {.m = 1, .k = 1, .n = wide + 1}, {.m = wide, .k = wide, .n = 1},
-                              {.m = 1, .k = 1, .n = 1, .taps = -1}, {.m = 1, .k = 1, .n = 1, .passes = 7}, {.m = 1, .k = 1, .n = 1, .batch = INT64_MAX}};
+                              {.m = 1, .k = 1, .n = 1, .taps = -1}, {.m = 1, .k = 1, .n = 1, .passes = 7}, {.m = 1, .k = 1, .n = 1, .passes = 2}, {.m = 1, .k = 1, .n = 1, .batch = INT64_MAX}};
   for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) FAILS(tct_chip_product(&c, &rows[i], &t), TCT_INVALID, "extents from 1 to 2^40");
   tct_chip many;
   OK(tct_chip_open("small,array=1x1,cores=64,arrays=64,vmem=1TB", &many));
   FAILS(tct_chip_product(&many, &(tct_product){.m = 1, .k = wide, .n = 1 << 20}, &t), TCT_INVALID, "with passes and arrays");
+  OK(tct_chip_open("tiny,array=1x1,vmem=1TB,passes=1", &many));
+  FAILS(tct_chip_product(&many, &(tct_product){.m = 1, .k = wide, .n = 1 << 22, .passes = 6}, &t), TCT_INVALID, "with passes and arrays");
   OK(tct_chip_product(&c, &(tct_product){.m = wide, .k = 1 << 20, .n = 1}, &t)); /* 2^60 products on four arrays */
   CHECK(t.total > 0x1p40 && isfinite(t.total), "%g", t.total);
 }

@@ -66,6 +66,11 @@ TEST(fifo, long_products_go_on_at_their_rate) {
   p.n *= 2;
   OK(tct_chip_product(&c, &p, &whole));
   CHECK(fabs((whole.total - half.total) / (half.total - half.skew) - 1) < 1e-4, "%g and %g", half.total, whole.total);
+  OK(tct_chip_open("v1,weight_fifo=1", &c)); /* the next tile's bytes come when the one before has shifted in: R + p each */
+  const double each = 256 + 65536 * c.clock / c.hbm;
+  p = (tct_product){.m = 1, .k = 256 * 400, .n = 256 * 400, .int8 = true};
+  OK(tct_chip_product(&c, &p, &half));
+  CHECK(fabs(half.total / (160000 * each) - 1) < 1e-4, "%g, wanted %g", half.total, 160000 * each);
   const double sum = whole.useful + whole.padding + whole.shift + whole.memory + whole.vector + whole.skew;
   CHECK(fabs(sum / whole.total - 1) < 1e-9);
 }

@@ -226,7 +226,7 @@ TEST(modelled, sweep) {
     CHECK(strstr(out, "array=128x128") == NULL);
   }
   CHECK(run("tercet sim sweep " GLYPHS " array=64x64,128x128 --csv -") == 0, "%s", out);
-  CHECK(strstr(out, "chip,samples,seconds,joules,dollars,accuracy,best,refused\narray=64x64,64,0.000") == out, "%s", out);
+  CHECK(strstr(out, "chip,samples,seconds,cycles,joules,dollars,accuracy,best,refused\narray=64x64,64,0.000") == out, "%s", out);
 }
 
 /* A list of products on a whole chip: in int8 on v1, as tct_chip_product says. */
@@ -270,8 +270,8 @@ TEST(modelled, refusals) {
       {"tercet lint --tpu", "which JOB.yaml?", 2},
       {"tercet lint --tpu " GLYPHS " --device cpu", "--device cpu has no modelled clock; needs tpu or tpu:CHIP", 2},
       {"tercet sim " GLYPHS " --device tpu:v9", "no TPU chip 'v9'", 4},
-      {"tercet train " GLYPHS " --device tpu:v1", "chip v1 multiplies int8 only, which is for inference", 6},
-      {"tercet sim " GLYPHS " --device tpu:v1", "chip v1 multiplies int8 only, which is for inference", 6},
+      {"tercet train " GLYPHS " --device tpu:v1", "it trains, and the chip's products are int8, for inference", 6},
+      {"tercet sim " GLYPHS " --device tpu:v1", "it trains, and the chip's products are int8, for inference", 6},
       {"tercet sim " GLYPHS " --device tpu:v3,hbm_size=1MB", "HBM", 161},
       {"tercet sim " GLYPHS " --array 8x8", "--array is for topologies; of a job's device say --device tpu:CHIP", 2},
       {"tercet sim not-there.yaml", "not-there.yaml", 4},
