@@ -318,7 +318,7 @@ TEST(modelled, sweep_with_refusals) {
   CHECK(json_is_true(json_object_get(json_array_get(points, 1), "best")) && json_object_get(json_array_get(points, 1), "refused") == NULL);
   json_decref(report);
   CHECK(run("tercet sim sweep " GLYPHS " hbm_size=1MB,8GB --csv -") == 0, "%s", out);
-  SHOWN("\nhbm_size=1MB,,,,,,0,");
+  SHOWN("\nhbm_size=1MB,,,,,,,0,");
   CHECK(run("tercet sim sweep " GLYPHS " hbm_size=1MB,2MB") == 6, "%s", out);
   SHOWN("the job runs on none of these chips; on hbm_size=1MB: tpu: chip v3");
 }
