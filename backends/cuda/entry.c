@@ -35,15 +35,12 @@ static int32_t counters(tct_device_impl *device, tct_counter *out, int32_t most)
   return n;
 }
 
-/* Where a library is, or where it was looked for and what is lost without it. */
-static void library_fact(const char *name, const char *file, const char *without, tct_fact_fn fn, void *user) {
+/* Where a library is, or where it was looked for, and what that means for the ops. */
+static void library_fact(const char *name, const char *file, const char *meaning, tct_fact_fn fn, void *user) {
   tct_cu_library library;
-  char text[1024];
-  if (tct_cu_library_open(host, file, &library)) {
-    fn(user, name, library.path);
-    return;
-  }
-  snprintf(text, sizeof text, "%s is not in %s; %s", file, library.looked, without);
+  char text[1400];
+  if (tct_cu_library_open(host, file, &library)) snprintf(text, sizeof text, "%s; %s", library.path, meaning);
+  else snprintf(text, sizeof text, "%s is not in %s; %s", file, library.looked, meaning);
   fn(user, name, text);
 }
 
@@ -69,8 +66,8 @@ static void facts(tct_device_impl *device, tct_fact_fn fn, void *user) {
     fn(user, "memory", text);
   }
   fn(user, "graphs", device->records ? "a step is recorded once and replayed" : "off by TERCET_CUDA_GRAPHS=0: a step is launched op by op");
-  library_fact("cublaslt", "libcublasLt.so.13", "products run on the module's own kernels", fn, user);
-  library_fact("cudnn", "libcudnn.so.9", "convolutions run on the module's own kernels", fn, user);
+  library_fact("cublaslt", "libcublasLt.so.13", "not used: products run on the module's own kernels", fn, user);
+  library_fact("cudnn", "libcudnn.so.9", "not used: convolutions run on the module's own kernels", fn, user);
 }
 
 static const char *const aliases[] = {"cuda", NULL};
