@@ -2,8 +2,12 @@
 # architecture, which are put into the module as they are; its host side is C, and opens all of NVIDIA's libraries at run time. So
 # nvcc, and cuda.h beside it, are needed for this module and for nothing else; the rest of the build never asks for CUDA.
 set(TERCET_CUDA AUTO CACHE STRING "The module for NVIDIA GPUs: AUTO builds it where nvcc is found, ON needs it, OFF leaves it out")
-set(TERCET_CUDA_ARCHITECTURES "75;80;86;89;90;100" CACHE STRING "Compute capabilities with code in the module; the last one as PTX too")
-set(TERCET_CUDA_IMAGES "$ENV{TERCET_CUDA_IMAGES}" CACHE PATH
+set(cuda_architectures "75;80;86;89;90;100")
+if(DEFINED ENV{CUDA_BUILD_ARCHITECTURES})
+  set(cuda_architectures "$ENV{CUDA_BUILD_ARCHITECTURES}")
+endif()
+set(TERCET_CUDA_ARCHITECTURES "${cuda_architectures}" CACHE STRING "Compute capabilities with code in the module; the last one as PTX too")
+set(TERCET_CUDA_IMAGES "$ENV{CUDA_BUILD_IMAGES}" CACHE PATH
     "Folder of fatbins that another build made (its folder cuda/), used instead of running nvcc")
 
 set(tercet_has_cuda FALSE)

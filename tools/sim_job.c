@@ -102,6 +102,8 @@ static void print_line(void *user, const char *text) {
 
 static void print_listing(const view *v) {
   const tct_forecast_row *row;
+  puts("over PCIe, beside the step before");
+  tct_forecast_listing(v->m.forecast, -1, print_line, NULL);
   for (int32_t i = 0; (row = tct_forecast_row_at(v->m.forecast, TCT_FORECAST_OPS, i)) != NULL; i++) {
     char time[32];
     printf("%s  %s  %s\n", row->name, row->op, print_seconds(time, row->cost.seconds));

@@ -141,6 +141,10 @@ static int32_t step_aside(tct_device_impl *device, const tct_node_view *node, do
   return device->inner->step_aside(device->impl, node, flops, bytes, count, out, most);
 }
 
+static void transfer_listing(tct_device_impl *device, const char *what, double bytes, bool to_device, tct_line_fn line, void *user) {
+  if (device->inner->transfer_listing != NULL) device->inner->transfer_listing(device->impl, what, bytes, to_device, line, user);
+}
+
 static void first_run(tct_device_impl *device, uint64_t fingerprint) {
   if (device->inner->first_run != NULL) device->inner->first_run(device->impl, fingerprint);
 }
@@ -176,6 +180,7 @@ const tct_backend *tct_backend_entry_check(const tct_host *given) {
       .step_listing = tct_check_step_listing,
       .step_aside = step_aside,
       .first_run = first_run,
+      .transfer_listing = transfer_listing,
   };
   if (given->abi != TCT_BACKEND_ABI) {
     (void)given->fail(TCT_UNSUPPORTED, "backend 'check': the host speaks version %u of the interface, this one %u",

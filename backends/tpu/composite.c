@@ -61,7 +61,8 @@ static tct_status emit_parts(const tct_chip *chip, const tct_node_view *node, co
   sum->hbm_bytes = chip->weight_fifo > 0 ? weights : tct_tpu_bytes(chip, node) + again;
   sum->vmem_bytes += sum->hbm_bytes;
   const double busy = sum->useful + sum->padding + sum->shift + sum->vector + sum->skew;
-  const double moved = sum->hbm_bytes * chip->clock / chip->hbm;
+  const double written = tct_tpu_written(chip, node), loaded = sum->hbm_bytes - written;
+  const double moved = (chip->channels == 1 ? sum->hbm_bytes : loaded > written ? loaded : written) * chip->clock / chip->hbm;
   sum->memory = (chip->weight_fifo > 0 ? fed : moved > busy ? moved - busy : 0) + chip->latency * chip->clock;
   sum->skew += chip->overhead * chip->clock;
   sum->total = sum->useful + sum->padding + sum->shift + sum->vector + sum->memory + sum->skew;

@@ -186,6 +186,12 @@ static void own_kernels(tct_device_impl *device, const tct_kernel **out, size_t 
   *out_n = device->n_kernels;
 }
 
+static void transfer_listing(tct_device_impl *device, const char *what, double bytes, bool to_device, tct_line_fn line, void *user) {
+  (void)device;
+  const tpu_instruction move = {.code = to_device ? TPU_INFEED : TPU_OUTFEED, .product = -1, .amount = bytes};
+  tct_tpu_print_transfer(&move, what, line, user);
+}
+
 const tct_backend *tct_backend_entry_tpu(const tct_host *given) {
   static const tct_backend backend = {
       .abi = TCT_BACKEND_ABI,
@@ -210,6 +216,7 @@ const tct_backend *tct_backend_entry_tpu(const tct_host *given) {
       .step_listing = tct_tpu_step_listing,
       .step_aside = tct_tpu_step_aside,
       .first_run = first_run,
+      .transfer_listing = transfer_listing,
   };
   if (given->abi != TCT_BACKEND_ABI) {
     (void)given->fail(TCT_UNSUPPORTED, "backend 'tpu': the host speaks version %u of the interface, this one %u",

@@ -17,6 +17,8 @@ typedef enum tpu_code {
   TPU_VECTOR,     /* `amount` operations on vector registers */
   TPU_STORE,      /* VMEM → HBM: `amount` bytes of `operand` (y: a block; o: every output) */
   TPU_ALL_REDUCE, /* `amount` bytes over the links */
+  TPU_INFEED,     /* host → HBM: `amount` bytes over PCIe */
+  TPU_OUTFEED,    /* HBM → host */
   TPU_FENCE,      /* waits for all of the above */
 } tpu_code;
 
@@ -77,6 +79,8 @@ const char *tct_tpu_op_name(tct_op op); /* of an elementwise op; NULL: unknown *
 tct_status tct_tpu_lower(const tct_chip *chip, const tct_node_view *node, tpu_list *out);
 /* The inputs and outputs in HBM, padded, as far as the op touches them; an update's states are written too. */
 double tct_tpu_bytes(const tct_chip *chip, const tct_node_view *node);
+/* Of these, what it writes. */
+double tct_tpu_written(const tct_chip *chip, const tct_node_view *node);
 /* Vector registers that a tensor fills, padding included. */
 double tct_tpu_registers(const tct_chip *chip, tct_shape shape);
 /* Appends; the tables are sized for the longest list that the lowering writes. */
@@ -104,6 +108,9 @@ tct_status tct_tpu_lower_composite(const tct_chip *chip, const tct_node_view *no
 
 /* A line for each instruction, without a line feed. */
 void tct_tpu_print(const tct_chip *chip, const tpu_list *list, void (*line)(void *user, const char *text), void *user);
+
+/* The line of an INFEED or OUTFEED of what has this name. */
+void tct_tpu_print_transfer(const tpu_instruction *instruction, const char *what, tct_line_fn line, void *user);
 
 /* ---- machine.c ---- */
 

@@ -54,6 +54,8 @@ static void print_one(const tct_chip *chip, const tpu_list *list, const tpu_inst
   case TPU_VECTOR: snprintf(text, n, "vector      %.6g operations on registers of %lld×%lld", i->amount, (long long)chip->sublanes,
                             (long long)chip->lanes); return;
   case TPU_ALL_REDUCE: snprintf(text, n, "all-reduce  %s over %lld chips", bytes, (long long)chip->chips); return;
+  case TPU_INFEED:
+  case TPU_OUTFEED: snprintf(text, n, "%-11s %s", i->code == TPU_INFEED ? "infeed" : "outfeed", bytes); return;
   case TPU_FENCE: snprintf(text, n, "fence"); return;
   }
 }
@@ -74,4 +76,11 @@ void tct_tpu_print(const tct_chip *chip, const tpu_list *list, void (*line)(void
     line(user, text);
     if (at->code == TPU_LOOP) depth++;
   }
+}
+
+void tct_tpu_print_transfer(const tpu_instruction *instruction, const char *what, tct_line_fn line, void *user) {
+  char text[256], bytes[32];
+  print_bytes(bytes, sizeof bytes, instruction->amount);
+  snprintf(text, sizeof text, "%-11s %.180s, %s", instruction->code == TPU_INFEED ? "infeed" : "outfeed", what, bytes);
+  line(user, text);
 }

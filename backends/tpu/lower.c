@@ -119,7 +119,7 @@ void tct_tpu_emit_product(tpu_list *list, const tct_chip *chip, int32_t product)
   while (open-- > 0) tct_tpu_emit(list, (tpu_instruction){.code = TPU_END, .product = product});
 }
 
-static double output_bytes(const tct_chip *chip, const tct_node_view *node) {
+double tct_tpu_written(const tct_chip *chip, const tct_node_view *node) {
   double bytes = 0;
   for (int32_t i = 0; i < node->n_out; i++) bytes += tct_chip_bytes(chip, &node->out[i]);
   if (node->n_out > 0) return bytes;
@@ -129,7 +129,7 @@ static double output_bytes(const tct_chip *chip, const tct_node_view *node) {
 }
 
 double tct_tpu_bytes(const tct_chip *chip, const tct_node_view *node) {
-  const double written = output_bytes(chip, node);
+  const double written = tct_tpu_written(chip, node);
   double bytes = written;
   for (int32_t i = 0; i < node->n_in; i++) bytes += tct_chip_bytes(chip, &node->in[i]);
   /* These read no more of their first operand than they write. */
@@ -138,7 +138,7 @@ double tct_tpu_bytes(const tct_chip *chip, const tct_node_view *node) {
 }
 
 void tct_tpu_emit_vector(tpu_list *list, const tct_chip *chip, const tct_node_view *node, double operations) {
-  const double written = output_bytes(chip, node);
+  const double written = tct_tpu_written(chip, node);
   tct_tpu_emit(list, (tpu_instruction){.code = TPU_LOAD, .operand = 'i', .product = -1, .amount = tct_tpu_bytes(chip, node) - written});
   if (operations > 0) tct_tpu_emit(list, (tpu_instruction){.code = TPU_VECTOR, .product = -1, .amount = operations});
   tct_tpu_emit(list, (tpu_instruction){.code = TPU_STORE, .operand = 'o', .product = -1, .amount = written});
@@ -173,7 +173,8 @@ static double vector_operations(const tct_chip *chip, const tct_node_view *node,
 
 static void lower_vector(const tct_chip *chip, const tct_node_view *node, double operations, tpu_list *out) {
   tct_tpu_emit_vector(out, chip, node, operations);
-  tct_chip_vector(chip, operations, tct_tpu_bytes(chip, node), &out->time);
+  const double stored = tct_tpu_written(chip, node);
+  tct_chip_vector(chip, operations, tct_tpu_bytes(chip, node) - stored, stored, &out->time);
 }
 
 /* ---- products ---- */

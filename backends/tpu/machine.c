@@ -272,6 +272,8 @@ int64_t tct_tpu_execute(const tct_chip *chip, const tpu_list *list, const tpu_ma
     case TPU_PRELOAD:
     case TPU_VECTOR:
     case TPU_ALL_REDUCE:
+    case TPU_INFEED:
+    case TPU_OUTFEED:
     case TPU_FENCE: break;
     }
   }

@@ -10,7 +10,7 @@ TCT_BEGIN_DECLS
 
 /* The version of this interface, checked when a module is loaded. tct_host may grow at its end without a new one; any
  * other change of a struct here has a new number. */
-#define TCT_BACKEND_ABI 5u
+#define TCT_BACKEND_ABI 6u
 
 /* ---- what the runtime gives ------------------------------------------------------------------------- */
 
@@ -172,6 +172,9 @@ typedef struct tct_backend {
   /* A program of this device is about to run for the first time. Programs of the same text (tct_graph_print) have the same fingerprint:
    * a compiler that keeps what it made has nothing to do for the second. Default: nothing. */
   void (*first_run)(tct_device_impl *device, uint64_t fingerprint);
+  /* The instruction that moves `bytes` from the host to the device or back, a line: of a program's inputs and outputs, of the operands
+   * and results of a step that runs on the host. Default: none. */
+  void (*transfer_listing)(tct_device_impl *device, const char *what, double bytes, bool to_device, tct_line_fn line, void *user);
 } tct_backend;
 
 /* The one symbol of a module. Returns a table with static lifetime, or NULL after host->fail. */

@@ -43,7 +43,7 @@ typedef struct tct_chip {
   double price;                   /* dollars per hour; 0: not rented out */
   int64_t dataflow;               /* what stays in the array: TCT_DATAFLOW_AUTO, or a tct_dataflow: W, Y or X */
   double compile;                 /* seconds to compile a program for a new shape */
-  uint64_t reserved[1];
+  int64_t channels;               /* 1: loads from HBM and stores to it share one; 2: each has its own, of `hbm` bytes per second */
 } tct_chip;
 
 /* "v3"; "chip.yaml" (a name that ends in .yaml or .yml, or has a '/', is a file's); either with overrides behind commas: "v3,array=256x256,hbm=1.2TB/s". Keys, units and ranges are those
@@ -96,8 +96,8 @@ typedef struct tct_chip_time {
  * Errors: TCT_INVALID for an extent under 1 or too large, for passes other than 0, 1, 3 and 6, and where not even one tile fits into VMEM;
  * TCT_UNSUPPORTED for int8 on a chip without; TCT_OUT_OF_MEMORY where the buffer beside a weight FIFO is too small. */
 TCT_API tct_status tct_chip_product(const tct_chip *chip, const tct_product *product, tct_chip_time *out) TCT_CHECKED;
-/* `operations` on vectors of sublanes×lanes elements, while `bytes` go to or come from HBM. */
-TCT_API void tct_chip_vector(const tct_chip *chip, double operations, double bytes, tct_chip_time *out);
+/* `operations` on vectors of sublanes×lanes elements, while `loaded` bytes come from HBM and `stored` go there. */
+TCT_API void tct_chip_vector(const tct_chip *chip, double operations, double loaded, double stored, tct_chip_time *out);
 /* Cycles to sum `bytes` of gradients over all chips and give each the result: reduce-scatter and all-gather on every axis of
  * the torus at once, 2·max(V·(1 − 1/n) / bandwidth, hop·Σ ⌊nᵢ/2⌋), the bandwidth two directions on each axis of more than one
  * chip, half of it on an axis that is no ring (JAX scaling book, "TPUs"). 0 for one chip. */

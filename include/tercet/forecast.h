@@ -71,7 +71,7 @@ TCT_API tct_status tct_forecast_open(tct_job *job, bool training, tct_forecast *
 TCT_API void tct_forecast_free(tct_forecast *forecast); /* NULL is fine */
 TCT_API void tct_forecast_describe(const tct_forecast *forecast, tct_forecast_info *out);
 TCT_API const tct_forecast_row *tct_forecast_row_at(const tct_forecast *forecast, tct_forecast_by by, int32_t i); /* NULL: none */
-/* The instructions of the i-th op, a line each. */
+/* The instructions of the i-th op, a line each; of −1: the way in of what a step is given, and the way out of what can be read of it. */
 TCT_API void tct_forecast_listing(const tct_forecast *forecast, int32_t i, tct_line_fn line, void *user);
 /* A timeline in Chrome's trace format (chrome://tracing, ui.perfetto.dev): a row of the ops, one of their classes of
  * cycles, and one of the layers. */

@@ -170,6 +170,8 @@ TCT_API bool tct_program_step(const tct_program *program, int32_t i, tct_step_in
 TCT_API int32_t tct_program_step_counters(const tct_program *program, int32_t i, tct_counter *out, int32_t most);
 /* The device's instructions for the step, a line each; none where the device keeps no list. */
 TCT_API void tct_program_step_listing(const tct_program *program, int32_t i, tct_line_fn line, void *user);
+/* The instructions that move the program's inputs to the device and its outputs back, a line each; none where the device has no list. */
+TCT_API void tct_program_transfer_listing(const tct_program *program, tct_line_fn line, void *user);
 /* Times every step of the following runs (each step is waited for); off by default. */
 TCT_API void tct_program_profile(tct_program *program, bool on);
 

@@ -167,11 +167,34 @@ int32_t tct_program_step_counters(const tct_program *program, int32_t i, tct_cou
   return backend->step_counters != NULL ? backend->step_counters(step->device->impl, step->launch.state, out, most) : 0;
 }
 
+static double bytes_of(const tct_desc *desc, int32_t n) {
+  double bytes = 0;
+  for (int32_t i = 0; i < n; i++) bytes += (double)tct_desc_bytes(&desc[i]);
+  return bytes;
+}
+
+/* A step on the host: out and in again. */
+static void list_aside(const tct_device *device, const tct_node_view *node, tct_line_fn line, void *user) {
+  if (device->backend->transfer_listing == NULL) return;
+  device->backend->transfer_listing(device->impl, "operands", bytes_of(node->in, node->n_in), false, line, user);
+  device->backend->transfer_listing(device->impl, "results", bytes_of(node->out, node->n_out), true, line, user);
+}
+
+void tct_program_transfer_listing(const tct_program *program, tct_line_fn line, void *user) {
+  const tct_device *device = program->device;
+  if (device->backend->transfer_listing == NULL) return;
+  for (int32_t i = 0; i < program->n_inputs; i++)
+    device->backend->transfer_listing(device->impl, program->inputs[i].name, (double)program->inputs[i].bytes, true, line, user);
+  for (int32_t i = 0; i < program->n_outputs; i++)
+    device->backend->transfer_listing(device->impl, program->outputs[i].name, (double)program->outputs[i].bytes, false, line, user);
+}
+
 void tct_program_step_listing(const tct_program *program, int32_t i, tct_line_fn line, void *user) {
   if (i < 0 || i >= program->n_steps) return;
   const tct_step *step = &program->steps[i];
   const tct_backend *backend = step->device->backend;
-  if (backend->step_listing != NULL) backend->step_listing(step->device->impl, step->launch.state, line, user);
+  if (step->device != program->device) list_aside(program->device, step->launch.node, line, user);
+  else if (backend->step_listing != NULL) backend->step_listing(step->device->impl, step->launch.state, line, user);
 }
 
 void tct_program_profile(tct_program *program, bool on) {

@@ -209,7 +209,8 @@ static double count_blocks(const tiling *t) { return (double)t->gb * (double)t->
 static double estimate(const tiling *t) {
   double active = 0, shift = 0, macs = 0;
   count_work(t, &active, &shift, &macs);
-  const double moved = (x_traffic(t) + w_traffic(t) + t->y_bytes) / t->bytes_per_cycle, work = active + shift + t->vector;
+  const double loaded = x_traffic(t) + w_traffic(t);
+  const double moved = (t->chip->channels == 1 ? loaded + t->y_bytes : fmax(loaded, t->y_bytes)) / t->bytes_per_cycle, work = active + shift + t->vector;
   const double first = (x_block(t) + w_block(t)) / t->bytes_per_cycle, last = y_block(t) / t->bytes_per_cycle;
   return fmax(moved + work / count_blocks(t), first + work + last);
 }
@@ -299,7 +300,7 @@ static void search(const tct_chip *chip, const tct_product *p, bool swapped, fin
 
 /* The blocks in the grid's order, through the pipeline. */
 static double run_blocks(const tiling *t) {
-  pipeline p = {.shared = true};
+  pipeline p = {.shared = t->chip->channels == 1};
   const double x = x_block(t) / t->bytes_per_cycle, w = w_block(t) / t->bytes_per_cycle, y = y_block(t) / t->bytes_per_cycle;
   const double vector = t->vector / ((double)t->gb * (double)t->gm * (double)t->gn);
   for (int64_t b = 0; b < t->gb; b++) {

@@ -6,12 +6,13 @@
 
 /* ---- the vector unit ---- */
 
-void tct_chip_vector(const tct_chip *chip, double operations, double bytes, tct_chip_time *out) {
+void tct_chip_vector(const tct_chip *chip, double operations, double loaded, double stored, tct_chip_time *out) {
+  const double bytes = loaded + stored, busiest = chip->channels == 1 ? bytes : fmax(loaded, stored);
   *out = (tct_chip_time){.hbm_bytes = bytes, .vmem_bytes = 2 * bytes};
   out->vector = operations / (double)(chip->cores * chip->alus);
   /* Where HBM is the weights' alone, activations are in VMEM, a vector's bytes in each cycle. */
   const bool held = chip->weight_fifo > 0;
-  const double moves = held ? bytes / (double)(chip->lanes * chip->sublanes) : bytes * chip->clock / chip->hbm;
+  const double moves = held ? bytes / (double)(chip->lanes * chip->sublanes) : busiest * chip->clock / chip->hbm;
   out->memory = fmax(0, moves - out->vector) + chip->latency * chip->clock;
   if (held) out->hbm_bytes = 0;
   out->skew = chip->overhead * chip->clock;

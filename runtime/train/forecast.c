@@ -192,7 +192,8 @@ const tct_forecast_row *tct_forecast_row_at(const tct_forecast *f, tct_forecast_
 }
 
 void tct_forecast_listing(const tct_forecast *f, int32_t i, tct_line_fn line, void *user) {
-  tct_program_step_listing(f->program, i, line, user);
+  if (i == -1) tct_program_transfer_listing(f->program, line, user);
+  else tct_program_step_listing(f->program, i, line, user);
 }
 
 /* ---- a run ---- */

@@ -7,7 +7,7 @@
 #include "train/job.h"
 
 enum { MOST_FINDINGS = 64 };
-enum { USEFUL = 0, PADDING = 1, VECTOR = 3, OTHER_CHIPS = TCT_FORECAST_CLASSES - 1 }; /* classes */
+enum { USEFUL = 0, PADDING = 1, VECTOR = 3, MEMORY = 4, OTHER_CHIPS = TCT_FORECAST_CLASSES - 1 }; /* classes */
 
 typedef struct finding {
   const char *what, *instead; /* in the forecast's arena; NULL: out of memory */
@@ -77,8 +77,10 @@ static tct_status odd_width(tct_forecast *f, int32_t i) {
     x.instead = tct_arena_printf(&f->arena, "%lld outputs (%.0f %% less work) or %lld (the same time)", (long long)less, 100 * (1 - (double)less / (double)full),
           (long long)full);
   else
-    x.instead = tct_arena_printf(&f->arena, "%lld outputs: the same time", (long long)full);
-  return add(f, op->name, (double)NAN, 0, &x);
+    x.instead = tct_arena_printf(&f->arena, "%lld outputs: %.0f %% more in the same time", (long long)full, 100 * ((double)full / (double)width - 1));
+  /* The arrays' time of the columns that would go. */
+  const double arrays = op->cost.by_class[USEFUL] + op->cost.by_class[PADDING];
+  return add(f, op->name, less > 0 ? (1 - (double)less / (double)full) * arrays / f->info.total.cycles : 0, 0, &x);
 }
 
 /* ---- shares of the step ---- */
@@ -93,8 +95,8 @@ static tct_status vector_bound(tct_forecast *f) {
   finding x;
   x.what = tct_arena_printf(&f->arena, "the vector unit works %.0f %% of the time, most on this %s (%.0f %% of the step)", 100 * share, most->op,
         100 * most->cost.by_class[VECTOR] / f->info.total.cycles);
-  x.instead = tct_arena_printf(&f->arena, "fewer or cheaper ones: a norm or an activation less, dropout only where it is needed");
-  return add(f, most->name, (double)NAN, 0, &x);
+  x.instead = tct_arena_printf(&f->arena, "fewer or cheaper ones: a norm or an activation less, dropout only where it is needed; the gain is that of this op left out");
+  return add(f, most->name, share_of(f, most), 0, &x);
 }
 
 static tct_status update_bound(tct_forecast *f) {
@@ -131,7 +133,9 @@ static tct_status padded_memory(tct_forecast *f) {
   x.what = tct_arena_printf(&f->arena, "results take %.3g MB in HBM's tiles of %lldx%lld, %.3g MB of it numbers; most is lost on %.80s", padded * 1e-6,
         (long long)chip->sublanes, (long long)chip->lanes, dense * 1e-6, tct_shape_print(&most->out[0].shape, shape, sizeof shape));
   x.instead = tct_arena_printf(&f->arena, "channels in multiples of %lld, or a batch that is one", (long long)chip->lanes);
-  return add(f, most->name, (double)NAN, 0, &x);
+  /* Written once and read once without the padding, as far as the step waits for HBM at all. */
+  const double moved = 2 * (padded - dense) / chip->hbm, waits = f->info.total.by_class[MEMORY] / chip->clock;
+  return add(f, most->name, fmin(moved, waits) / f->info.total.seconds, 0, &x);
 }
 
 /* The batch over PCIe against the step that should hide it. */

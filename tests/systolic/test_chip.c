@@ -149,6 +149,33 @@ TEST(chip, dataflows) {
   }
 }
 
+/* Loads and stores on channels of their own: hardly slower (the search ranks by an estimate), and never under what each channel moves. */
+TEST(chip, channels_of_their_own) {
+  uint64_t state = 521288629;
+  int faster = 0;
+  for (int i = 0; i < 200; i++) {
+    tct_chip one, two;
+    OK(tct_chip_open("v3", &one));
+    OK(tct_chip_open("v3,channels=2", &two));
+    tct_product p = {.m = between(&state, 1, 3000), .k = between(&state, 1, 300), .n = between(&state, 1, 3000)};
+    p.x_bytes = tct_chip_bytes(&one, &(tct_desc){TCT_F32, TCT_SHAPE(p.m, p.k)});
+    p.w_bytes = tct_chip_bytes(&one, &(tct_desc){TCT_F32, TCT_SHAPE(p.k, p.n)});
+    p.y_bytes = tct_chip_bytes(&one, &(tct_desc){TCT_F32, TCT_SHAPE(p.m, p.n)});
+    tct_chip_time shared, own;
+    OK(tct_chip_product(&one, &p, &shared));
+    OK(tct_chip_product(&two, &p, &own));
+    const double loaded = own.hbm_bytes - p.y_bytes, busiest = fmax(loaded, p.y_bytes) * two.clock / two.hbm;
+    CHECK(own.total <= 1.05 * shared.total && own.total >= busiest * (1 - 1e-9), "case %d: %g and %g, %g at least", i, own.total, shared.total, busiest);
+    faster += own.total < 0.95 * shared.total;
+    tct_chip_vector(&one, 0, 3e6, 2e6, &shared);
+    tct_chip_vector(&two, 0, 3e6, 2e6, &own);
+    CHECK(fabs((shared.memory - own.memory) - 2e6 * one.clock / one.hbm) < 1e-6 && own.hbm_bytes == 5e6);
+  }
+  CHECK(faster > 20, "%d", faster);
+  tct_chip c;
+  FAILS(tct_chip_open("v3,channels=3", &c), TCT_INVALID, "channels is '3', needs a whole number from 1 to 2");
+}
+
 TEST(chip, large_products_reach_the_peak_and_small_ones_do_not) {
   tct_chip c;
   OK(tct_chip_open("v3", &c));

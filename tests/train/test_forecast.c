@@ -238,7 +238,7 @@ TEST(forecast, findings) {
       {{"device=tpu:v3"}, "batch", "a batch of 32 leaves the arrays", "a batch of 64: ", 0}, /* there are 90 samples */
       {{"device=tpu:v3"}, "conv2d/conv2d", "results take 4.01 MB in HBM's tiles of 8x128", "channels in multiples of 128", 0},
       {{"device=tpu:eyeriss,hbm=1TB/s,latency=0s,pcie=1TB/s"}, "optimizer/dense/kernel/adam_update", "the vector unit works", "fewer or cheaper ones", 0},
-      {{"device=tpu:eyeriss"}, "conv2d/conv2d", "4 outputs fill 14 columns of the array: 71 % of them idle", "14 outputs: the same time", 0},
+      {{"device=tpu:eyeriss"}, "conv2d/conv2d", "4 outputs fill 14 columns of the array: 71 % of them idle", "14 outputs: 250 % more in the same time", 0},
       {{"device=tpu:eyeriss", "model.layers[0].filters=20"}, "conv2d/conv2d", "20 outputs fill 28 columns", "14 outputs (50 % less work) or 28", 0},
       {{"device=tpu:v3,pcie=1MB/s"}, "input", "the chip waits for its input", "send bytes", 0},
       {{"device=tpu:v3,chips=16,ici=100kB/s"}, "links", "over 16 chips outlast the backward pass", "fewer chips", 0},
