@@ -28,8 +28,8 @@ static tct_status unknown_device(const char *name, const tct_backend_row *rows, 
     known[n_known++] = rows[i].name;
   }
   const char *near = tct_nearest(name, known, n_known);
-  return tct_fail(TCT_E_UNKNOWN_DEVICE, "device '%s' is not known; this build has %s%s%s%s", name, list,
-                  TCT_DID_YOU_MEAN(near));
+  return tct_fail(TCT_E_UNKNOWN_DEVICE, "device '%s' is not known; this build has %s%s%s%s; others are modules: no libtercet-*.so in "
+                  "TERCET_BACKEND_PATH or in tercet/ beside the library offers it", name, list, TCT_DID_YOU_MEAN(near));
 }
 
 static const tct_backend *backend_among(const tct_backend_row *rows, int32_t n_rows, const char *spec, size_t length) {
