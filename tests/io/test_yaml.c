@@ -133,6 +133,8 @@ TEST(yaml, overrides_refuse_these_paths) {
       {TREE, "m.l.two.u=9", "'m.l' has no item 'two'; it has 6"},
       {TREE, "a.b.c.d.e.f.g.h.i.j.k.l.m.n.o.p.q=9", "the path is too deep at 'q'"},
       {TREE, "m", "needs path=value"},
+      {TREE, "m.\xff=9", "UTF-8"},
+      {TREE, "m.\x7f=9", "control characters are not allowed"},
       {TREE, "m=[", "--set 'm=['"},
   };
   tct_arena arena = {0};
