@@ -20,6 +20,9 @@ int32_t count_op(const tct_graph *graph, tct_op op);
 const tct_node *node_of(const tct_graph *graph, tct_op op);
 const tct_node *node_named(const tct_graph *graph, const char *name);
 
+/* A device's counter of this name; fails the test when there is none. */
+double counter_of(tct_device *device, const char *name);
+
 /* How the tests of every device open one of a kind: a TPU in six passes, which compute in f32 as the others do. */
 const char *spec_of(const tct_device_kind *kind);
 

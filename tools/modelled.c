@@ -3,7 +3,10 @@
 
 #include <string.h>
 
-static bool is_tpu(const char *device) { return strncmp(device, "tpu", 3) == 0 && (device[3] == '\0' || device[3] == ':'); }
+const char *modelled_chip(const char *device) {
+  if (strcmp(device, "tpu") == 0) return "v3";
+  return strncmp(device, "tpu:", 4) == 0 ? device + 4 : NULL;
+}
 
 static bool names_device(const tool_options *options) {
   for (int32_t i = 0; i < options->n_set; i++) {
@@ -16,7 +19,7 @@ static bool names_device(const tool_options *options) {
 static int open_job(const tool_options *options, modelled *out) {
   if (tool_open_job(options, &out->job) != TCT_OK) return tool_fail();
   tct_job_describe(out->job, &out->job_info);
-  if (is_tpu(out->job_info.device)) return TOOL_OK;
+  if (modelled_chip(out->job_info.device) != NULL) return TOOL_OK;
   if (names_device(options)) return tool_usage("--device %s has no modelled clock; needs tpu or tpu:CHIP", out->job_info.device);
   tool_options with_device = *options;
   if (with_device.n_set == TOOL_MOST_SETS) return tool_usage("more than %d overrides", TOOL_MOST_SETS);

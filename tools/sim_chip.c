@@ -1,10 +1,10 @@
 /* `tercet sim TOPOLOGY.csv --device tpu:CHIP`: the layers of a topology on a whole modelled chip, with its memory, instead of on a
  * bare array. Operands and results are bf16, on a quantized chip int8. */
+#include "modelled.h"
 #include "sim.h"
 
 #include <stdlib.h>
 #include <string.h>
-#include <tercet/chip.h>
 
 typedef struct chip_layer {
   int64_t m, k, n; /* of the im2col product, for reading; the chip takes a convolution's window place by place */
@@ -42,6 +42,7 @@ static void add(tct_chip_time *sum, const tct_chip_time *t, double times) {
   sum->useful += times * t->useful;
   sum->padding += times * t->padding;
   sum->shift += times * t->shift;
+  sum->vector += times * t->vector;
   sum->memory += times * t->memory;
   sum->skew += times * t->skew;
   sum->hbm_bytes += times * t->hbm_bytes;
@@ -63,28 +64,22 @@ static int run_layers(const tool_options *options, chip_result *r) {
 
 /* ---- showing ---- */
 
-typedef struct share {
-  const char *name, *key;
-  double cycles;
-} share;
-enum { SHARES = 5 };
+/* The classes that a product has, as those of a job's step are called. */
+enum { CLASSES = 6 };
 
-/* The classes of a product's cycles, as the device calls them. */
-static void shares_of(const tct_chip_time *t, share out[SHARES]) {
-  const share all[SHARES] = {{"arrays, useful", "useful", t->useful}, {"arrays, padding", "padding", t->padding},
-                             {"weight shift", "shift", t->shift}, {"waiting for HBM", "memory", t->memory},
-                             {"fill, drain and start", "skew", t->skew}};
+static void by_class(const tct_chip_time *t, double out[CLASSES]) {
+  const double all[CLASSES] = {t->useful, t->padding, t->shift, t->vector, t->memory, t->skew};
   memcpy(out, all, sizeof all);
 }
 
 static const char *most_of(const tct_chip_time *t) {
-  share all[SHARES];
+  double all[CLASSES];
   int most = 0;
-  shares_of(t, all);
-  for (int i = 1; i < SHARES; i++) {
-    if (all[i].cycles > all[most].cycles) most = i;
+  by_class(t, all);
+  for (int i = 1; i < CLASSES; i++) {
+    if (all[i] > all[most]) most = i;
   }
-  return all[most].name;
+  return tct_forecast_class(most);
 }
 
 static void print_layers(const void *what) {
@@ -106,17 +101,17 @@ static void print_layers(const void *what) {
 
 static void write_csv(const void *what, FILE *to) {
   const chip_result *const r = what;
-  fputs("LayerID,Layer name,M,K,N,Copies,Cycles,Seconds,Useful,Padding,Weight Shift,Waiting for HBM,Skew,HBM Bytes,MACs,Joules\n", to);
+  fputs("LayerID,Layer name,M,K,N,Copies,Cycles,Seconds,Useful,Padding,Weight Shift,Vector,Waiting for HBM,Skew,HBM Bytes,MACs,Joules\n", to);
   for (int64_t i = 0; i < tct_topology_n_layers(r->topology); i++) {
     const tct_topology_layer *const l = tct_topology_layer_at(r->topology, i);
     const chip_layer *const c = &r->layers[i];
-    share all[SHARES];
-    shares_of(&c->time, all);
+    double all[CLASSES];
+    by_class(&c->time, all);
     fprintf(to, "%lld,", (long long)i);
     tool_print_csv_text(to, l->name);
     fprintf(to, ",%lld,%lld,%lld,%lld,%.17g,%.17g", (long long)c->m, (long long)c->k, (long long)c->n, (long long)l->copies, c->time.total,
             c->time.total / r->chip.clock);
-    for (int s = 0; s < SHARES; s++) fprintf(to, ",%.17g", all[s].cycles);
+    for (int s = 0; s < CLASSES; s++) fprintf(to, ",%.17g", all[s]);
     fprintf(to, ",%.17g,%.17g,%.17g\n", c->time.hbm_bytes, c->time.macs, tct_chip_energy(&r->chip, &c->time));
   }
 }
@@ -124,11 +119,11 @@ static void write_csv(const void *what, FILE *to) {
 static json_t *time_json(const chip_result *r, const tct_chip_time *t, double joules) {
   json_t *const object = json_pack("{s:o, s:o, s:o, s:o, s:o}", "cycles", tool_number(t->total), "seconds", tool_number(t->total / r->chip.clock),
                                    "hbm_bytes", tool_number(t->hbm_bytes), "macs_issued", tool_number(t->macs), "joules", tool_number(joules));
-  json_t *const by_class = json_object();
-  share all[SHARES];
-  shares_of(t, all);
-  for (int s = 0; s < SHARES; s++) json_object_set_new(by_class, all[s].key, tool_number(all[s].cycles));
-  json_object_set_new(object, "by_class", by_class);
+  json_t *const classes = json_object();
+  double all[CLASSES];
+  by_class(t, all);
+  for (int s = 0; s < CLASSES; s++) json_object_set_new(classes, tct_forecast_class(s), tool_number(all[s]));
+  json_object_set_new(object, "by_class", classes);
   return object;
 }
 
@@ -152,9 +147,9 @@ static const sim_view chip_layers = {print_layers, write_csv, result_json};
 int sim_chip(const tool_options *options, const char *device) {
   chip_result r = {.layers = NULL};
   tct_topology *topology = NULL;
-  if (strncmp(device, "tpu", 3) != 0 || (device[3] != ':' && device[3] != '\0'))
-    return tool_usage("sim: --device %s has no modelled clock; needs tpu or tpu:CHIP", device);
-  if (tct_chip_open(device[3] == ':' ? device + 4 : "v3", &r.chip) != TCT_OK) return tool_fail();
+  const char *const chip = modelled_chip(device);
+  if (chip == NULL) return tool_usage("sim: --device %s has no modelled clock; needs tpu or tpu:CHIP", device);
+  if (tct_chip_open(chip, &r.chip) != TCT_OK) return tool_fail();
   if (r.chip.chips > 1) return tool_usage("sim: chips is %lld, and a topology's layers run on one; chips are for a job's step", (long long)r.chip.chips);
   if (tct_topology_read(options->positional, &topology) != TCT_OK) return tool_fail();
   r.topology = topology;

@@ -20,10 +20,10 @@ typedef struct part {
   double share;  /* of the work that is done: a causal mask leaves out the rest */
 } part;
 
-/* A sequence's weights that fill more than four fifths of VMEM are loaded for each step again. */
+/* A sequence's weights that fill more than its share of VMEM are loaded for each step again. */
 static double weights_again(const tct_chip *chip, const part *p) {
   const double bytes = 4 * (double)p->product.k * (double)p->product.n * (p->product.batch > 0 ? (double)p->product.batch : 1);
-  return bytes > 0.8 * chip->vmem * (double)chip->cores ? (double)(p->steps - 1) * bytes : 0;
+  return bytes > TCT_CHIP_VMEM_SHARE * chip->vmem * (double)chip->cores ? (double)(p->steps - 1) * bytes : 0;
 }
 
 /* Loads, the products with what the vector unit does, stores. HBM is behind everything: it is waited for as far as it takes

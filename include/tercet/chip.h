@@ -89,6 +89,8 @@ typedef struct tct_chip_time {
   double x_load, w_load, y_store; /* bytes of a block of each, on average */
 } tct_chip_time;
 
+/* Of VMEM, what a product's blocks may take, each twice. */
+#define TCT_CHIP_VMEM_SHARE 0.8
 /* Searches the tiling as a compiler would: k innermost, blocks that fit twice into 80 % of VMEM, the fewest cycles, then the
  * least HBM traffic. The vector unit's work on a block of Y follows the arrays'; it is not hidden behind the next block.
  * A chip with a weight FIFO takes tile after tile as they come from the memory of weights, for blocks of half the accumulators'

@@ -17,7 +17,6 @@
 #include "systolic/fifo.h"
 #include "systolic/whole.h"
 
-#define VMEM_SHARE 0.8
 #define MOST_BLOCKS ((int64_t)1 << 16) /* stepped one by one; more are estimated */
 #define MOST_EXTENT ((int64_t)1 << 40)
 #define MOST_PRODUCTS 0x1p62
@@ -199,20 +198,21 @@ static bool fits(const tiling *t) {
   const double w = t->w.bytes * copies_in_block(t, &t->w) * part(t->bn, t->w.differ) * part(t->bk, t->k);
   const double y = t->y_bytes * part(t->bb, t->batch) * part(t->bm, t->m) * part(t->bn, t->n);
   const double sums = 4 * (double)t->bb * (double)t->bm * (double)t->bn;
-  return 2 * (x + w + y) + sums <= VMEM_SHARE * t->chip->vmem * (double)t->chip->cores;
+  return 2 * (x + w + y) + sums <= TCT_CHIP_VMEM_SHARE * t->chip->vmem * (double)t->chip->cores;
 }
 
 static double count_blocks(const tiling *t) { return (double)t->gb * (double)t->gm * (double)t->gk * (double)t->gn; }
 
-/* What ranks tilings: the pipeline of equal blocks. Of what moves, all but one block's work can hide; of the work, all but the
- * first load and the last store. */
+/* What ranks tilings: the pipeline of equal blocks. Of what moves, all but one block's work can hide, and where each way has its own
+ * channel, also the other way's end; of the work, all but the first load and the last store. */
 static double estimate(const tiling *t) {
   double active = 0, shift = 0, macs = 0;
   count_work(t, &active, &shift, &macs);
-  const double loaded = x_traffic(t) + w_traffic(t);
-  const double moved = (t->chip->channels == 1 ? loaded + t->y_bytes : fmax(loaded, t->y_bytes)) / t->bytes_per_cycle, work = active + shift + t->vector;
+  const double loaded = (x_traffic(t) + w_traffic(t)) / t->bytes_per_cycle, stored = t->y_bytes / t->bytes_per_cycle;
+  const double work = active + shift + t->vector, one = work / count_blocks(t);
   const double first = (x_block(t) + w_block(t)) / t->bytes_per_cycle, last = y_block(t) / t->bytes_per_cycle;
-  return fmax(moved + work / count_blocks(t), first + work + last);
+  const double moved = t->chip->channels == 1 ? loaded + stored : fmax(loaded + last, first + stored);
+  return fmax(moved + one, first + work + last);
 }
 
 /* 8, 16, 32 … and the whole extent, in units of `step`. */

@@ -115,16 +115,6 @@ TEST(tpu_device, the_clock_is_the_models) {
   tct_device_close(device);
 }
 
-static double counter_of(tct_device *device, const char *name) {
-  tct_counter counters[32];
-  const int32_t n = tct_device_counters(device, counters, 32);
-  for (int32_t i = 0; i < n; i++) {
-    if (strcmp(counters[i].name, name) == 0) return counters[i].value;
-  }
-  CHECK(false, "no counter '%s'", name);
-  return 0;
-}
-
 /* A program counts when it first runs; an equal one is known already. */
 TEST(tpu_device, programs_are_compiled_once_for_each_shape) {
   static const struct { int64_t rows; int runs; bool tanh; double programs; } rows[] = {

@@ -159,3 +159,13 @@ tct_graph *training_step(tct_dtype dtype, int64_t batch) {
   OK(tct_graph_status(b.graph));
   return b.graph;
 }
+
+double counter_of(tct_device *device, const char *name) {
+  tct_counter counters[32];
+  const int32_t n = tct_device_counters(device, counters, 32);
+  for (int32_t i = 0; i < n; i++) {
+    if (strcmp(counters[i].name, name) == 0) return counters[i].value;
+  }
+  CHECK(false, "no counter '%s'", name);
+  return 0;
+}

@@ -149,7 +149,7 @@ TEST(chip, dataflows) {
   }
 }
 
-/* Loads and stores on channels of their own: hardly slower (the search ranks by an estimate), and never under what each channel moves. */
+/* Loads and stores on channels of their own: hardly slower (2 % are left to the search, which steps only its best estimates), and never under what each channel moves. */
 TEST(chip, channels_of_their_own) {
   uint64_t state = 521288629;
   int faster = 0;
@@ -165,7 +165,7 @@ TEST(chip, channels_of_their_own) {
     OK(tct_chip_product(&one, &p, &shared));
     OK(tct_chip_product(&two, &p, &own));
     const double loaded = own.hbm_bytes - p.y_bytes, busiest = fmax(loaded, p.y_bytes) * two.clock / two.hbm;
-    CHECK(own.total <= 1.05 * shared.total && own.total >= busiest * (1 - 1e-9), "case %d: %g and %g, %g at least", i, own.total, shared.total, busiest);
+    CHECK(own.total <= 1.02 * shared.total && own.total >= busiest * (1 - 1e-9), "case %d: %g and %g, %g at least", i, own.total, shared.total, busiest);
     faster += own.total < 0.95 * shared.total;
     tct_chip_vector(&one, 0, 3e6, 2e6, &shared);
     tct_chip_vector(&two, 0, 3e6, 2e6, &own);
