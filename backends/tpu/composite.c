@@ -1,6 +1,5 @@
-/* Ops that are several products and their vector work, with what lies between them kept in VMEM: only inputs and outputs
- * meet HBM. The hidden state of a recurrent layer and attention's weights meet the arrays unrounded here, which a chip would
- * round. */
+/* The clock of ops that are several products and their vector work, with what lies between them kept in VMEM: only inputs and outputs
+ * meet HBM. Their numbers are inside.c's. */
 #include <string.h>
 
 #include "backends/tpu/list.h"

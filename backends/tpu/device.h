@@ -53,6 +53,76 @@ static inline int32_t tpu_give(const tct_counter *all, size_t n, tct_counter *ou
   return given;
 }
 
+#define TPU_ALIGN ((size_t)64)
+static inline size_t tpu_aligned(size_t bytes) { return (bytes + TPU_ALIGN - 1) & ~(TPU_ALIGN - 1); }
+static inline size_t tpu_elements(const tct_shape *shape) {
+  size_t n = 1;
+  for (int32_t i = 0; i < shape->rank; i++) n *= (size_t)shape->dim[i];
+  return n;
+}
+
+/* ---- under.c ---- */
+
+/* One of the CPU's kernels, prepared for a node of our own. Points into itself: it stays where it is. */
+typedef struct tpu_under {
+  const tct_kernel *kernel; /* NULL: none */
+  void *state;
+  tct_node_view view;
+  tct_desc in[2], out;
+  union {
+    tct_unary_attrs unary;
+    tct_matmul_attrs matmul;
+  } attrs;
+} tpu_under;
+
+/* The CPU's kernel for the node: the first of its op that supports it. NULL, with the reason: none. */
+const tct_kernel *tct_tpu_kernel_under(const tct_backend *inner, const tct_node_view *node, char *why, size_t why_bytes);
+/* Completes the view; in, out and attrs are set before or behind it. */
+void tct_tpu_under_node(tpu_under *under, tct_op op, const char *name, int32_t n_in);
+/* `bytes` of workspace become as many as it needs, if they are fewer. */
+tct_status tct_tpu_under_prepare(tct_device_impl *device, tpu_under *under, size_t *bytes);
+tct_status tct_tpu_under_launch(tct_device_impl *device, const tpu_under *under, void *const *in, void *const *out, void *workspace);
+void tct_tpu_under_release(tct_device_impl *device, tpu_under *under);
+
+/* ---- vector.c ---- */
+
+/* n numbers as they meet in the arrays, stored in the type that they have: in bf16 places, on a quantized chip in steps of int8. */
+void tct_tpu_round(const tct_chip *chip, tct_dtype dtype, const void *from, void *to, size_t n);
+/* e^(x - shift), σ and tanh of n numbers; the first two in place. */
+void tct_tpu_exp(float *x, float shift, size_t n);
+void tct_tpu_sigmoid(float *x, size_t n);
+void tct_tpu_tanh(const float *from, float *to, size_t n);
+
+/* ---- multiply.c ---- */
+
+/* Whether the list's product runs on the machine, in the array's own sums. */
+bool tct_tpu_machine_runs(const tct_chip *chip, const tct_node_view *node, const tpu_list *list);
+/* The node's product without what is fused behind it; scratch of tct_tpu_machine_bytes. */
+void tct_tpu_run_machine(const tct_chip *chip, const tpu_list *list, const tct_node_view *node, void *const *in, void *out, void *scratch);
+
+/* A product c [m,n] = a [m,k]·b [k,n] of f32 that is no node. */
+typedef struct tpu_multiply {
+  tpu_under under; /* without a kernel the machine runs the list */
+  tpu_list list;
+} tpu_multiply;
+typedef struct tpu_extents {
+  int64_t m, k, n;
+  bool transpose_a, transpose_b; /* a lies as [k,m], b as [n,k] */
+} tpu_extents;
+/* `bytes` as of tct_tpu_under_prepare. `to` is zeros, and is released as its `under`. */
+tct_status tct_tpu_multiply_prepare(tct_device_impl *device, tpu_multiply *to, tpu_extents extents, size_t *bytes);
+/* n numbers as an operand of such a product: rounded, but where the product does that itself. */
+void tct_tpu_operand(const tct_chip *chip, const float *from, float *to, size_t n);
+tct_status tct_tpu_multiply(tct_device_impl *device, const tpu_multiply *product, float *a, float *b, float *c, void *workspace);
+
+/* ---- inside.c ---- */
+
+typedef struct tpu_inside tpu_inside;
+/* A composite's numbers; NULL for any other op. `bytes`: its workspace. */
+tct_status tct_tpu_inside_prepare(tct_device_impl *device, const tct_node_view *node, tpu_inside **out, size_t *bytes);
+tct_status tct_tpu_inside_launch(tct_device_impl *device, const tpu_inside *inside, const tct_launch *given);
+void tct_tpu_inside_release(tct_device_impl *device, tpu_inside *inside);
+
 /* ---- kernels.c ---- */
 
 /* The backend that computes, set when the first device is opened: a kernel's `supports` is asked without a device. */

@@ -1,32 +1,23 @@
 /* The CPU's kernels with a TPU's numbers and clock: operands of products are rounded to bf16 (to nearest, ties to even), on a
  * quantized chip to int8, before they meet, sums are f32 as they were, and every launch adds its modelled time. Which time that is, is known when the
  * step is prepared: shapes are static. Where the chip's description asks for the array's own sums (array_order) or for
- * three passes, products run on the machine instead, and only what follows them on the CPU's kernels. */
+ * three passes, products run on the machine instead, and only what follows them on the CPU's kernels. Ops of several products are opened for
+ * their numbers: inside.c. */
 #include <stdio.h>
 #include <string.h>
 
 #include "backends/tpu/device.h"
-#include "kernels/common/half.h"
 
-#define ALIGN ((size_t)64)
 #define MOST_INPUTS 8 /* of an op that has products */
 
-/* One of the CPU's kernels, prepared for a node of our own: a bias or an activation behind the machine's product. */
-typedef struct tpu_after {
-  const tct_kernel *kernel; /* NULL: none */
-  void *state;
-  tct_node_view view;
-  tct_desc in[2], out;
-  tct_unary_attrs attrs;
-} tpu_after;
-
 typedef struct tpu_step {
-  const tct_kernel *under; /* the CPU's; process lifetime. NULL: the machine's */
+  const tct_kernel *under; /* the CPU's; process lifetime. NULL: `inside` or the machine */
   void *state;             /* its own */
   size_t rounded_at[MOST_INPUTS]; /* operands' copies in the workspace */
   size_t elements[MOST_INPUTS];   /* 0: not rounded */
   bool rounds;
-  tpu_after bias, activation;
+  tpu_inside *inside;      /* of a composite: its numbers; owned */
+  tpu_under bias, activation; /* behind the machine's product */
   size_t after_at;         /* their workspace, behind the machine's */
   int32_t gradient;        /* of an update: the input that all chips sum; −1: none */
   double all_reduce;       /* cycles on the links */
@@ -36,38 +27,6 @@ typedef struct tpu_step {
 } tpu_step;
 
 const tct_backend *tct_tpu_arithmetic;
-
-/* The CPU's kernel for the node: the first of its op that supports it. */
-static const tct_kernel *kernel_under(const tct_backend *inner, const tct_node_view *node, char *why, size_t why_bytes) {
-  for (size_t k = 0; k < inner->n_kernels; k++) {
-    const tct_kernel *kernel = &inner->kernels[k];
-    if (strcmp(kernel->op, node->op_name) != 0) continue;
-    if (kernel->supports == NULL || kernel->supports(node, why, why_bytes)) return kernel;
-  }
-  return NULL;
-}
-
-static size_t elements_of(const tct_shape *shape) {
-  size_t n = 1;
-  for (int32_t i = 0; i < shape->rank; i++) n *= (size_t)shape->dim[i];
-  return n;
-}
-
-/* f32 → bf16 → f32. A NaN stays one: its quiet bit is set, for the rounding could carry it to infinity. */
-static void round_to_bf16(const uint32_t *restrict from, uint32_t *restrict to, size_t n) {
-  for (size_t i = 0; i < n; i++) {
-    const uint32_t bits = from[i];
-    const uint32_t rounded = (bits + 0x7fffu + ((bits >> 16) & 1u)) & 0xffff0000u;
-    const uint32_t nan = (bits | 0x00400000u) & 0xffff0000u;
-    to[i] = (bits & 0x7fffffffu) > 0x7f800000u ? nan : rounded;
-  }
-}
-
-/* The same to the nearest of 255 steps of one scale: what an int8 stands for. NaN for all where one is not finite. */
-static void round_to_int8(const float *restrict from, float *restrict to, size_t n) {
-  const float scale = tct_tpu_scale(from, n);
-  for (size_t i = 0; i < n; i++) to[i] = tpu_steps(from[i], scale) * scale;
-}
 
 /* ---- preparing ---- */
 
@@ -79,57 +38,30 @@ static bool all_in_place(const tct_backend *inner, const char *op) {
   return true;
 }
 
-static size_t aligned(size_t bytes) { return (bytes + ALIGN - 1) & ~(ALIGN - 1); }
-
-static void release_after(tct_device_impl *device, tpu_after *after) {
-  if (after->kernel != NULL && after->kernel->release != NULL) after->kernel->release(device->impl, after->state);
-}
-
-static tct_status prepare_after(tct_device_impl *device, tpu_after *after, const char *op, tct_op number, size_t *bytes) {
-  char why[256] = "";
-  after->view = (tct_node_view){.op = number, .op_name = op, .name = op, .attrs = after->view.attrs, .n_in = after->view.n_in,
-                                .n_out = 1, .in = after->in, .out = &after->out};
-  const tct_kernel *kernel = kernel_under(device->inner, &after->view, why, sizeof why);
-  if (kernel == NULL) return device->host->fail(TCT_UNSUPPORTED, "tpu: %s behind a product: %s", op, why);
-  tct_prepared prepared = {.kernel = kernel};
-  if (kernel->prepare != NULL) {
-    const tct_status status = kernel->prepare(device->impl, &after->view, &prepared);
-    if (status != TCT_OK) return status;
-  }
-  after->kernel = kernel;
-  after->state = prepared.state;
-  if (prepared.workspace_bytes > *bytes) *bytes = prepared.workspace_bytes;
-  return TCT_OK;
-}
-
 /* What the CPU's kernel would have fused: y + bias, then the activation, each in place. */
 static tct_status prepare_epilogue(tct_device_impl *device, const tct_node_view *node, tpu_step *step, size_t *bytes) {
   size_t after = 0;
   tct_status status = TCT_OK;
   if (node->n_in > 2) {
-    step->bias = (tpu_after){.in = {node->out[0], node->in[2]}, .out = node->out[0], .view = {.n_in = 2}};
-    status = prepare_after(device, &step->bias, "add", TCT_OP_add, &after);
+    step->bias.in[0] = step->bias.out = node->out[0];
+    step->bias.in[1] = node->in[2];
+    tct_tpu_under_node(&step->bias, TCT_OP_add, "add", 2);
+    status = tct_tpu_under_prepare(device, &step->bias, &after);
   }
-  const tct_op activation = tct_tpu_activation(node, &step->activation.attrs);
+  const tct_op activation = tct_tpu_activation(node, &step->activation.attrs.unary);
   if (status == TCT_OK && activation != TCT_OP_NONE) {
-    step->activation.in[0] = node->out[0];
-    step->activation.out = node->out[0];
-    step->activation.view = (tct_node_view){.n_in = 1, .attrs = &step->activation.attrs};
-    status = prepare_after(device, &step->activation, tct_tpu_op_name(activation), activation, &after);
+    step->activation.in[0] = step->activation.out = node->out[0];
+    tct_tpu_under_node(&step->activation, activation, tct_tpu_op_name(activation), 1);
+    status = tct_tpu_under_prepare(device, &step->activation, &after);
   }
-  step->after_at = aligned(tct_tpu_machine_bytes(&device->chip, &step->list));
+  step->after_at = tpu_aligned(tct_tpu_machine_bytes(&device->chip, &step->list));
   *bytes = step->after_at + after;
   return status;
 }
 
-/* The same for numbers in f16, which has more places than bf16. */
-static void round_f16(const uint16_t *restrict from, uint16_t *restrict to, size_t n) {
-  for (size_t i = 0; i < n; i++) to[i] = tct_f16_from_f32(tct_bf16_to_f32(tct_bf16_from_f32(tpu_within_f16(tct_f16_to_f32(from[i])))));
-}
-
 static tct_status prepare_under(tct_device_impl *device, const tct_node_view *node, tpu_step *step, size_t *bytes) {
   char why[256];
-  tct_prepared prepared = {.kernel = kernel_under(device->inner, node, why, sizeof why)};
+  tct_prepared prepared = {.kernel = tct_tpu_kernel_under(device->inner, node, why, sizeof why)};
   step->under = prepared.kernel;
   const tct_status status = step->under->prepare != NULL ? step->under->prepare(device->impl, node, &prepared) : TCT_OK;
   if (status != TCT_OK) return status;
@@ -138,28 +70,21 @@ static tct_status prepare_under(tct_device_impl *device, const tct_node_view *no
   for (int32_t i = 0; i < node->n_in && i < MOST_INPUTS; i++) {
     if ((step->list.rounded >> i & 1) == 0 || (device->chip.passes > 1 && device->chip.quantized == 0)) continue;
     if (node->in[i].dtype != TCT_F32 && node->in[i].dtype != TCT_F16) continue;
-    step->elements[i] = elements_of(&node->in[i].shape);
+    step->elements[i] = tpu_elements(&node->in[i].shape);
     step->rounds = true;
-    step->rounded_at[i] = aligned(*bytes);
+    step->rounded_at[i] = tpu_aligned(*bytes);
     *bytes = step->rounded_at[i] + step->elements[i] * tct_dtype_bytes(node->in[i].dtype);
   }
   return TCT_OK;
-}
-
-static bool is_float(tct_dtype dtype) { return dtype == TCT_F32 || dtype == TCT_BF16 || dtype == TCT_F16; }
-
-/* Products of one matmul or convolution; what attention and recurrent layers do inside stays the CPU's. */
-static bool machine_runs(const tct_chip *chip, const tct_node_view *node, const tpu_list *list) {
-  return (chip->array_order != 0 || chip->passes == 3) && list->n_products == 1 && !list->product[0].resident &&
-         is_float(node->in[0].dtype) && is_float(node->in[1].dtype) && is_float(node->out[0].dtype);
 }
 
 static void release(tct_device_impl *device, void *state) {
   tpu_step *step = state;
   if (step == NULL) return;
   if (step->under != NULL && step->under->release != NULL) step->under->release(device->impl, step->state);
-  release_after(device, &step->bias);
-  release_after(device, &step->activation);
+  tct_tpu_inside_release(device, step->inside);
+  tct_tpu_under_release(device, &step->bias);
+  tct_tpu_under_release(device, &step->activation);
   device->host->release(state);
 }
 
@@ -169,7 +94,7 @@ static void prepare_links(const tct_chip *chip, const tct_node_view *node, tpu_s
   if (chip->chips <= 1 || node->n_out > 0 || strcmp(node->op_name, "assign") == 0) return;
   const tct_update_attrs *update = node->attrs;
   step->gradient = update->n_state;
-  const double bytes = (double)elements_of(&node->in[step->gradient].shape) * (double)tct_dtype_bytes(node->in[step->gradient].dtype);
+  const double bytes = (double)tpu_elements(&node->in[step->gradient].shape) * (double)tct_dtype_bytes(node->in[step->gradient].dtype);
   step->all_reduce = tct_chip_all_reduce(chip, bytes);
   step->link_bytes = 2 * bytes * (1 - 1 / (double)chip->chips);
   memmove(&step->list.at[1], &step->list.at[0], (size_t)step->list.n++ * sizeof step->list.at[0]);
@@ -185,7 +110,7 @@ static tct_status check_memory(const tct_device_impl *device, const tct_node_vie
   for (int32_t i = 0; i < node->n_in + node->n_out; i++) {
     const bool input = i < node->n_in;
     const tct_desc *d = input ? &node->in[i] : &node->out[i - node->n_in];
-    const double tiles = tct_chip_bytes(chip, d), numbers = (double)elements_of(&d->shape) * (double)tct_dtype_bytes(d->dtype);
+    const double tiles = tct_chip_bytes(chip, d), numbers = (double)tpu_elements(&d->shape) * (double)tct_dtype_bytes(d->dtype);
     const bool beside = !input && !all_in_place(device->inner, node->op_name);
     padded = beside ? padded + tiles : tiles > padded ? tiles : padded;
     dense = beside ? dense + numbers : numbers > dense ? numbers : dense;
@@ -200,13 +125,16 @@ static tct_status check_memory(const tct_device_impl *device, const tct_node_vie
 static tct_status prepare(tct_device_impl *device, const tct_node_view *node, tct_prepared *out) {
   const tct_status fits = check_memory(device, node);
   if (fits != TCT_OK) return fits;
-  tpu_step *step = device->host->alloc(sizeof *step, ALIGN);
+  tpu_step *step = device->host->alloc(sizeof *step, TPU_ALIGN);
   if (step == NULL) return TCT_OUT_OF_MEMORY;
   *step = (tpu_step){.under = NULL};
   tct_status status = tct_tpu_lower(&device->chip, node, &step->list);
   if (status == TCT_OK) {
-    status = machine_runs(&device->chip, node, &step->list) ? prepare_epilogue(device, node, step, &out->workspace_bytes)
-                                                            : prepare_under(device, node, step, &out->workspace_bytes);
+    status = tct_tpu_inside_prepare(device, node, &step->inside, &out->workspace_bytes);
+  }
+  if (status == TCT_OK && step->inside == NULL) {
+    status = tct_tpu_machine_runs(&device->chip, node, &step->list) ? prepare_epilogue(device, node, step, &out->workspace_bytes)
+                                                                    : prepare_under(device, node, step, &out->workspace_bytes);
   }
   if (status != TCT_OK) {
     release(device, step);
@@ -281,33 +209,21 @@ static void count(tct_device_impl *device, const tpu_step *step, const tct_launc
 
 /* ---- launching ---- */
 
-static tct_status launch_after(tct_device_impl *device, const tpu_after *after, const tpu_step *step, const tct_launch *given,
-                               void *bias) {
-  if (after->kernel == NULL) return TCT_OK;
-  void *const in[] = {given->out[0], bias};
-  const tct_launch inside = {.node = &after->view, .in = in, .out = given->out, .state = after->state,
-                             .workspace = (char *)given->workspace + step->after_at};
-  return after->kernel->launch(device->impl, &inside);
-}
-
 static tct_status launch_machine(tct_device_impl *device, const tpu_step *step, const tct_launch *given) {
-  const tct_node_view *node = given->node;
-  tpu_map map;
-  tct_tpu_map(node, step->list.folded, &map);
-  tpu_tensor x = {.data = given->in[0], .dtype = node->in[0].dtype}, w = {.data = given->in[1], .dtype = node->in[1].dtype};
-  if (step->list.product[0].extents.int8) {
-    x.scale = tct_tpu_scale(x.data, elements_of(&node->in[0].shape));
-    w.scale = tct_tpu_scale(w.data, elements_of(&node->in[1].shape));
-  }
-  (void)tct_tpu_execute(&device->chip, &step->list, &map, x, w, (tpu_tensor){.data = given->out[0], .dtype = node->out[0].dtype},
-                        given->workspace, NULL, 0);
-  const tct_status status = launch_after(device, &step->bias, step, given, node->n_in > 2 ? given->in[2] : NULL);
-  return status == TCT_OK ? launch_after(device, &step->activation, step, given, NULL) : status;
+  void *const behind = (char *)given->workspace + step->after_at;
+  void *const biased[] = {given->out[0], given->node->n_in > 2 ? given->in[2] : NULL};
+  tct_tpu_run_machine(&device->chip, &step->list, given->node, given->in, given->out[0], given->workspace);
+  tct_status status = TCT_OK;
+  if (step->bias.kernel != NULL) status = tct_tpu_under_launch(device, &step->bias, biased, given->out, behind);
+  if (status == TCT_OK && step->activation.kernel != NULL)
+    status = tct_tpu_under_launch(device, &step->activation, given->out, given->out, behind);
+  return status;
 }
 
 static tct_status launch(tct_device_impl *device, const tct_launch *given) {
   const tpu_step *step = given->state;
   count(device, step, given);
+  if (step->inside != NULL) return tct_tpu_inside_launch(device, step->inside, given);
   if (step->under == NULL) return launch_machine(device, step, given);
   void *in[MOST_INPUTS];
   tct_launch inside = *given;
@@ -317,9 +233,7 @@ static tct_status launch(tct_device_impl *device, const tct_launch *given) {
       in[i] = given->in[i];
       if (step->elements[i] == 0) continue;
       in[i] = (char *)given->workspace + step->rounded_at[i];
-      if (device->chip.quantized != 0) round_to_int8(given->in[i], in[i], step->elements[i]);
-      else if (given->node->in[i].dtype == TCT_F16) round_f16(given->in[i], in[i], step->elements[i]);
-      else round_to_bf16(given->in[i], in[i], step->elements[i]);
+      tct_tpu_round(&device->chip, given->node->in[i].dtype, given->in[i], in[i], step->elements[i]);
     }
     inside.in = in;
   }
@@ -333,7 +247,7 @@ static double seconds_aside(const tct_chip *chip, const tct_node_view *node, dou
   double moved = 0;
   for (int32_t i = 0; i < node->n_in + node->n_out; i++) {
     const tct_desc *d = i < node->n_in ? &node->in[i] : &node->out[i - node->n_in];
-    moved += (double)elements_of(&d->shape) * (double)tct_dtype_bytes(d->dtype);
+    moved += (double)tpu_elements(&d->shape) * (double)tct_dtype_bytes(d->dtype);
   }
   const double work = flops / chip->host_flops, memory = bytes / chip->host_memory;
   return moved / chip->pcie + chip->host_sync + (work > memory ? work : memory);
@@ -384,7 +298,7 @@ void tct_tpu_step_listing(tct_device_impl *device, const void *state, tct_line_f
 /* What the chip accepts and the CPU can compute. */
 static bool supports(const tct_node_view *node, char *why, size_t why_bytes) {
   if (!tct_tpu_accepts(node, why, why_bytes)) return false;
-  return kernel_under(tct_tpu_arithmetic, node, why, why_bytes) != NULL;
+  return tct_tpu_kernel_under(tct_tpu_arithmetic, node, why, why_bytes) != NULL;
 }
 
 /* The same for a chip without int8. */
@@ -421,7 +335,7 @@ static bool seen_before(const tct_kernel *kernels, size_t k) {
 
 tct_status tct_tpu_wrap_kernels(tct_device_impl *device) {
   const tct_backend *inner = device->inner;
-  device->kernels = device->host->alloc((inner->n_kernels + 1) * sizeof *device->kernels, ALIGN);
+  device->kernels = device->host->alloc((inner->n_kernels + 1) * sizeof *device->kernels, TPU_ALIGN);
   if (device->kernels == NULL) return TCT_OUT_OF_MEMORY;
   const tct_chip *chip = &device->chip;
   bool (*const accepts)(const tct_node_view *, char *, size_t) = chip->quantized != 0 ? supports_int8 : chip->int8 > 0 ? supports : supports_floats;

@@ -266,10 +266,7 @@ tct_status tct_tpu_lower(const tct_chip *chip, const tct_node_view *node, tpu_li
   *out = (tpu_list){.n = 0};
   const cost_row *row = find_row(node->op_name);
   if (row->kind == ARRAY) return lower_array(chip, node, row->rounded, out);
-  if (row->kind == COMPOSITE) {
-    out->rounded = row->rounded;
-    return tct_tpu_lower_composite(chip, node, out);
-  }
+  if (row->kind == COMPOSITE) return tct_tpu_lower_composite(chip, node, out);
   lower_vector(chip, node, vector_operations(chip, node, row), out);
   return TCT_OK;
 }

@@ -1,21 +1,11 @@
 /* The simulated TPU as a device: products of bf16 numbers, a clock that is the model's, and what it refuses. */
 #include <tercet/chip.h>
 #include <tercet/tercet.h>
+#include "bf16.h"
 #include "graphs.h"
 #include "test.h"
 
 enum { M = 5, K = 37, N = 9 };
-
-/* f32 to the nearest bf16, ties to even, by arithmetic on the value instead of its bits. */
-static double nearest_bf16(double x) {
-  int exponent = 0;
-  if (x == 0 || !isfinite(x)) return x;
-  (void)frexp(x, &exponent);
-  const double unit = ldexp(1, exponent - 8); /* eight bits of significand */
-  const double scaled = x / unit, below = floor(scaled), rest = scaled - below;
-  const double rounded = rest > 0.5 || (rest == 0.5 && fmod(below, 2) != 0) ? below + 1 : below;
-  return rounded * unit;
-}
 
 static void multiply(const char *spec, const float *a, const float *b, float *y) {
   tct_device *device = device_make(spec);
