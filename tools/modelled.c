@@ -16,7 +16,8 @@ static bool names_device(const tool_options *options) {
 }
 
 /* A job for another device is modelled on tpu:v3, unless the command line says where. */
-static int open_job(const tool_options *options, modelled *out) {
+int modelled_open_job(const tool_options *options, modelled *out) {
+  *out = (modelled){.job = NULL};
   if (tool_open_job(options, &out->job) != TCT_OK) return tool_fail();
   tct_job_describe(out->job, &out->job_info);
   if (modelled_chip(out->job_info.device) != NULL) return TOOL_OK;
@@ -32,8 +33,7 @@ static int open_job(const tool_options *options, modelled *out) {
 }
 
 int modelled_open(const tool_options *options, bool training, modelled *out) {
-  *out = (modelled){.job = NULL};
-  const int code = open_job(options, out);
+  const int code = modelled_open_job(options, out);
   if (code != TOOL_OK) return code;
   if (tct_forecast_open(out->job, training, &out->forecast) != TCT_OK) return tool_fail();
   tct_forecast_describe(out->forecast, &out->info);

@@ -319,8 +319,28 @@ TEST(modelled, sweep_with_refusals) {
   json_decref(report);
   CHECK(run("tercet sim sweep " GLYPHS " hbm_size=1MB,8GB --csv -") == 0, "%s", out);
   SHOWN("\nhbm_size=1MB,,,,,,,0,");
+  CHECK(run("tercet sim sweep " GLYPHS " --device tpu:v1 quantized=0,1") == 0, "%s", out); /* whatever the chip without the values can do */
+  SHOWN("  refused on quantized=1: ");
   CHECK(run("tercet sim sweep " GLYPHS " hbm_size=1MB,2MB") == 6, "%s", out);
   SHOWN("the job runs on none of these chips; on hbm_size=1MB: tpu: chip v3");
+}
+
+/* A quantized chip trains nothing: it is told so, or, of the forward pass, evaluates what the CPU has trained. */
+TEST(modelled, sweep_of_a_quantized_chip) {
+#define SHORT "tercet sim sweep " GLYPHS " --json --accuracy --set data.samples=640 --set data.test.samples=100 --set train.epochs=1 --device tpu:v5e quantized=0,1"
+  json_t *report = json_of(SHORT);
+  const json_t *points = json_object_get(report, "points");
+  CHECK(number(json_array_get(points, 0), "accuracy") > 0);
+  CHECK(strstr(json_string_value(json_object_get(json_array_get(points, 1), "refused")), "for inference") != NULL);
+  json_decref(report);
+  report = json_of(SHORT " --forward");
+  points = json_object_get(report, "points");
+  const double trained = number(json_array_get(points, 0), "accuracy"), quantized = number(json_array_get(points, 1), "accuracy");
+  CHECK(trained > 0.1 && fabs(quantized - trained) <= 0.1, "%g and %g", trained, quantized);
+  json_decref(report);
+  CHECK(run("tercet sim sweep " GLYPHS " --forward --accuracy --set metrics='[mae]' --set data.samples=64 --set data.test.samples=64 --set train.epochs=1 passes=1") == 2, "%s", out);
+  SHOWN("--accuracy: the job has no accuracy among its metrics");
+#undef SHORT
 }
 
 /* docs/tpu.md holds the table that build/tpu_published prints. */
