@@ -64,7 +64,7 @@ TCT_API tct_status tct_model_checkpoint_create(const tct_model_checkpoint_option
 
 /* A row per epoch: its number from 0, then the values in the order of tct_progress (Keras sorts them by name); on a device whose
  * clock is a model's then modelled_seconds, modelled_useful (share), modelled_joules and modelled_dollars, of all since the
- * device was opened (tct_forecast_so_far). */
+ * device was opened (tct_forecast_so_far); a fit that resumes counts on from its checkpoint's. */
 typedef struct tct_csv_logger_options {
   const char *name;      /* NULL: "csv_logger" */
   const char *filename;  /* required; its folder is made; "-" is standard output */
