@@ -52,6 +52,7 @@ static void info(tct_device_impl *device, tct_device_info *out) {
   *out = device->info;
   snprintf(out->name, sizeof out->name, "simulated TPU %.30s, modelled time", device->chip.name);
   out->time_is_modelled = true;
+  out->chip = &device->chip;
   out->memory_bytes = (size_t)device->chip.hbm_size;
 }
 

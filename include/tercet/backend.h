@@ -10,7 +10,7 @@ TCT_BEGIN_DECLS
 
 /* The version of this interface, checked when a module is loaded. tct_host may grow at its end without a new one; any
  * other change of a struct here has a new number. */
-#define TCT_BACKEND_ABI 6u
+#define TCT_BACKEND_ABI 7u
 
 /* ---- what the runtime gives ------------------------------------------------------------------------- */
 
@@ -58,6 +58,7 @@ typedef struct tct_open_options {
   const char *options; /* the text after ':' in "tpu:v3,hbm=1.2TB/s"; "" without */
 } tct_open_options;
 
+struct tct_chip;
 typedef struct tct_device_info {
   char name[96];          /* "Intel Xeon …, 2 threads, avx512" */
   bool time_is_modelled;  /* elapsed() is a model's clock, not the wall's */
@@ -65,6 +66,7 @@ typedef struct tct_device_info {
   int32_t n_threads;
   size_t memory_bytes;    /* 0: not known */
   size_t alignment;       /* of every buffer, a power of two */
+  const struct tct_chip *chip; /* what a modelled clock describes (<tercet/chip.h>), while the device is open; NULL: nothing */
 } tct_device_info;
 
 /* One node as the kernels see it. */

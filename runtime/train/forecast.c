@@ -148,15 +148,15 @@ static tct_status read_steps(tct_forecast *f) {
 
 static tct_status open(tct_forecast *f) {
   tct_job_info job;
+  tct_device_info device;
   tct_job_describe(f->job, &job);
   f->info.device = job.device;
   f->info.batch = job.batch_size;
-  if (strcmp(job.device, "tpu") != 0 && strncmp(job.device, "tpu:", 4) != 0) {
-    return tct_fail(TCT_UNSUPPORTED, "forecast: device '%s' has no modelled clock; needs tpu or tpu:CHIP", job.device);
-  }
-  const char *const chip = strchr(job.device, ':');
-  TCT_TRY(tct_chip_open(chip != NULL && chip[1] != '\0' ? chip + 1 : "v3", &f->info.chip));
   TCT_TRY(tct_job_model(f->job, &f->model));
+  tct_device_describe(tct_model_device(f->model), &device);
+  if (!device.time_is_modelled || device.chip == NULL)
+    return tct_fail(TCT_UNSUPPORTED, "forecast: device '%s' has no modelled clock; needs tpu or tpu:CHIP", job.device);
+  f->info.chip = *device.chip;
   TCT_TRY(compile(f, f->info.batch, &f->program));
   return read_steps(f);
 }

@@ -159,6 +159,52 @@ TEST(forecast, logs_of_a_run) {
   scratch_remove(folder);
 }
 
+/* A row of log.csv: its number from the end, counted from 1. */
+static double logged(const char *text, int row, int from_end) {
+  const char *line = text;
+  for (int i = 0; i <= row; i++) {
+    line = strchr(line, '\n');
+    CHECK(line != NULL, "%s", text);
+    line++;
+  }
+  const char *end = strchr(line, '\n');
+  while (from_end > 0) from_end -= *--end == ',';
+  return strtod(end + 1, NULL);
+}
+
+/* A run that resumes counts on where its checkpoint ended. */
+TEST(forecast, logs_go_on_counting) {
+  enum { SECONDS = 4, USEFUL = 3, JOULES = 2, DOLLARS = 1 };
+  char folder[SCRATCH_BYTES], callbacks[SCRATCH_BYTES + 100], checkpoints[SCRATCH_BYTES + 100];
+  static char text[1 << 16];
+  double whole[5] = {0};
+  scratch_make(folder);
+  (void)snprintf(callbacks, sizeof callbacks, "callbacks=[{CSVLogger: {filename: \"%s/log.csv\"}}]", folder);
+  (void)snprintf(checkpoints, sizeof checkpoints, "checkpoint={folder: \"%s/run\"}", folder);
+  const char *set[] = {"device=tpu:v3", callbacks, "train.epochs=3", checkpoints};
+  tct_job *job = job_of(glyphs, set, 3);
+  OK(tct_job_train(job, NULL));
+  read_log(folder, "log.csv", text, sizeof text);
+  for (int f = DOLLARS; f <= SECONDS; f++) whole[f] = logged(text, 2, f);
+  tct_job_free(job);
+  for (int epochs = 1; epochs <= 3; epochs++) {
+    char wanted[32];
+    (void)snprintf(wanted, sizeof wanted, "train.epochs=%d", epochs);
+    set[2] = wanted;
+    job = job_of(glyphs, set, 4);
+    OK(tct_job_train(job, &(tct_fit_options){.resume = epochs > 1}));
+    tct_job_free(job);
+  }
+  read_log(folder, "log.csv", text, sizeof text);
+  for (int row = 1; row < 3; row++) {
+    for (int f = DOLLARS; f <= SECONDS; f++)
+      CHECK(f == USEFUL || logged(text, row, f) > logged(text, row - 1, f), "row %d, figure %d:\n%s", row, f, text);
+  }
+  /* Weights that were sent again and logs that were read are all that differs. */
+  for (int f = DOLLARS; f <= SECONDS; f++) CHECK(fabs(logged(text, 2, f) / whole[f] - 1) < 0.1, "figure %d: %g, in one run %g", f, logged(text, 2, f), whole[f]);
+  scratch_remove(folder);
+}
+
 static tct_status forecast_all(tct_job *job) {
   tct_forecast *forecast = NULL;
   const tct_forecast_program *programs = NULL;
