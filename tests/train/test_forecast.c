@@ -32,7 +32,7 @@ static void add(tct_forecast_cost *sum, const tct_forecast_cost *cost) {
 }
 
 TEST(forecast, rows_sum_to_the_step) {
-  static const char *const devices[] = {"device=tpu:v3", "device=tpu:v5e,chips=8,ici=1MB/s", "device=tpu:small,dataflow=os"};
+  static const char *const devices[] = {"device=tpu:v3", "device=tpu:v5e,chips=8,ici=1MB/s", "device=tpu:small,dataflow=os", "device=check:tpu:v3"};
   for (size_t d = 0; d < sizeof devices / sizeof *devices; d++) {
     tct_job *const job = job_of(glyphs, &devices[d], 1);
     tct_forecast *forecast = NULL;
