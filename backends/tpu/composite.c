@@ -74,12 +74,18 @@ static double registers(const tct_chip *chip, double rows, int64_t width) {
   return rows * (double)wide / (double)chip->sublanes;
 }
 
-/* Scores and their product with v; backwards scores again, and dv, dp, dq, dk. A causal mask leaves out half. */
+/* The part of all pairs of a query and a key that a causal mask leaves in: query i sees keys 0 … i. */
+static double share_of_causal(double queries, double keys) {
+  const double first = queries < keys ? queries : keys; /* of which each sees one more than the one before */
+  return (first * (first + 1) / 2 + (queries - first) * keys) / (queries * keys);
+}
+
+/* Scores and their product with v; backwards scores again, and dv, dp, dq, dk. */
 static tct_status attention(const tct_chip *chip, const tct_node_view *node, bool backward, tpu_list *out) {
   const tct_attention_attrs *attrs = node->attrs;
   const int64_t *q = node->in[0].shape.dim, *k = node->in[1].shape.dim, *v = node->in[2].shape.dim;
   const int64_t heads = q[0] * q[2], rows = q[1], keys = k[1], d = q[3], e = v[3];
-  const double share = attrs->causal ? 0.5 : 1;
+  const double share = attrs->causal && rows > 0 ? share_of_causal((double)rows, (double)keys) : 1;
   const part forward[] = {{{.m = rows, .k = d, .n = keys, .batch = heads}, 1, share},
                           {{.m = rows, .k = keys, .n = e, .batch = heads}, 1, share}};
   const part back[] = {{{.m = rows, .k = d, .n = keys, .batch = heads}, 1, share},

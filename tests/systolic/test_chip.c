@@ -17,6 +17,29 @@ TEST(chip, every_built_in_file_is_whole) {
   CHECK(n >= 12, "%d", (int)n);
 }
 
+/* Energies and prices say when they were looked up, and whether what is named holds them or they are assumed. */
+TEST(chip, energies_and_prices_are_marked) {
+  static const char *const keys[] = {"idle", "mac", "mac_int8", "vmem_energy", "hbm_energy", "ici_energy", "price"};
+  int marked = 0;
+  for (int32_t n = 0; tct_chip_name(n) != NULL; n++) {
+    char path[1024], line[512];
+    (void)snprintf(path, sizeof path, TCT_SOURCE_DIR "/runtime/systolic/chips/%s.yaml", tct_chip_name(n));
+    FILE *const file = fopen(path, "r");
+    CHECK(file != NULL, "%s", path);
+    while (fgets(line, sizeof line, file) != NULL) {
+      for (size_t k = 0; k < sizeof keys / sizeof *keys; k++) {
+        const size_t length = strlen(keys[k]);
+        if (strncmp(line, keys[k], length) != 0 || strncmp(line + length, ": {value: ", 10) != 0 || strncmp(line + length + 10, "0 ", 2) == 0) continue;
+        const char *const source = strstr(line, "source: \"");
+        CHECK(source != NULL && (strncmp(source + 9, "verified 20", 11) == 0 || strncmp(source + 9, "assumed 20", 10) == 0), "%s: %s", path, line);
+        marked++;
+      }
+    }
+    CHECK(fclose(file) == 0);
+  }
+  CHECK(marked > 50, "%d", marked);
+}
+
 /* Peak of bf16, published: 46, 123, 275, 197, 459, 918 teraflop/s. */
 TEST(chip, peaks_are_the_published_ones) {
   const struct { const char *name; double tflops; } rows[] = {{"v2", 46}, {"v3", 123}, {"v4", 275},
