@@ -37,6 +37,7 @@ static void print_text(const report *r) {
     const tct_forecast_finding *const x = &r->findings[i];
     printf("\n%d. %s: %s\n   instead: %s\n", (int)i + 1, x->where, x->what, x->instead);
     if (x->saves > 0) printf("   predicted: %.0f %% of the step's time saved\n", 100 * x->saves);
+    else if (x->saves == 0) printf("   predicted: no more time for it\n");
     if (x->saves_programs > 0)
       printf("   predicted: up to %d program%s less to compile, %.4g s\n", (int)x->saves_programs, x->saves_programs == 1 ? "" : "s",
              (double)x->saves_programs * info->chip.compile);

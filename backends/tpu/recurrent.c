@@ -1,11 +1,13 @@
 /* The numbers of recurrent layers, step by step: with r the rounding of what meets in the arrays, the products are r(x)·r(w), all steps
  * at once, and r(h)·r(u) in each step; backward r(da)·r(u)ᵀ in each step. Gates, cells and states are f32. The formulas are those of
  * kernels/ref/recurrent.c. B samples, T steps, H units, G blocks of units in u's columns: 4 of an LSTM, 3 of a GRU. */
+#include <assert.h>
 #include <string.h>
 
 #include "backends/tpu/inside.h"
 
 enum { U, STATE, OPERAND, PRODUCT, ZEROS, X, W, XW, MOST_ROOMS }; /* STATE: what is multiplied in a step; W, X, XW: forward only */
+static_assert((int)MOST_ROOMS <= (int)TPU_MOST_ROOMS, "a room for each buffer");
 enum { STEP, INPUTS };                                    /* products */
 
 typedef struct problem {
