@@ -31,8 +31,11 @@ endif()
 # Under /usr the dynamic linker finds the library; elsewhere the command says where it lies, relative to itself.
 if(NOT CMAKE_INSTALL_PREFIX STREQUAL "/usr")
   set_target_properties(tercet_tool PROPERTIES INSTALL_RPATH "$ORIGIN/../${CMAKE_INSTALL_LIBDIR}")
+  file(RELATIVE_PATH libexec_to_lib /${CMAKE_INSTALL_LIBEXECDIR}/tercet /${CMAKE_INSTALL_LIBDIR})
+  set_target_properties(tercet_perf_tool measure PROPERTIES INSTALL_RPATH "$ORIGIN/${libexec_to_lib}")
 endif()
 install(TARGETS tercet_tool RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR} COMPONENT tool)
+install(TARGETS tercet_perf_tool measure RUNTIME DESTINATION ${CMAKE_INSTALL_LIBEXECDIR}/tercet COMPONENT tool)
 install(FILES docs/tercet.1 DESTINATION ${CMAKE_INSTALL_MANDIR}/man1 COMPONENT tool)
 install(FILES tools/completion.bash DESTINATION ${CMAKE_INSTALL_DATADIR}/bash-completion/completions RENAME tercet
         COMPONENT tool)
@@ -40,9 +43,9 @@ install(FILES tools/completion.bash DESTINATION ${CMAKE_INSTALL_DATADIR}/bash-co
 # A page per subcommand, written by the command itself from its tables; cross builds run it through their emulator.
 if(NOT CMAKE_CROSSCOMPILING OR CMAKE_CROSSCOMPILING_EMULATOR)
   set(man_pages "")
-  file(STRINGS tools/commands.def rows REGEX "^COMMAND\\(")
+  file(STRINGS tools/commands.def rows REGEX "^(COMMAND|PERF)\\(")
   foreach(row IN LISTS rows)
-    string(REGEX REPLACE "^COMMAND\\(([a-z]+).*" "\\1" name "${row}")
+    string(REGEX REPLACE "^(COMMAND|PERF)\\(([a-z]+).*" "\\2" name "${row}")
     set(page ${PROJECT_BINARY_DIR}/man/tercet-${name}.1)
     add_custom_command(OUTPUT ${page} COMMAND ${CMAKE_COMMAND} -E make_directory ${PROJECT_BINARY_DIR}/man
                        COMMAND tercet_tool help ${name} --man > ${page} DEPENDS tercet_tool VERBATIM)

@@ -6,10 +6,14 @@
 
 const tool_command *const tool_commands[] = {
 #define COMMAND(name) &tool_##name,
+#define PERF(name) &tool_##name,
 #include "commands.def"
 #undef COMMAND
+#undef PERF
     NULL};
 enum { N_COMMANDS = sizeof tool_commands / sizeof tool_commands[0] - 1 };
+
+char **tool_arguments;
 
 static void print_log(void *user, tct_log_level level, const char *text) {
   static const char *const names[] = {"error: ", "warning: ", "", ""};
@@ -64,6 +68,7 @@ static int help(int argc, char **argv) {
 
 int main(int argc, char **argv) {
   const char *const name = argc > 1 ? argv[1] : NULL;
+  tool_arguments = argv;
   if (!name) {
     print_overview(stderr);
     return TOOL_USAGE;

@@ -49,8 +49,12 @@ typedef struct tool_command {
 } tool_command;
 
 #define COMMAND(name) extern const tool_command tool_##name;
+#define PERF(name)                                                                                                     \
+  extern const tool_command tool_##name;                                                                               \
+  int perf_##name(const tool_options *options);
 #include "commands.def"
 #undef COMMAND
+#undef PERF
 /* In the table's order; NULL at the end. */
 extern const tool_command *const tool_commands[];
 
@@ -60,6 +64,9 @@ typedef struct tool_option {
   const char *argument; /* its name, or the words to choose from: "f32|f64"; "" for a flag */
   const char *help;
 } tool_option;
+
+/* The program's own argv, for a program that takes over. */
+extern char **tool_arguments;
 
 /* ---- options.c ---- */
 
