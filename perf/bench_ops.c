@@ -14,8 +14,9 @@
 #include <string.h>
 #include "perf/support/cases.h"
 #include "perf/support/machine.h"
+#include "perf/support/peaks.h"
 
-enum { IN_MEMORY = 384 << 20, IN_CACHE = 12 << 20, FITS_CACHE = 32 << 20 };
+enum { FITS_CACHE = 32 << 20 };
 
 typedef struct bench {
   tct_device *device;
@@ -171,19 +172,6 @@ static bool time_file(bench *b, const char *folder, const char *name, int column
 
 /* ---- the run ---- */
 
-static bool product_flops(bench *b, double *out) {
-  tct_graph *graph = NULL;
-  tct_program *program = NULL;
-  tct_step_info step = {0};
-  bool ok = tct_graph_create(&graph) == TCT_OK;
-  if (ok) perf_build_gemm(graph, 1024, 1024, 1024, false, false);
-  ok = ok && tct_compile(graph, b->device, NULL, &program) == TCT_OK && best_time(b, program, "matmul", &step);
-  *out = ok ? step.flops / step.seconds : 0;
-  tct_program_free(program);
-  tct_graph_free(graph);
-  return ok;
-}
-
 static int run_all(bench *b, const char *deepbench) {
   printf("%-32s %-42s %-26s %10s %8s %8s %8s\n", "op", "of", "kernel", "ms", "GFLOP/s", "GB/s", "share");
   for (int32_t i = 0; i < perf_n_cases; i++)
@@ -217,12 +205,12 @@ int main(int argc, char **argv) {
     }
   }
   if (tct_device_open("cpu", &(tct_device_options){.n_threads = n_threads}, &b.device) != TCT_OK) return fail("cpu");
-  double product = 0;
-  const double fma = perf_fma_flops(n_threads);
-  if (!product_flops(&b, &product)) return fail("the product of the peak");
-  b.flops_peak = product > fma ? product : fma;
-  b.memory_peak = perf_triad_bytes(n_threads, IN_MEMORY);
-  b.cache_peak = perf_triad_bytes(n_threads, IN_CACHE);
+  perf_peaks peaks;
+  if (perf_peaks_of(b.device, b.seconds, &peaks) != TCT_OK) return fail("the peaks");
+  const double fma = peaks.fma_flops, product = peaks.product_flops;
+  b.flops_peak = peaks.flops;
+  b.memory_peak = peaks.bytes;
+  b.cache_peak = peaks.cache_bytes;
   int code = 0;
   if (only_peaks) {
     printf("{\"fma_gflops\": %.4g, \"product_gflops\": %.4g, \"gflops\": %.4g, \"gbs\": %.4g, \"cache_gbs\": %.4g}\n", fma * 1e-9,

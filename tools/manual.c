@@ -129,6 +129,8 @@ static void put_command(const tool_command *command) {
   fputs("'\n", stdout);
   if (strcmp(argument, "JOB.yaml") == 0 || strcmp(argument, "MODEL") == 0)
     puts("    files='yaml yml safetensors'");
+  else if (strcmp(argument, "FILE.jsonl") == 0)
+    puts("    files='jsonl'");
   else if (strcmp(argument, "[FILE]") == 0)
     printf("    files='csv yaml yml safetensors' words='%s'\n", command->word ? command->word : "");
   else if (islower((unsigned char)argument[0]))

@@ -9,13 +9,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-typedef enum effect { SET, SET_TO, TEXT, NUMBER, FLAG, ADD_SET } effect;
+typedef enum effect { SET, SET_TO, TEXT, NUMBER, FLAG, ITEM, ADD_SET } effect;
 
 typedef struct option_row {
   tool_option shown;
   effect effect;
   const char *target; /* SET, SET_TO: path or override */
-  size_t offset;      /* TEXT, NUMBER, FLAG: the member */
+  size_t offset;      /* TEXT, NUMBER, FLAG, ITEM: the member */
   const char *commands;
 } option_row;
 
@@ -25,6 +25,7 @@ typedef struct option_row {
 #define ROW_TEXT(member) .offset = offsetof(tool_options, member)
 #define ROW_NUMBER(member) .offset = offsetof(tool_options, member)
 #define ROW_FLAG(member) .offset = offsetof(tool_options, member)
+#define ROW_ITEM(member) .offset = offsetof(tool_options, member)
 static const option_row rows[] = {
 #define OPTION(long_name, short_letter, argument_name, does, goes, who, text)                                          \
   {.shown = {.name = long_name, .letter = short_letter, .argument = argument_name, .help = text},                      \
@@ -132,6 +133,15 @@ static bool read_number(const option_row *row, const char *text, int64_t *out) {
   return true;
 }
 
+static bool add_item(const option_row *row, const char *argument, tool_items *items) {
+  if (items->n == TOOL_MOST_ITEMS) {
+    (void)tool_usage("--%s is there more than %d times", row->shown.name, TOOL_MOST_ITEMS);
+    return false;
+  }
+  items->item[items->n++] = argument;
+  return true;
+}
+
 static bool apply(const option_row *row, const char *argument, tool_options *out) {
   char *const member = (char *)out + row->offset;
   switch (row->effect) {
@@ -141,6 +151,7 @@ static bool apply(const option_row *row, const char *argument, tool_options *out
   case NUMBER: return read_number(row, argument, (int64_t *)(void *)member);
   case TEXT: *(const char **)(void *)member = argument; return true;
   case FLAG: *(bool *)(void *)member = true; return true;
+  case ITEM: return add_item(row, argument, (tool_items *)(void *)member);
   }
   return false;
 }

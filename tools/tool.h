@@ -8,6 +8,7 @@
 
 #define TOOL_MOST_SETS 128
 #define TOOL_MOST_MORE 9
+#define TOOL_MOST_ITEMS 4
 
 /* 1–127: trying again changes nothing; from 128 on: it may. 130 and 143 are the shell's codes for SIGINT and SIGTERM. */
 typedef enum tool_exit {
@@ -26,6 +27,12 @@ typedef enum tool_exit {
   TOOL_OUT_OF_MEMORY = 161
 } tool_exit;
 
+/* What an option that may be repeated was given. */
+typedef struct tool_items {
+  const char *item[TOOL_MOST_ITEMS + 1]; /* NULL behind the last */
+  int32_t n;
+} tool_items;
+
 typedef struct tool_options {
   const char *positional; /* the job, the model file, "glyphs"; NULL: none */
   const char *more[TOOL_MOST_MORE]; /* those behind it */
@@ -34,7 +41,9 @@ typedef struct tool_options {
   int32_t n_set;
   const char *init, *save, *log_steps, *part, *input, *output, *format, *job_dir, *batch;
   const char *array, *dataflow, *sram, *simulator, *walks, *csv, *trace, *by, *plot;
-  int64_t n_train, n_test, seed, bandwidth;
+  const char *devices, *mode, *target, *prices, *html, *dawnbench;
+  tool_items sweep, with;
+  int64_t n_train, n_test, seed, bandwidth, runs, steps, warmup, time_limit;
   bool json, quiet, verbose, help, resume, forward, list, tpu, accuracy;
 } tool_options;
 
@@ -124,6 +133,15 @@ int tool_finish(void);
 
 /* The processor, its caches and features, the CPUs that may be used, memory, system. Members that cannot be told are null. */
 json_t *tool_machine_json(void);
+
+/* ---- signals.c ---- */
+
+/* Which of SIGINT and SIGTERM asked to end since they are caught; 0: none. */
+extern volatile int tool_stop_signal;
+/* The first of them ends what runs, between two steps; the second kills: the program is where it was wanted to be no more. What was
+ * ignored when the program began (nohup, `&` in a script) stays ignored. */
+void tool_catch_signals(void);
+void tool_release_signals(void);
 
 /* ---- progress.c ---- */
 

@@ -7,38 +7,6 @@
 #include <string.h>
 #include <unistd.h>
 
-/* Which signal asked to end; 0: none. */
-static volatile sig_atomic_t stop_signal;
-
-/* The first ends the training after its step. The second kills: the program is where it was wanted to be no more. */
-static void on_signal(int number) {
-  if (stop_signal != 0) {
-    struct sigaction action = {.sa_handler = SIG_DFL};
-    sigemptyset(&action.sa_mask);
-    sigaction(number, &action, NULL);
-    raise(number); /* comes when this handler returns */
-    return;
-  }
-  stop_signal = number;
-}
-
-static const int caught[] = {SIGINT, SIGTERM};
-enum { N_CAUGHT = sizeof caught / sizeof caught[0] };
-
-/* What was ignored when the program began (nohup, `&` in a script) stays ignored. */
-static void catch_signals(struct sigaction *old) {
-  struct sigaction action = {.sa_handler = on_signal, .sa_flags = SA_RESTART};
-  sigemptyset(&action.sa_mask);
-  for (int i = 0; i < N_CAUGHT; i++) {
-    sigaction(caught[i], NULL, &old[i]);
-    if (old[i].sa_handler != SIG_IGN) sigaction(caught[i], &action, NULL);
-  }
-}
-
-static void release_signals(const struct sigaction *old) {
-  for (int i = 0; i < N_CAUGHT; i++) sigaction(caught[i], &old[i], NULL);
-}
-
 typedef struct run {
   const tool_options *options;
   tct_job *job;
@@ -48,7 +16,7 @@ typedef struct run {
   FILE *steps;      /* --log-steps */
   bool steps_failed;
   tool_progress progress;
-  bool interrupted; /* by stop_signal */
+  bool interrupted; /* by tool_stop_signal */
   int64_t n_steps;
   double seconds;
 } run;
@@ -165,7 +133,7 @@ static void print_result(const run *r, const tct_evaluation *test) {
 
 static void say_interrupted(const run *r) {
   if (r->options->quiet) return;
-  fprintf(stderr, "tercet: stopped by %s after step %lld; ", stop_signal == SIGTERM ? "SIGTERM" : "SIGINT",
+  fprintf(stderr, "tercet: stopped by %s after step %lld; ", tool_stop_signal == SIGTERM ? "SIGTERM" : "SIGINT",
           (long long)r->n_steps);
   if (r->info.checkpoint)
     fprintf(stderr, "a checkpoint is in '%s', --resume goes on from it\n", r->info.checkpoint);
@@ -186,7 +154,7 @@ static int finish(run *r) {
   const int code = tool_finish();
   if (code != TOOL_OK || !r->interrupted) return code;
   say_interrupted(r);
-  return stop_signal == SIGTERM ? TOOL_TERMINATED : TOOL_INTERRUPTED;
+  return tool_stop_signal == SIGTERM ? TOOL_TERMINATED : TOOL_INTERRUPTED;
 }
 
 static int train(run *r) {
@@ -194,15 +162,14 @@ static int train(run *r) {
   const tct_callback callback = {.name = "tercet train", .user = r, .train_begin = on_begin, .train_end = on_end};
   const tct_fit_options hooks = {.progress = on_progress, .on_step = r->steps ? on_step : NULL, .user = r,
                                  .callbacks = &callback, .n_callbacks = 1, .resume = r->options->resume,
-                                 .cancel = &stop_signal};
-  struct sigaction old[N_CAUGHT];
+                                 .cancel = &tool_stop_signal};
   tool_progress_begin(&r->progress, r->options->quiet);
-  catch_signals(old);
+  tool_catch_signals();
   const tct_status status = tct_job_train(r->job, &hooks);
-  release_signals(old); /* evaluating and saving end at once, as any program does */
+  tool_release_signals(); /* evaluating and saving end at once, as any program does */
   tool_progress_end(&r->progress);
   const int logged = close_steps(r);
-  r->interrupted = stop_signal != 0 && (status == TCT_CANCELLED || status == TCT_OK); /* OK: in the very last step */
+  r->interrupted = tool_stop_signal != 0 && (status == TCT_CANCELLED || status == TCT_OK); /* OK: in the very last step */
   if (status != TCT_OK && !r->interrupted) return tool_fail();
   const int code = finish(r);
   return code == TOOL_OK ? logged : code;

@@ -31,6 +31,9 @@ TCT_API const char *tct_forecast_class(int32_t i); /* "arrays, useful" …; NULL
 
 typedef enum tct_forecast_phase { TCT_FORECAST_FORWARD, TCT_FORECAST_BACKWARD, TCT_FORECAST_UPDATE, TCT_FORECAST_N_PHASES } tct_forecast_phase;
 TCT_API const char *tct_forecast_phase_name(tct_forecast_phase phase); /* "forward" …; "" out of range */
+/* The phase of any training program's step (tct_program_step, on every device) and the layer that it is of, by its name and op:
+ * *out_length characters from *out_layer, which points into `name`. */
+TCT_API tct_forecast_phase tct_forecast_place(const char *name, const char *op, const char **out_layer, int32_t *out_length);
 
 typedef struct tct_forecast_cost {
   double seconds, cycles;

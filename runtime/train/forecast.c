@@ -22,15 +22,22 @@ const char *tct_forecast_phase_name(tct_forecast_phase phase) {
 /* ---- an op ---- */
 
 /* "grad/conv2d/conv2d/conv2d_grad_filter" is of layer "conv2d"; so is "conv2d/conv2d". */
-static tct_status place(tct_arena *arena, const char *name, const char *op, tct_forecast_row *row) {
+tct_forecast_phase tct_forecast_place(const char *name, const char *op, const char **out_layer, int32_t *out_length) {
   const size_t n_op = strlen(op);
   const bool backward = strncmp(name, "grad/", 5) == 0;
   const bool update = n_op > 7 && strcmp(op + n_op - 7, "_update") == 0;
-  row->phase = update ? TCT_FORECAST_UPDATE : backward ? TCT_FORECAST_BACKWARD : TCT_FORECAST_FORWARD;
+  *out_layer = backward ? name + 5 : name;
+  *out_length = (int32_t)strcspn(*out_layer, "/");
+  return update ? TCT_FORECAST_UPDATE : backward ? TCT_FORECAST_BACKWARD : TCT_FORECAST_FORWARD;
+}
+
+static tct_status place(tct_arena *arena, const char *name, const char *op, tct_forecast_row *row) {
+  const char *layer = NULL;
+  int32_t length = 0;
+  row->phase = tct_forecast_place(name, op, &layer, &length);
   row->name = tct_arena_strdup(arena, name);
   row->op = tct_arena_strdup(arena, op);
-  const char *const from = backward ? name + 5 : name;
-  row->layer = tct_arena_printf(arena, "%.*s", (int)strcspn(from, "/"), from);
+  row->layer = tct_arena_printf(arena, "%.*s", (int)length, layer);
   return row->name != NULL && row->op != NULL && row->layer != NULL ? TCT_OK : TCT_OUT_OF_MEMORY;
 }
 

@@ -39,8 +39,9 @@ static const room rooms[] = {
     {"runtime/systolic", "<tercet/types.h> <tercet/systolic.h> <tercet/chip.h> base/ io/ data/ systolic/", false},
     {"runtime/nn", "<tercet/> base/ graph/ nn/", false},
     {"runtime/train", "<tercet/> base/ data/ graph/ io/ nn/ train/ <jansson.h> <strings.h>", false},
+    {"tools/perf", "<tercet/> perf/ neighbours outputs.h tool.h <jansson.h> " OPERATING_SYSTEM, false},
     {"tools", "<tercet/> tools/ neighbours <jansson.h> " OPERATING_SYSTEM "<sys/ioctl.h> <sys/utsname.h> <getopt.h>", false},
-    {"perf", "<tercet/> perf/ neighbours <cblas.h> <immintrin.h> <malloc.h> " OPERATING_SYSTEM, false},
+    {"perf", "<tercet/> perf/ neighbours <cblas.h> <immintrin.h> <jansson.h> <malloc.h> <poll.h> <spawn.h> <sys/prctl.h> <sys/resource.h> <sys/wait.h> <zlib.h> " OPERATING_SYSTEM, false},
     {"examples", "<tercet/>", false},
 };
 

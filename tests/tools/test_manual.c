@@ -49,6 +49,9 @@ TEST(manual, bash_completes) {
       {"tercet data g", " glyphs ", NULL},
       {"tercet sim --dataflow ''", " ws os is ", NULL},
       {"tercet sim sw", " sweep ", NULL},
+      {"tercet compare --mode ''", " steps epochs target ", NULL},
+      {"tercet compare $TERCET/examples/g", "/examples/glyphs.yaml ", "graph.c"},
+      {"tercet report $TERCET/perf/results/", "", ".json "},
       {"tercet sim $TERCET/examples/g", "/examples/glyphs.yaml ", "graph.c"},
   };
   for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
@@ -97,16 +100,20 @@ TEST(manual, overview_is_whole) {
   tct_environment_row row;
   int n = 0;
   for (int32_t i = 0; tct_environment(i, &row); i++) CHECK(strstr(page, row.name) != NULL, "docs/tercet.1 lacks %s", row.name);
-  for (const char *at = strstr(commands, "\nCOMMAND("); at != NULL; at = strstr(at + 1, "\nCOMMAND("), n++) {
+  char *rest = NULL;
+  for (const char *line = strtok_r(commands, "\n", &rest); line != NULL; line = strtok_r(NULL, "\n", &rest)) {
+    if (strncmp(line, "COMMAND(", 8) != 0 && strncmp(line, "PERF(", 5) != 0) continue;
     char wanted[2][64];
-    const int length = (int)strcspn(at + 9, ")");
-    (void)snprintf(wanted[0], sizeof wanted[0], ".B %.*s\n", length, at + 9);
-    (void)snprintf(wanted[1], sizeof wanted[1], "\\-%.*s", length, at + 9);
+    const char *const at = strchr(line, '(') + 1;
+    const int length = (int)strcspn(at, ")");
+    n++;
+    (void)snprintf(wanted[0], sizeof wanted[0], ".B %.*s\n", length, at);
+    (void)snprintf(wanted[1], sizeof wanted[1], "\\-%.*s", length, at);
     CHECK(strstr(page, wanted[1]) != NULL, "docs/tercet.1 does not refer to tercet%s", wanted[1]);
-    (void)snprintf(wanted[1], sizeof wanted[1], ".BI %.*s", length, at + 9);
+    (void)snprintf(wanted[1], sizeof wanted[1], ".BI %.*s", length, at);
     CHECK(strstr(page, wanted[0]) != NULL || strstr(page, wanted[1]) != NULL ||
               strstr(page, strcat(strcpy(wanted[0], ".BI \""), wanted[1] + 4)) != NULL,
-          "docs/tercet.1 lacks the command %.*s", length, at + 9);
+          "docs/tercet.1 lacks the command %.*s", length, at);
   }
   CHECK(n >= 7);
   free(page);

@@ -1,0 +1,167 @@
+/* At most five lines: what to use, by what was measured here; what a model or another machine says; where that turns; what could not
+ * run; and how far to trust it. */
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+#include "perf/compare/run.h"
+#include "perf/compare/show.h"
+#include "perf/compare/summary.h"
+#include "perf/support/json.h"
+
+enum { MOST_LINES = 5 };
+
+/* A device where the verdict looks: at the first point that it has a score of. */
+typedef struct contender {
+  const json_t *device, *point;
+  double score, setup, dollars;
+} contender;
+
+static const json_t *first_point(const json_t *device) { return json_array_get(json_object_get(device, "points"), 0); }
+
+static const char *unit_of(const json_t *summary) {
+  static const char *const units[] = {"a sample", "an epoch", "to the target"};
+  return units[perf_mode_of(perf_get_text(summary, "mode"))];
+}
+
+static double dollars_of(const json_t *summary, const json_t *point) {
+  const int mode = perf_mode_of(perf_get_text(summary, "mode"));
+  if (mode == PERF_TARGET) return perf_median(point, "dollars_to_target");
+  if (mode == PERF_EPOCHS) return perf_median(point, "dollars_per_epoch");
+  return perf_median(point, "dollars_per_step") / perf_get_number(point, "batch");
+}
+
+static contender contender_of(const json_t *summary, const json_t *device) {
+  const json_t *const point = first_point(device);
+  const double load = perf_median(point, "cold_load"), compile = perf_median(point, "cold_compile");
+  return (contender){device, point, perf_score(summary, point), load + compile, dollars_of(summary, point)};
+}
+
+/* The fastest of a source; device NULL: none. `apart`: not this one. */
+static contender best_of(const json_t *summary, const char *source, const json_t *apart) {
+  contender best = {NULL, NULL, (double)NAN, (double)NAN, (double)NAN};
+  size_t i;
+  json_t *device;
+  json_array_foreach(json_object_get(summary, "devices"), i, device) {
+    const contender c = contender_of(summary, device);
+    if (device == apart || !perf_is(device, "source", source) || !isfinite(c.score) || c.score >= best.score) continue;
+    best = c;
+  }
+  return best;
+}
+
+static void add(json_t *lines, const char *text) {
+  if (json_array_size(lines) < MOST_LINES) json_array_append_new(lines, perf_text("%s", text));
+}
+
+static void interval_of(const json_t *summary, const json_t *point, char *text, size_t size) {
+  static const char *const names[] = {"step_p50", "epoch_seconds", "time_to_target"};
+  const int mode = perf_mode_of(perf_get_text(summary, "mode"));
+  const json_t *const e = json_object_get(point, names[mode]);
+  const double per = mode == PERF_STEPS ? perf_get_number(point, "batch") : 1;
+  char low[PERF_SHORT], high[PERF_SHORT];
+  text[0] = '\0';
+  if (perf_get_number(e, "n") > 1)
+    (void)snprintf(text, size, " [%s to %s]", perf_show_seconds(perf_get_number(e, "low") / per, low), perf_show_seconds(perf_get_number(e, "high") / per, high));
+}
+
+static void say_measured(const json_t *summary, const contender *best, json_t *lines) {
+  char text[400], time[PERF_SHORT], other[PERF_SHORT], interval[120], job[64];
+  (void)snprintf(job, sizeof job, "%.40s", perf_get_text(json_object_get(summary, "job"), "name"));
+  if (best->device == NULL) {
+    (void)snprintf(text, sizeof text, "No device here %s %s.", perf_is(summary, "mode", "target") ? "reached the target of" : "ran", job);
+    add(lines, text);
+    return;
+  }
+  const contender second = best_of(summary, "measured", best->device);
+  interval_of(summary, best->point, interval, sizeof interval);
+  (void)snprintf(text, sizeof text, "%s: use %s: %s %s%s, measured here.", job, perf_get_text(best->device, "id"), perf_show_seconds(best->score, time), unit_of(summary), interval);
+  add(lines, text);
+  if (second.device == NULL) return;
+  (void)snprintf(text, sizeof text, "%s takes %s, %.3g times as long.", perf_get_text(second.device, "id"), perf_show_seconds(second.score, other), second.score / best->score);
+  add(lines, text);
+}
+
+/* A model's or another machine's best, with what it would change. */
+static void say_other(const json_t *summary, const char *source, const contender *here, json_t *lines) {
+  const contender c = best_of(summary, source, NULL);
+  char text[500], time[PERF_SHORT], ratio[80] = "", cost[160] = "", mine[PERF_SHORT], yours[PERF_SHORT];
+  if (c.device == NULL) return;
+  if (here->device != NULL)
+    (void)snprintf(ratio, sizeof ratio, ", %.3g times as %s as %s", c.score < here->score ? here->score / c.score : c.score / here->score, c.score < here->score ? "fast" : "slow",
+                   perf_get_text(here->device, "id"));
+  if (isfinite(c.dollars) && here->device != NULL && isfinite(here->dollars))
+    (void)snprintf(cost, sizeof cost, "; %s against %s", perf_show_dollars(c.dollars, mine), perf_show_dollars(here->dollars, yours));
+  (void)snprintf(text, sizeof text, "%s: %s %s%s%s%s.", perf_get_text(c.device, "label"), perf_show_seconds(c.score, time), unit_of(summary), ratio, cost,
+                 strcmp(source, "modelled") == 0 ? " (modelled, not measured)" : " (quoted from another machine)");
+  add(lines, text);
+}
+
+static void say_missing(const json_t *summary, json_t *lines) {
+  char names[300] = "", text[400];
+  size_t i;
+  json_t *device;
+  json_array_foreach(json_object_get(summary, "devices"), i, device) {
+    const json_t *const point = first_point(device);
+    if (perf_is(point, "status", "done")) continue;
+    const size_t at = strlen(names);
+    (void)snprintf(names + at, sizeof names - at, "%s%s (%s)", at > 0 ? ", " : "", perf_get_text(device, "label"), perf_get_text(point, "status"));
+  }
+  if (names[0] == '\0') return;
+  (void)snprintf(text, sizeof text, "Without a result: %s; the reasons stand below the table.", names);
+  add(lines, text);
+}
+
+static void say_trust(const json_t *summary, json_t *lines) {
+  char names[200] = "", text[300];
+  size_t i;
+  json_t *device;
+  json_array_foreach(json_object_get(summary, "devices"), i, device) {
+    if (!perf_is(device, "source", "measured") || !json_is_true(json_object_get(json_object_get(first_point(device), "noise"), "unfit"))) continue;
+    const size_t at = strlen(names);
+    (void)snprintf(names + at, sizeof names - at, "%s%s", at > 0 ? ", " : "", perf_get_text(device, "id"));
+  }
+  if (names[0] == '\0') return;
+  (void)snprintf(text, sizeof text, "Unfit: the machine was too busy while %s ran; measure again when it is quiet.", names);
+  add(lines, text);
+}
+
+/* What would turn the verdict: a point of the sweep, a short job, the price. */
+static void put_flips(const json_t *summary, const contender *best, json_t *flips) {
+  size_t i;
+  json_t *row, *device;
+  json_array_foreach(json_object_get(summary, "crossovers"), i, row) json_array_append(flips, json_object_get(row, "text"));
+  if (best->device == NULL) return;
+  json_array_foreach(json_object_get(summary, "devices"), i, device) {
+    const contender c = contender_of(summary, device);
+    const double step = perf_median(best->point, "step_p50"), other = perf_median(c.point, "step_p50"), steps = (best->setup - c.setup) / (other - step);
+    if (device == best->device || !isfinite(c.score)) continue;
+    if (isfinite(steps) && steps >= 1 && other > step && perf_is(device, "source", "measured"))
+      json_array_append_new(flips, perf_text("A job of fewer than %.0f steps: %s starts sooner", steps, perf_get_text(device, "id")));
+    if (isfinite(c.dollars) && isfinite(best->dollars) && c.dollars < best->dollars && c.score > best->score)
+      json_array_append_new(flips, perf_text("Dollars alone: %s costs %.2g of %s", perf_get_text(device, "label"), c.dollars / best->dollars, perf_get_text(best->device, "id")));
+  }
+}
+
+static void say_crossover(const json_t *flips, const json_t *summary, json_t *lines) {
+  if (json_array_size(json_object_get(summary, "crossovers")) == 0) return;
+  char text[300];
+  (void)snprintf(text, sizeof text, "%s.", json_string_value(json_array_get(flips, 0)));
+  add(lines, text);
+}
+
+void perf_verdict(json_t *summary) {
+  json_t *const verdict = json_object(), *const lines = json_array(), *const flips = json_array();
+  const contender best = best_of(summary, "measured", NULL);
+  put_flips(summary, &best, flips);
+  say_measured(summary, &best, lines);
+  say_other(summary, "modelled", &best, lines);
+  say_other(summary, "quoted", &best, lines);
+  say_trust(summary, lines);
+  say_crossover(flips, summary, lines);
+  say_missing(summary, lines);
+  json_object_set_new(verdict, "lines", lines);
+  json_object_set_new(verdict, "use", best.device != NULL ? perf_text("%s", perf_get_text(best.device, "id")) : json_null());
+  json_object_set_new(verdict, "decided_by", json_string(unit_of(summary)));
+  json_object_set_new(verdict, "flips", flips);
+  json_object_set_new(summary, "verdict", verdict);
+}

@@ -1,0 +1,73 @@
+/* Peaks of a device by what its own programs reach, best of several runs. */
+#include "perf/support/peaks.h"
+
+#include <string.h>
+#include "perf/support/machine.h"
+#include "perf/support/cases.h"
+
+enum { LEAST_EXTENT = 128, CPU_EXTENT = 1024, MOST_EXTENT = 8192, LEAST_SUM = 1 << 20, IN_MEMORY = 384 << 20, IN_CACHE = 12 << 20 };
+
+static void build_sum(tct_graph *graph, int64_t n) {
+  const tct_desc desc = {.dtype = TCT_F32, .shape = TCT_SHAPE(n)};
+  tct_output(graph, "y", tct_add(tct_input(graph, "a", desc.dtype, desc.shape), tct_input(graph, "b", desc.dtype, desc.shape)));
+}
+
+/* Seconds of the fastest run of the step that moves most; takes over the graph. */
+static tct_status best_of(tct_device *device, tct_graph *graph, double seconds, tct_step_info *out) {
+  tct_program *program = NULL;
+  tct_status status = tct_compile(graph, device, NULL, &program);
+  tct_step_info step;
+  const double end = perf_now() + seconds;
+  *out = (tct_step_info){.seconds = 0};
+  for (int run = 0; status == TCT_OK && (run < 3 || perf_now() < end); run++) {
+    tct_program_profile(program, true);
+    status = tct_program_run(program);
+    for (int32_t i = 0; status == TCT_OK && tct_program_step(program, i, &step); i++) {
+      if (step.bytes < out->bytes || (step.bytes == out->bytes && out->seconds > 0 && step.seconds >= out->seconds)) continue;
+      *out = step;
+      out->name = out->op = out->kernel = out->device = NULL; /* the program goes */
+      out->node = NULL;
+    }
+  }
+  tct_program_free(program);
+  tct_graph_free(graph);
+  return status;
+}
+
+static void build_product(tct_graph *graph, int64_t n) { perf_build_gemm(graph, n, n, n, false, false); }
+
+/* Twice as large until a run takes a quarter of the time that there is, or `most` is reached: a slow device gets small work. *out: of the
+ * last size. */
+static tct_status largest(tct_device *device, void (*build)(tct_graph *graph, int64_t n), int64_t least, int64_t most, double seconds, tct_step_info *out) {
+  tct_status status = TCT_OK;
+  *out = (tct_step_info){.seconds = 0};
+  for (int64_t n = least; status == TCT_OK && n <= most && out->seconds < seconds / 4; n *= 2) {
+    tct_graph *graph = NULL;
+    status = tct_graph_create(&graph);
+    if (status != TCT_OK) return status;
+    build(graph, n);
+    status = best_of(device, graph, n * 2 > most ? seconds : seconds / 8, out);
+  }
+  return status;
+}
+
+tct_status perf_peaks_of(tct_device *device, double seconds, perf_peaks *out) {
+  const bool cpu = strcmp(tct_device_spec(device), "cpu") == 0;
+  tct_device_info info;
+  tct_step_info step;
+  *out = (perf_peaks){.flops = 0};
+  tct_device_describe(device, &info);
+  tct_status status = largest(device, build_product, LEAST_EXTENT, cpu ? CPU_EXTENT : MOST_EXTENT, seconds, &step);
+  if (status != TCT_OK) return status;
+  out->product_flops = out->flops = step.seconds > 0 ? step.flops / step.seconds : 0;
+  status = largest(device, build_sum, LEAST_SUM, IN_MEMORY / 12, seconds, &step);
+  if (status != TCT_OK) return status;
+  out->bytes = step.seconds > 0 ? step.bytes / step.seconds : 0;
+  if (!cpu) return TCT_OK;
+  out->fma_flops = perf_fma_flops(info.n_threads);
+  const double triad = perf_triad_bytes(info.n_threads, IN_MEMORY);
+  out->cache_bytes = perf_triad_bytes(info.n_threads, IN_CACHE);
+  if (out->fma_flops > out->flops) out->flops = out->fma_flops;
+  if (triad > out->bytes) out->bytes = triad;
+  return TCT_OK;
+}

@@ -1,0 +1,17 @@
+/* What a measured device can do at most, measured on it: flops of a large product, bytes per second of a sum of large vectors;
+ * on the CPU also of bare loops (perf/support/machine.h). The better counts. */
+#ifndef TERCET_PERF_PEAKS_H
+#define TERCET_PERF_PEAKS_H
+
+#include <tercet/tercet.h>
+
+typedef struct perf_peaks {
+  double flops, bytes;              /* per second */
+  double fma_flops, product_flops;  /* of which: fma is of the CPU alone, else 0 */
+  double cache_bytes;               /* the CPU's triad over 12 MiB; else 0 */
+} perf_peaks;
+
+/* Best times within about `seconds` for each figure. */
+tct_status perf_peaks_of(tct_device *device, double seconds, perf_peaks *out);
+
+#endif

@@ -1,0 +1,285 @@
+/* A comparison from its command line to its tables: rows for what cannot run, files that survive, numbers that agree. */
+#include <math.h>
+#include <sys/stat.h>
+#include "perf/compare/file.h"
+#include "perf/compare/run.h"
+#include "perf/compare/summary.h"
+#include "perf/support/json.h"
+#include "tools/command.h"
+
+static const char small_job[] = "seed: 3\n"
+                                "data: {type: glyphs, samples: 400, test: {samples: 100}, validation_split: 0.1}\n"
+                                "model: {width: 8, layers: [Flatten, {Dense: {units: $width, activation: relu}}, {Dense: {units: 10, activation: softmax}}]}\n"
+                                "loss: sparse_categorical_crossentropy\noptimizer: {type: adam, learning_rate: 0.01}\nmetrics: [accuracy]\n"
+                                "train: {epochs: 2, batch_size: 20}\n";
+
+static void begin(void) {
+  scratch_make(folder);
+  CHECK(chdir(folder) == 0);
+  write_text("job.yaml", small_job);
+}
+
+static void end(void) {
+  CHECK(chdir("/") == 0);
+  scratch_remove(folder);
+}
+
+/* What the last command printed with --json; it may be longer than `result.out`. */
+static json_t *summary_of_last(void) {
+  json_error_t error;
+  json_t *const summary = json_load_file(in_folder("stdout.txt"), 0, &error);
+  CHECK(summary != NULL, "%s: %.300s", error.text, result.out);
+  return summary;
+}
+
+static const json_t *device_of(const json_t *summary, const char *id) {
+  size_t i;
+  json_t *device;
+  json_array_foreach(json_object_get(summary, "devices"), i, device) {
+    if (perf_is(device, "id", id)) return device;
+  }
+  CHECK(false, "no device %s", id);
+  return NULL;
+}
+
+static const json_t *point_of(const json_t *summary, const char *id, size_t i) {
+  return json_array_get(json_object_get(device_of(summary, id), "points"), i);
+}
+
+TEST(compare, steps) {
+  begin();
+  RUN("compare", "job.yaml", "--devices", "cpu,gpu,tpu:v3,array=64x64", "--runs", "3", "--steps", "8", "--warmup", "2", "-q", "--csv", "all.csv");
+  EXITS(0);
+  SHOWS(out, "gpu: absent: ");
+  SHOWS(out, "~ modelled");
+  SHOWS(out, "-> job: use cpu: ");
+  char *rest = NULL;
+  for (char *line = strtok_r(result.out, "\n", &rest); line != NULL; line = strtok_r(NULL, "\n", &rest)) {
+    size_t columns = 0;
+    for (const char *c = line; *c != '\0'; c++) columns += ((unsigned char)*c & 0xC0) != 0x80;
+    CHECK(columns <= 80, "%zu columns: %s", columns, line);
+  }
+  RUN("report", "job.compare.jsonl", "--json");
+  EXITS(0);
+  json_t *const summary = summary_of_last();
+  const json_t *const cpu = point_of(summary, "cpu", 0), *const tpu = point_of(summary, "tpu:v3,array=64x64", 0);
+  const double step = perf_median(cpu, "step_p50"), modelled = perf_median(tpu, "step_p50");
+  CHECK(perf_is(cpu, "status", "done") && step > 0 && step < 1, "%g", step);
+  CHECK(fabs(perf_median(cpu, "samples_per_second") * step / 20 - 1) < 0.5);
+  CHECK(perf_is(device_of(summary, "tpu:v3,array=64x64"), "source", "modelled") && modelled > 0 && modelled < 1e-2, "%g", modelled);
+  CHECK(perf_get_number(tpu, "n_runs") == 1, "the model's clock says the same again");
+  CHECK(perf_is(point_of(summary, "gpu", 0), "status", "absent"));
+  CHECK(json_array_size(json_object_get(cpu, "ops")) > 5 && json_array_size(json_object_get(tpu, "ops")) > 5);
+  const json_t *const split = json_object_get(cpu, "split");
+  double sum = 0;
+  static const char *const parts[] = {"input_wait", "forward", "backward", "update", "communication", "fallback", "host_gap"};
+  for (int i = 0; i < 7; i++) sum += perf_get_number(split, parts[i]);
+  CHECK(fabs(sum / perf_get_number(split, "total") - 1) < 1e-9 && perf_get_number(split, "backward") > 0);
+  /* bf16 products part from f32's by thousandths, and no more. */
+  const double parted = perf_get_number(json_object_get(tpu, "loss_difference"), "value");
+  CHECK(parted > 0 && parted < 0.05, "%g", parted);
+  CHECK(json_array_size(json_object_get(summary, "ratios")) == 0, "a modelled time is no measured one's divisor");
+  json_decref(summary);
+  end();
+}
+
+TEST(compare, epochs_and_exports) {
+  begin();
+  RUN("compare", "job.yaml", "--devices", "cpu,tpu:v5e", "--mode", "epochs", "--runs", "2", "-q", "--json", "-o", "e.jsonl", "--dawnbench", "dawn");
+  EXITS(0);
+  json_t *const summary = summary_of_last();
+  const json_t *const cpu = point_of(summary, "cpu", 0);
+  CHECK(json_array_size(json_object_get(cpu, "curve")) == 2 && perf_is(cpu, "metric", "val_accuracy"));
+  CHECK(perf_is(json_object_get(cpu, "epoch_seconds"), "how", "range") && perf_median(cpu, "epoch_seconds") > 0);
+  CHECK(perf_get_number(point_of(summary, "tpu:v5e", 0), "n_runs") == 2, "seeds differ, so do accuracies");
+  json_decref(summary);
+  char text[4096];
+  read_text("dawn/job_cpu.tsv", text, sizeof text);
+  CHECK(strncmp(text, "epoch\thours\ttop1Accuracy\n1\t", 27) == 0 && strstr(text, "\n2\t") != NULL, "%s", text);
+  read_text("dawn/job_tpu_v5e.json", text, sizeof text);
+  CHECK(strstr(text, "modelled, not measured") != NULL && strstr(text, "\"costPerHour\": 1.2") != NULL, "%s", text);
+  end();
+}
+
+TEST(compare, targets) {
+  begin();
+  RUN("compare", "job.yaml", "--devices", "cpu", "--target", "val_accuracy>=0.15", "--epochs", "10", "--runs", "1", "-q", "-o", "t.jsonl", "--json");
+  EXITS(0);
+  json_t *summary = summary_of_last();
+  CHECK(perf_get_number(point_of(summary, "cpu", 0), "n_reached") == 1 && perf_median(point_of(summary, "cpu", 0), "time_to_target") > 0);
+  json_decref(summary);
+  RUN("compare", "job.yaml", "--devices", "cpu", "--target", "test_accuracy>=1.5", "--runs", "1", "-q", "-o", "n.jsonl", "--json");
+  EXITS(0);
+  summary = summary_of_last();
+  CHECK(perf_is(point_of(summary, "cpu", 0), "status", "never reached") && isnan(perf_median(point_of(summary, "cpu", 0), "time_to_target")));
+  CHECK(json_array_size(json_object_get(point_of(summary, "cpu", 0), "curve")) == 2, "what was reached stays");
+  json_decref(summary);
+  RUN("compare", "job.yaml", "--devices", "cpu", "--target", "val_acuracy>=0.5", "--runs", "1", "-q", "-o", "w.jsonl");
+  EXITS(0);
+  SHOWS(out, "the job has no 'val_acuracy'; it has loss, test_loss");
+  end();
+}
+
+TEST(compare, time_limit) {
+  begin();
+  RUN("compare", "job.yaml", "--devices", "cpu", "--target", "val_accuracy>=1.5", "--epochs", "1000000", "--time-limit", "1", "--runs", "1", "-q", "-o", "l.jsonl", "--json");
+  EXITS(0);
+  json_t *const summary = summary_of_last();
+  CHECK(perf_is(point_of(summary, "cpu", 0), "status", "timed_out") && json_array_size(json_object_get(point_of(summary, "cpu", 0), "curve")) > 0);
+  json_decref(summary);
+  end();
+}
+
+TEST(compare, sweeps) {
+  begin();
+  RUN("compare", "job.yaml", "--devices", "cpu,tpu:tiny", "--sweep", "batch=4,40", "--sweep", "model.width=4,16", "--runs", "1", "--steps", "4", "--warmup", "1", "-q", "--json");
+  EXITS(0);
+  json_t *const summary = summary_of_last();
+  CHECK(json_array_size(json_object_get(summary, "points")) == 4 && json_array_size(json_object_get(summary, "winners")) == 4);
+  CHECK(perf_is(point_of(summary, "cpu", 3), "point", "train.batch_size=40,model.width=16") && perf_get_number(point_of(summary, "cpu", 3), "batch") == 40);
+  CHECK(perf_get_number(point_of(summary, "cpu", 3), "flops") > 10 * perf_get_number(point_of(summary, "cpu", 0), "flops"));
+  json_decref(summary);
+  end();
+}
+
+/* What ran is not lost: cut behind any line, or within one, the comparison goes on to the same set of records. */
+TEST(compare, resumes) {
+  begin();
+#define COMPARISON "compare", "job.yaml", "--devices", "cpu,tpu:v3", "--runs", "2", "--steps", "4", "--warmup", "1", "-q", "-o", "r.jsonl"
+  RUN(COMPARISON);
+  EXITS(0);
+  RUN(COMPARISON);
+  EXITS(3);
+  SHOWS(err, "is there already; --resume goes on with it");
+  json_t *whole = NULL, *again = NULL;
+  bool torn = true;
+  long bytes = 0;
+  perf_problem problem;
+  CHECK(perf_file_read("r.jsonl", &whole, &torn, &bytes, &problem) && !torn);
+  const size_t n = json_array_size(whole);
+  static const long cuts[] = {60, 95, 30}; /* percent of the file */
+  for (int i = 0; i < 3; i++) {
+    CHECK(truncate("r.jsonl", bytes * cuts[i] / 100) == 0);
+    RUN(COMPARISON, "--resume");
+    EXITS(0);
+    CHECK(perf_file_read("r.jsonl", &again, &torn, &bytes, &problem) && !torn, "%s", problem.text);
+    CHECK(json_array_size(again) == n, "%zu records, wanted %zu", json_array_size(again), n);
+    json_decref(again);
+  }
+  json_decref(whole);
+  RUN("compare", "job.yaml", "--devices", "cpu,tpu:v3", "--runs", "2", "--steps", "5", "--warmup", "1", "-q", "-o", "r.jsonl", "--resume");
+  EXITS(3);
+  SHOWS(err, "was begun with other steps");
+  RUN("compare", "job.yaml", "--devices", "cpu,tpu:v3", "--runs", "2", "--steps", "4", "--warmup", "1", "-q", "-o", "r.jsonl", "--resume", "-s", "model.width=9");
+  EXITS(3);
+  SHOWS(err, "is of another job");
+  end();
+}
+
+TEST(compare, interrupted) {
+  begin();
+  default_signals();
+  const pid_t pid = start((const char *const[]){"compare", "job.yaml", "--devices", "cpu", "--runs", "500", "--steps", "4", "-o", "i.jsonl", NULL});
+  CHECK(wait_for("stderr.txt", "[2/"));
+  CHECK(kill(pid, SIGINT) == 0);
+  finish(pid);
+  EXITS(130);
+  SHOWS(err, "what ran stands in 'i.jsonl'; --resume goes on");
+  RUN("report", "i.jsonl");
+  EXITS(0);
+  SHOWS(out, "was not completed");
+  end();
+}
+
+TEST(compare, quotes) {
+  begin();
+  RUN("compare", "job.yaml", "--devices", "cpu", "--runs", "1", "--steps", "4", "-q", "-o", "a.jsonl");
+  EXITS(0);
+  RUN("compare", "job.yaml", "--devices", "ref", "--runs", "1", "--steps", "4", "-q", "-o", "b.jsonl");
+  EXITS(0);
+  RUN("report", "a.jsonl", "--with", "b.jsonl", "--json");
+  EXITS(0);
+  json_t *const summary = summary_of_last();
+  const json_t *const quoted = device_of(summary, "ref");
+  CHECK(perf_is(quoted, "source", "quoted") && perf_get_text(json_object_get(quoted, "quoted_from"), "date")[0] == '2');
+  CHECK(perf_is(json_object_get(summary, "verdict"), "use", "cpu"), "what is quoted is not chosen");
+  json_decref(summary);
+  RUN("compare", "job.yaml", "--devices", "cpu", "--runs", "1", "--steps", "4", "-q", "-o", "c.jsonl", "-s", "model.width=5");
+  EXITS(0);
+  RUN("report", "a.jsonl", "--with", "c.jsonl");
+  EXITS(3);
+  SHOWS(err, "is of another job");
+  end();
+}
+
+TEST(compare, prices) {
+  begin();
+  write_text("prices.json", "{\"prices\": [{\"kind\": \"cpu\", \"dollars_per_hour\": 3600, \"source\": \"mine\", \"date\": \"2026-11\"}]}");
+  RUN("compare", "job.yaml", "--devices", "cpu", "--runs", "1", "--steps", "4", "-q", "--prices", "prices.json", "--json");
+  EXITS(0);
+  json_t *const summary = summary_of_last();
+  const json_t *const cpu = point_of(summary, "cpu", 0);
+  CHECK(fabs(perf_median(cpu, "dollars_per_step") / perf_median(cpu, "step_p50") - 1) < 1e-9, "3600 dollars an hour are one a second");
+  json_decref(summary);
+  static const char *const bad[][2] = {{"{", "line 1"}, {"[]", "needs {\"prices\""}, {"{\"prices\": [{\"kind\": \"cpu\"}]}", "prices[0] has no text 'source'"},
+                                       {"{\"prices\": [{\"kind\": \"cpu\", \"source\": \"x\", \"date\": \"y\", \"dollars_per_hour\": -1}]}", "prices[0].dollars_per_hour"}};
+  for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+    write_text("bad.json", bad[i][0]);
+    RUN("report", "job.compare.jsonl", "--prices", "bad.json");
+    EXITS(5);
+    SHOWS(err, bad[i][1]);
+  }
+  end();
+}
+
+TEST(compare, wrong_words) {
+  begin();
+  static const struct {
+    const char *words[8];
+    int code;
+    const char *says;
+  } rows[] = {
+      {{"--devices", "cqu"}, 4, "device 'cqu' is not known"},
+      {{"--devices", "tpu:v99"}, 4, "v99"},
+      {{"--devices", "cpu,cpu"}, 3, "'cpu' is there twice"},
+      {{"--devices", ","}, 3, "an empty name"},
+      {{"--runs", "0"}, 3, "--runs is 0, needs 1 to 1000"},
+      {{"--steps", "0"}, 2, "--steps is 0"},
+      {{"--target", "val_accuracy=0.9"}, 3, "needs METRIC>=NUMBER"},
+      {{"--mode", "target"}, 3, "needs --target"},
+      {{"--mode", "quick"}, 2, "--mode is 'quick'"},
+      {{"--sweep", "batch"}, 3, "needs KEY=VALUE,VALUE"},
+      {{"--sweep", "model.nothing=1,2", "--devices", "cpu", "--runs", "1"}, 0, ""},
+      {{"--with", "nowhere.jsonl"}, 4, "nowhere.jsonl"},
+      {{"--prices", "nowhere.json"}, 4, "nowhere.json"},
+      {{"-o", "no/such/folder.jsonl"}, 4, "cannot make"},
+  };
+  for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+    const char *words[12] = {"compare", "job.yaml", "-q"};
+    int n = 3;
+    for (int w = 0; w < 8 && rows[i].words[w] != NULL; w++) words[n++] = rows[i].words[w];
+    finish(start(words));
+    CHECK(result.code == rows[i].code && strstr(result.err, rows[i].says) != NULL, "%s %s: code %d: %s", rows[i].words[0], rows[i].words[1], result.code, result.err);
+    (void)unlink("job.compare.jsonl");
+  }
+  end();
+}
+
+/* Every prefix of a data file, and files that are none: an answer or an error, never a crash. */
+TEST(compare, hostile_files) {
+  begin();
+  static const char *const texts[] = {"", "\n", "{}\n", "[]\n", "null\n", "{\"record\":\"comparison\"}\n", "{\"record\":\"comparison\",\"schema\":2}\n",
+                                      "{\"record\":\"comparison\",\"schema\":1}\n", "{\"record\":\"comparison\",\"schema\":1,\"mode\":\"steps\",\"devices\":[1,null,\"a\"],\"points\":[null,{}]}\n",
+                                      "{\"record\":\"comparison\",\"schema\":1,\"mode\":\"target\",\"devices\":[\"a\"],\"points\":[\"\"]}\n{\"record\":\"device\",\"id\":\"a\",\"available\":true}\n"
+                                      "{\"record\":\"run\",\"device\":\"a\",\"point\":\"\",\"run\":\"x\",\"status\":7,\"step_p50\":-1,\"epochs\":[{}],\"step_loss\":[null,1e308]}\n",
+                                      "{\"record\":\"comparison\",\"schema\":1}\nnot json\n", "\xff\xfe\n"};
+  for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {
+    write_text("x.jsonl", texts[i]);
+    RUN("report", "x.jsonl");
+    CHECK(result.code == 0 || result.code == 5, "%s: %d %s", texts[i], result.code, result.err);
+    CHECK(result.code == 0 || strstr(result.err, "'x.jsonl'") != NULL || strstr(result.err, "mode") != NULL, "%s", result.err);
+  }
+  RUN("report", "none.jsonl");
+  EXITS(4);
+  end();
+}

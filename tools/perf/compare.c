@@ -1,0 +1,111 @@
+/* tercet compare: the options become a comparison, which is shown as it goes and told when it has ended. */
+#include "perf/compare/compare.h"
+
+#include <math.h>
+#include <signal.h>
+#include <string.h>
+#include <unistd.h>
+#include "outputs.h"
+#include "perf/compare/show.h"
+#include "perf/support/json.h"
+
+typedef struct shown {
+  bool quiet;
+} shown;
+
+static void show(void *user, const json_t *record, int done, int all) {
+  const shown *const s = user;
+  char time[PERF_SHORT];
+  if (s->quiet) return;
+  if (perf_is(record, "record", "device")) {
+    const bool here = json_is_true(json_object_get(record, "available"));
+    fprintf(stderr, "%s: %s\n", perf_get_text(record, "id"), perf_get_text(record, here ? "description" : "why"));
+  }
+  if (!perf_is(record, "record", "run") && !perf_is(record, "record", "profile")) return;
+  const char *const point = perf_get_text(record, "point"), *const status = perf_get_text(record, "status");
+  fprintf(stderr, "[%d/%d] %s%s%s", done, all, perf_get_text(record, "device"), point[0] != '\0' ? ", " : "", point);
+  if (perf_is(record, "record", "profile")) fprintf(stderr, ": ops one by one");
+  else fprintf(stderr, ", run %.0f", perf_get_number(record, "run") + 1);
+  const double step = perf_get_number(record, "step_p50"), reached = perf_get_number(json_object_get(record, "reached"), "seconds");
+  if (isfinite(step)) fprintf(stderr, ": %s a step%s", perf_show_seconds(step, time), perf_is(record, "clock", "modelled") ? " (modelled)" : "");
+  if (isfinite(reached)) fprintf(stderr, ", target after %s", perf_show_seconds(reached, time));
+  if (strcmp(status, "done") != 0) fprintf(stderr, ": %s: %s", status, perf_get_text(record, "why"));
+  fputc('\n', stderr);
+}
+
+/* "glyphs.compare.jsonl" in the current folder, of any/glyphs.yaml. */
+static const char *output_of(const tool_options *options, char *text, size_t size) {
+  const char *const slash = strrchr(options->positional, '/'), *const name = slash != NULL ? slash + 1 : options->positional;
+  const char *const dot = strrchr(name, '.');
+  if (options->output != NULL) return options->output;
+  (void)snprintf(text, size, "%.*s.compare.jsonl", (int)(dot != NULL && dot > name ? (size_t)(dot - name) : strlen(name)), name);
+  return text;
+}
+
+static const char *command_line(char *text, size_t size) {
+  size_t at = 0;
+  text[0] = '\0';
+  for (char **word = tool_arguments; *word != NULL && at + 1 < size; word++) {
+    const bool plain = strpbrk(*word, " '\"<>|&;$*?()") == NULL;
+    const int n = snprintf(text + at, size - at, "%s%s%s%s", word == tool_arguments ? "" : " ", plain ? "" : "'", word == tool_arguments ? "tercet" : *word, plain ? "" : "'");
+    at += n > 0 ? (size_t)n : 0;
+  }
+  return text;
+}
+
+static int mode_of(const tool_options *options, perf_mode *out) {
+  const int mode = options->mode != NULL ? perf_mode_of(options->mode) : options->target != NULL ? PERF_TARGET : PERF_STEPS;
+  if (mode < 0) return tool_usage("compare: --mode is '%s', needs steps, epochs or target", options->mode);
+  *out = (perf_mode)mode;
+  return TOOL_OK;
+}
+
+/* Files that the end needs are looked at before the first run. */
+static int check_with(const tool_options *options) {
+  for (int32_t i = 0; i < options->with.n; i++) {
+    if (access(options->with.item[i], R_OK) != 0) return tool_file_fail("read", options->with.item[i]);
+  }
+  return TOOL_OK;
+}
+
+int perf_compare(const tool_options *options) {
+  char output[1024], command[2048];
+  shown s = {.quiet = options->quiet};
+  perf_problem problem;
+  perf_comparison c = {.job = options->positional, .directory = options->job_dir, .set = options->set, .n_set = options->n_set,
+                       .devices = options->devices != NULL ? options->devices : "cpu,gpu,tpu:v3", .target = options->target, .runs = options->runs,
+                       .warmup = options->warmup, .time_limit = (double)options->time_limit, .resume = options->resume, .cancel = &tool_stop_signal,
+                       .told = show, .user = &s};
+  int code = mode_of(options, &c.mode);
+  if (code == TOOL_OK) code = outputs_prices(options, &c.user_prices);
+  if (code == TOOL_OK) code = check_with(options);
+  if (code != TOOL_OK) {
+    json_decref(c.user_prices);
+    return code;
+  }
+  for (int32_t i = 0; i < options->sweep.n; i++) c.sweep[i] = options->sweep.item[i];
+  c.steps = c.mode == PERF_STEPS ? options->steps : 0;
+  if (c.mode == PERF_STEPS && c.steps == 0) {
+    json_decref(c.user_prices);
+    return tool_usage("compare: --steps is 0, needs at least 1");
+  }
+  c.output = output_of(options, output, sizeof output);
+  c.command = command_line(command, sizeof command);
+  c.machine = tool_machine_json();
+  tool_catch_signals();
+  const bool ok = perf_compare_devices(&c, &problem);
+  tool_release_signals();
+  json_decref(c.machine);
+  json_decref(c.user_prices);
+  if (!ok) {
+    code = outputs_fail(&problem);
+    if (problem.status == TCT_CANCELLED) {
+      fprintf(stderr, "tercet: what ran stands in '%s'; --resume goes on\n", c.output);
+      return tool_stop_signal == SIGTERM ? TOOL_TERMINATED : TOOL_INTERRUPTED;
+    }
+    return code;
+  }
+  code = outputs_write(options, c.output);
+  if (!options->quiet) fprintf(stderr, "data: %s\n", c.output);
+  return code;
+}

@@ -1,0 +1,67 @@
+/* A summary in the forms that were asked for. */
+#include "outputs.h"
+
+#include <errno.h>
+#include <string.h>
+#include "perf/compare/prices.h"
+#include "perf/compare/show.h"
+#include "perf/compare/summary.h"
+
+int outputs_fail(const perf_problem *problem) {
+  fprintf(stderr, "tercet: %s\n", problem->text);
+  return tool_exit_code((tct_status)problem->status);
+}
+
+int outputs_prices(const tool_options *options, json_t **out) {
+  perf_problem problem;
+  *out = NULL;
+  if (options->prices == NULL || perf_prices_read(options->prices, out, &problem)) return TOOL_OK;
+  return outputs_fail(&problem);
+}
+
+static bool read_file(const char *path, json_t **out, perf_problem *problem) {
+  bool torn = false;
+  long whole = 0;
+  if (!perf_file_read(path, out, &torn, &whole, problem)) return false;
+  if (torn) fprintf(stderr, "tercet: warning: the last line of '%s' has no end and is left out; it was being written when its writer ended\n", path);
+  return true;
+}
+
+static bool summarize(const tool_options *options, const char *path, const json_t *prices, json_t **out, perf_problem *problem) {
+  json_t *records[TOOL_MOST_ITEMS + 1] = {NULL};
+  const json_t *quoted[TOOL_MOST_ITEMS];
+  const int n = options->with.n;
+  bool ok = read_file(path, &records[TOOL_MOST_ITEMS], problem);
+  for (int i = 0; ok && i < n; i++) {
+    ok = read_file(options->with.item[i], &records[i], problem);
+    quoted[i] = records[i];
+  }
+  *out = ok ? perf_summary(records[TOOL_MOST_ITEMS], quoted, options->with.item, n, prices, problem) : NULL;
+  for (int i = 0; i <= TOOL_MOST_ITEMS; i++) json_decref(records[i]);
+  return *out != NULL;
+}
+
+static void write_csv(const void *what, FILE *to) { perf_csv(what, to); }
+
+static int write_dawnbench(const tool_options *options, const json_t *summary) {
+  int n = 0;
+  if (!perf_dawnbench(summary, options->dawnbench, &n)) return tool_file_fail("write into", options->dawnbench);
+  if (n == 0) fprintf(stderr, "tercet: warning: --dawnbench: no device has a curve of an accuracy, so there is no file; needs --mode epochs or target\n");
+  return TOOL_OK;
+}
+
+int outputs_write(const tool_options *options, const char *path) {
+  json_t *prices = NULL, *summary = NULL;
+  perf_problem problem;
+  int code = outputs_prices(options, &prices);
+  if (code == TOOL_OK && !summarize(options, path, prices, &summary, &problem)) code = outputs_fail(&problem);
+  json_decref(prices);
+  if (code != TOOL_OK) return code;
+  if (options->json) tool_print_json(json_incref(summary));
+  else perf_table(summary, stdout);
+  code = tool_finish();
+  if (code == TOOL_OK && options->csv) code = tool_write_file(options->csv, write_csv, summary);
+  if (code == TOOL_OK && options->dawnbench) code = write_dawnbench(options, summary);
+  json_decref(summary);
+  return code;
+}

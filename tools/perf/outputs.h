@@ -1,0 +1,14 @@
+/* The forms in which a comparison is told: what compare and report share. */
+#ifndef TERCET_TOOL_OUTPUTS_H
+#define TERCET_TOOL_OUTPUTS_H
+
+#include "perf/compare/file.h"
+#include "tool.h"
+
+int outputs_fail(const perf_problem *problem); /* prints it; its exit code */
+/* The table or --json on stdout, and the files that the options name, of the data file at `path` with those of --with. */
+int outputs_write(const tool_options *options, const char *path);
+/* --prices; NULL where there is none. Prints what is wrong. */
+int outputs_prices(const tool_options *options, json_t **out);
+
+#endif
