@@ -43,8 +43,8 @@ typedef struct tool_options {
   const char *array, *dataflow, *sram, *simulator, *walks, *csv, *trace, *by, *plot;
   const char *devices, *mode, *target, *prices, *html, *dawnbench;
   tool_items sweep, with;
-  int64_t n_train, n_test, seed, bandwidth, runs, steps, warmup, time_limit;
-  bool json, quiet, verbose, help, resume, forward, list, tpu, accuracy;
+  int64_t n_train, n_test, seed, bandwidth, runs, steps, n_steps, warmup, time_limit;
+  bool json, quiet, verbose, help, resume, forward, list, tpu, accuracy, all;
 } tool_options;
 
 typedef struct tool_command {

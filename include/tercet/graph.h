@@ -147,6 +147,20 @@ TCT_API tct_status tct_program_find_nonfinite(tct_program *program, char *text, 
 TCT_API tct_status tct_program_get(tct_program *program, const char *output, void *data, size_t bytes) TCT_CHECKED;
 TCT_API tct_variables *tct_program_variables(tct_program *program);
 
+/* ---- single steps, for finding out ----
+ * Operands of a step are numbered: its inputs in their order, then its outputs; an update has none of these, it writes its
+ * leading inputs. Values die with their last reader, as in a whole run: what is not read between two steps may be gone. */
+
+/* Launches step i alone (tct_program_step tells which it is). A run is every step once, in order. */
+TCT_API tct_status tct_program_launch_step(tct_program *program, int32_t i) TCT_CHECKED;
+/* The name of the node that makes the operand, or "". It lives as long as the program. */
+TCT_API const char *tct_program_operand_name(const tct_program *program, int32_t i, int32_t operand);
+/* Dense row-major data of exactly the operand's size; reading waits for the device. */
+TCT_API tct_status tct_program_operand_read(tct_program *program, int32_t i, int32_t operand, void *data, size_t bytes)
+    TCT_CHECKED;
+TCT_API tct_status tct_program_operand_write(tct_program *program, int32_t i, int32_t operand, const void *data,
+                                             size_t bytes) TCT_CHECKED;
+
 /* What one run takes, known at compile time. */
 typedef struct tct_program_info {
   int32_t n_steps;

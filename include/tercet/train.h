@@ -229,6 +229,11 @@ TCT_API tct_status tct_model_read(tct_model *model, const char *parameter, void 
 TCT_API tct_status tct_model_write(tct_model *model, const char *parameter, const void *data, size_t bytes) TCT_CHECKED;
 /* The training step's program at `batch_size`, built when needed; owned by the model. For profiling and reports. */
 TCT_API tct_status tct_model_program(tct_model *model, int64_t batch_size, bool training, tct_program **out) TCT_CHECKED;
+/* The training step of the samples index[0..n) of `data`, which are in its inputs, with every node a step of its own under its
+ * name (no_fusion), on the model's variables and with the optimizer's learning rate: for looking at its steps one by one
+ * (tct_program_launch_step). The caller frees it, before the model. */
+TCT_API tct_status tct_model_plain_program(tct_model *model, tct_dataset *data, const int64_t *index, int64_t n,
+                                           tct_program **out) TCT_CHECKED;
 
 TCT_END_DECLS
 #endif

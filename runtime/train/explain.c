@@ -30,11 +30,10 @@ static tct_status check_batch(const tct_feed *feed, const tct_batch *batch) {
   return TCT_OK;
 }
 
-/* The training step without fusion, on the session's variables. */
-static tct_status compile_plain(tct_model *model, const tct_feed *feed, int64_t batch, tct_program **out) {
+tct_status tct_compile_plain(tct_model *model, bool weighted, int64_t batch, tct_program **out) {
   const tct_session *session = model->session;
   tct_graph *graph = NULL;
-  TCT_TRY(tct_build_step(model, session, TCT_MODE_TRAIN, batch, feed->weighted, &graph));
+  TCT_TRY(tct_build_step(model, session, TCT_MODE_TRAIN, batch, weighted, &graph));
   const tct_compile_options options = {.variables = session->variables, .fallback_host = session->fallback_host,
                                        .precision = session->precision, .no_fusion = true};
   const tct_status status = tct_compile(graph, session->device, &options, out);
@@ -53,7 +52,7 @@ tct_status tct_explain_loss(tct_model *model, const tct_feed *feed, const tct_ba
   bool found = false;
   TCT_TRY(check_batch(feed, batch));
   tct_program *plain = NULL, *program = NULL;
-  tct_status status = compile_plain(model, feed, batch->n, &plain);
+  tct_status status = tct_compile_plain(model, feed->weighted, batch->n, &plain);
   if (status == TCT_OK) status = find(model, feed, batch, plain, text, sizeof text, &found);
   tct_program_free(plain);
   if (status != TCT_OK || !found) { /* fused arithmetic may round otherwise, and what the device refuses unfused */

@@ -107,16 +107,6 @@ static double rate_of(const fit *f, int64_t step) {
   return f->session->optimizer.learning_rate * tct_schedule_factor(&f->session->schedule, step, f->total_steps);
 }
 
-static tct_status set_learning_rate(fit *f) {
-  const double rate = rate_of(f, f->at.step);
-  if (rate == f->session->learning_rate) return TCT_OK;
-  f->session->learning_rate = rate;
-  const float narrow = (float)rate;
-  const bool wide = f->model->dtype == TCT_F64;
-  return tct_variables_write(f->session->variables, "optimizer/learning_rate", wide ? (const void *)&rate : &narrow,
-                             wide ? sizeof rate : sizeof narrow);
-}
-
 /* Where the fit stands. The values are those that f->values holds. */
 static tct_progress progress_of(const fit *f, const tct_position *at, bool epoch_end) {
   const double samples = at->totals.samples - f->samples_before;
@@ -226,7 +216,7 @@ static tct_status train_step(fit *f, const tct_batch *batch) {
   tct_program *program = NULL;
   const int64_t step = f->at.step;
   TCT_TRY(tct_session_program(f->model, TCT_MODE_TRAIN, batch->n, f->feed.weighted, &program));
-  TCT_TRY(set_learning_rate(f));
+  TCT_TRY(tct_session_write_rate(f->model, rate_of(f, step)));
   TCT_TRY(tct_feed_batch(f->model, &f->feed, program, batch));
   TCT_TRY(tct_program_run(program));
   TCT_TRY(tct_totals_add(f->session, program, f->model, batch->n, &f->at.totals, &f->at.step_loss, &f->step_total));

@@ -243,6 +243,16 @@ tct_status tct_learning_rate_set(tct_model *model, double learning_rate) {
   return TCT_OK;
 }
 
+tct_status tct_session_write_rate(tct_model *model, double rate) {
+  tct_session *const session = model->session;
+  if (rate == session->learning_rate) return TCT_OK;
+  session->learning_rate = rate;
+  const float narrow = (float)rate;
+  const bool wide = model->dtype == TCT_F64;
+  return tct_variables_write(session->variables, "optimizer/learning_rate", wide ? (const void *)&rate : &narrow,
+                             wide ? sizeof rate : sizeof narrow);
+}
+
 /* ---- programs ---- */
 
 static tct_cached_program *free_slot(tct_session *session) {

@@ -61,6 +61,8 @@ tct_status tct_session_keep(tct_session *session, const char *name, const tct_de
 bool tct_has_variable(const tct_variables *variables, const char *name);
 /* Copies variable `name` of `from` to variable `as` of `to`, which is like it. */
 tct_status tct_copy_variable(tct_variables *from, const char *name, tct_variables *to, const char *as) TCT_CHECKED;
+/* The learning rate that the next step's updates read, on the device; nothing is sent when it is there. */
+tct_status tct_session_write_rate(tct_model *model, double rate) TCT_CHECKED;
 /* The program of a mode and batch size, compiled when it is not there. */
 tct_status tct_session_program(tct_model *model, tct_mode mode, int64_t batch, bool weighted, tct_program **out)
     TCT_CHECKED;
@@ -98,6 +100,8 @@ void tct_feed_weigh_batch(const tct_model *model, const tct_feed *feed, const tc
 /* tct_evaluate, given up with TCT_CANCELLED between two batches when *cancel (may be NULL) is not 0. */
 tct_status tct_evaluate_unless(tct_model *model, tct_dataset *data, int64_t batch_size, const volatile int *cancel,
                                tct_evaluation *out) TCT_CHECKED;
+/* The training step without fusion, on the session's variables; the caller frees it. */
+tct_status tct_compile_plain(tct_model *model, bool weighted, int64_t batch, tct_program **out) TCT_CHECKED;
 /* The error for a training step whose loss is not finite: looks through the batch, which names a sample, else runs the step
  * again and names the op. */
 tct_status tct_explain_loss(tct_model *model, const tct_feed *feed, const tct_batch *batch, int64_t step, double loss)
