@@ -211,7 +211,7 @@ int tool_parse(const tool_command *command, int argc, char **argv, tool_options 
     return tool_usage("%s: which %s? 'tercet %s --help' has an example", command->name, command->argument,
                       command->name);
   if (wants && optind < argc) out->positional = argv[optind++];
-  const bool takes_more = command->word && out->positional && strcmp(out->positional, command->word) == 0;
+  const bool takes_more = command->many || (command->word && out->positional && strcmp(out->positional, command->word) == 0);
   while (takes_more && optind < argc && out->n_more < TOOL_MOST_MORE) out->more[out->n_more++] = argv[optind++];
   const char *const near = optind < argc && command->word && out->positional ? tool_nearest(out->positional, &command->word, 1) : NULL;
   if (near && !takes_more) return tool_usage("%s: unknown word '%s'; did you mean '%s'?", command->name, out->positional, near);

@@ -51,6 +51,7 @@ typedef struct tool_command {
   const char *name;
   char letter;          /* in options.def */
   const char *argument; /* the positional's name, in brackets when it may be left out; "" for none */
+  bool many;            /* more than one of it may be given */
   const char *word;     /* instead of it, with up to TOOL_MOST_MORE positionals behind; NULL: none */
   const char *summary;  /* one line */
   const char *about;    /* paragraphs of --help, with an example */
