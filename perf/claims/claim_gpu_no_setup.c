@@ -11,7 +11,7 @@ extern char **environ;
 
 /* Variables of the environment that someone set for GPUs: that would have been set-up. */
 static int settings(void) {
-  static const char *const about[] = {"TERCET_", "CUDA_", "NVIDIA_", "LD_LIBRARY_PATH="};
+  static const char *const about[] = {"TERCET_CUDA", "TERCET_BACKEND_PATH=", "CUDA_", "NVIDIA_", "LD_LIBRARY_PATH="};
   int n = 0;
   for (char **e = environ; *e != NULL; e++)
     for (size_t i = 0; i < sizeof about / sizeof about[0]; i++) n += strncmp(*e, about[i], strlen(about[i])) == 0;

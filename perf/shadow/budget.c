@@ -3,7 +3,6 @@
 
 #include <float.h>
 #include <math.h>
-#include <string.h>
 #include <tercet/chip.h>
 #include "perf/shadow/values.h"
 
@@ -153,13 +152,7 @@ double budget_allows(const budget *b, double y, double magnitude) {
   return (b->arithmetic + b->products) * magnitude + b->stored * fabs(y) + b->least;
 }
 
-double budget_operand_roundoff(const char *device) {
-  tct_chip chip;
-  if (strncmp(device, "check:", 6) == 0) return budget_operand_roundoff(device + 6);
-  if (strncmp(device, "tpu", 3) != 0 || (device[3] != '\0' && device[3] != ':')) return 0;
-  if (tct_chip_open(device[3] == ':' ? device + 4 : "v3", &chip) != TCT_OK) {
-    tct_error_clear();
-    return 0;
-  }
-  return chip.quantized != 0 ? 0x1p-7 : chip.passes >= 6 ? 0x1p-24 : chip.passes >= 3 ? 0x1p-16 : 0x1p-8;
+double budget_operand_roundoff(const struct tct_chip *chip) {
+  if (chip == NULL) return 0;
+  return chip->quantized != 0 ? 0x1p-7 : chip->passes >= 6 ? 0x1p-24 : chip->passes >= 3 ? 0x1p-16 : 0x1p-8;
 }

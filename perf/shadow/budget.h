@@ -59,7 +59,7 @@ double budget_allows(const budget *b, double y, double magnitude);
 double budget_weight(const tct_node_view *node, int32_t operand);
 bool budget_is_sum(budget_kind kind); /* SUM, LINEAR, PRODUCT */
 bool budget_is_row(budget_kind kind); /* ROW, CANCEL, UPDATE */
-/* u_o of a device by its name: 0 unless it is a TPU (also under check:). */
-double budget_operand_roundoff(const char *device);
+/* u_o of a device with this chip (tct_device_info); NULL: it is no TPU, 0. */
+double budget_operand_roundoff(const struct tct_chip *chip);
 
 #endif

@@ -252,15 +252,20 @@ static tct_status open_sides(walk *w, tct_dataset **out_data) {
   return status;
 }
 
+static double operand_roundoff(const side *s) {
+  tct_device_info info;
+  tct_device_describe(tct_model_device(s->model), &info);
+  return budget_operand_roundoff(info.chip);
+}
+
 static tct_status shadow_steps(walk *w) {
   shadow_report *const report = w->report;
   tct_dataset *data = NULL;
-  tct_job_info info, other;
+  tct_job_info info;
   tct_status status = open_sides(w, &data);
   if (status != TCT_OK) return status;
   tct_job_describe(w->a.job, &info);
-  tct_job_describe(w->b.job, &other);
-  report->operand_roundoff = budget_operand_roundoff(info.device) + budget_operand_roundoff(other.device);
+  report->operand_roundoff = operand_roundoff(&w->a) + operand_roundoff(&w->b);
   const int64_t n = tct_dataset_samples(data);
   report->batch = info.batch_size < n ? info.batch_size : n;
   const tct_loader_options loader = {.batch_size = report->batch, .shuffle = true, .seed = info.seed, .drop_remainder = true};

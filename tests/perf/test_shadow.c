@@ -4,6 +4,7 @@
 
 #include <jansson.h>
 #include <math.h>
+#include <tercet/chip.h>
 #include <tercet/op.h>
 #include "perf/shadow/budget.h"
 #include "perf/shadow/values.h"
@@ -35,8 +36,16 @@ TEST(shadow, a_sum_is_allowed_what_its_length_adds) {
     CHECK(b.products == 0 && b.stored == 0 && narrow.products == 0x1p-7 + 0x1p-16 && narrow.stored == 0x1p-7);
     CHECK(budget_allows(&b, 1, 10) > 9 * budget_allows(&b, 1, 1) && budget_allows(&narrow, 1, 10) > 10 * 0x1p-7);
   }
-  CHECK(budget_operand_roundoff("cpu") == 0 && budget_operand_roundoff("tpu") == 0x1p-8);
-  CHECK(budget_operand_roundoff("check:tpu:v5e,passes=6") == 0x1p-24 && budget_operand_roundoff("tpu:v3,passes=3") == 0x1p-16);
+  static const struct {
+    const char *chip;
+    double roundoff;
+  } chips[] = {{"v3", 0x1p-8}, {"v3,passes=3", 0x1p-16}, {"v5e,passes=6", 0x1p-24}, {"v1", 0x1p-7}};
+  CHECK(budget_operand_roundoff(NULL) == 0);
+  for (size_t i = 0; i < sizeof chips / sizeof *chips; i++) {
+    tct_chip chip;
+    OK(tct_chip_open(chips[i].chip, &chip));
+    CHECK(budget_operand_roundoff(&chip) == chips[i].roundoff, "%s", chips[i].chip);
+  }
 }
 
 TEST(shadow, numbers_by_their_bits) {
@@ -97,7 +106,7 @@ TEST(shadow, devices_that_are_right_stay_in_their_budgets) {
   static const struct {
     const char *devices;
     double least; /* share of the worst result: the budget is no blanket */
-  } rows[] = {{"ref,cpu", 0.05}, {"cpu,tpu:v3", 0.2}, {"tpu:v3,cpu", 0.2}, {"cpu,tpu:v5e,passes=3", 0.1}};
+  } rows[] = {{"ref,cpu", 0.05}, {"cpu,tpu:v3", 0.2}, {"tpu:v3,cpu", 0.2}, {"cpu,tpu:v5e,passes=3", 0.1}, {"cpu,check:tpu:v3", 0.2}};
   char path[SCRATCH_BYTES + 64];
   (void)snprintf(path, sizeof path, "%s", in_folder("layers.yaml"));
   const char *const jobs[] = {GLYPHS, path};
@@ -153,6 +162,24 @@ TEST(shadow, one_wrong_bit_is_found) {
   SHOWS(out, "first to leave its budget, in step 1: 'conv2d/add' (add), element [0,0,0,2]\n");
   SHOWS(out, "conv2d/conv2d f32[8,26,26,4] from ");
   SHOWS(out, " at this element\n");
+  scratch_remove(folder);
+}
+
+/* The device gpu, over the stand-in for NVIDIA's driver that runs its kernels. */
+TEST(shadow, a_gpu_stays_in_its_budgets) {
+#ifdef TCT_NO_GPU_TESTS
+  SKIP(TCT_NO_GPU_TESTS);
+#endif
+  scratch_make(folder);
+  CHECK(setenv("TERCET_BACKEND_PATH", TCT_BINARY_DIR "/modules/cuda", 1) == 0);
+  CHECK(setenv("TERCET_CUDA_LIBRARY_PATH", TCT_BINARY_DIR "/standin", 1) == 0);
+  RUN("shadow", GLYPHS, "--devices", "cpu,gpu", "--set", "data.samples=16", "--set", "model.width=2", "--batch", "2", "--steps", "2");
+  EXITS(0);
+  SHOWS(out, "every op stays in its budget\n");
+  SHOWS(out, "gpu beside cpu, each op from the same operands\n");
+  RUN("claims", "gpu-no-setup", "-q");
+  EXITS(0);
+  SHOWS(out, "  fails     the job runs, but ");
   scratch_remove(folder);
 }
 
