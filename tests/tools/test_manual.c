@@ -49,6 +49,8 @@ TEST(manual, bash_completes) {
       {"tercet data g", " glyphs ", NULL},
       {"tercet sim --dataflow ''", " ws os is ", NULL},
       {"tercet sim sw", " sweep ", NULL},
+      {"tercet shadow --d", " --devices --dtype ", "--device "},
+      {"tercet claims --", " --list --html --json ", "--set"},
       {"tercet compare --mode ''", " steps epochs target ", NULL},
       {"tercet compare $TERCET/examples/g", "/examples/glyphs.yaml ", "graph.c"},
       {"tercet report $TERCET/perf/results/", "", ".json "},
