@@ -53,8 +53,8 @@ static int run_sim(const tool_options *options) {
   if (strcmp(options->positional, "sweep") == 0) return run_sweep(options);
   if (is_job(options->positional)) return run_job(options);
   const char *const device = options->n_set == 1 && strncmp(options->set[0], "device=", 7) == 0 ? options->set[0] + 7 : NULL;
-  if (options->forward || options->list || options->trace || options->by || options->accuracy || options->plot || (options->n_set > 0 && !device))
-    return tool_usage("sim: --forward, --list, --trace, --by, --accuracy, --plot and --set are for jobs; '%s' is taken for a topology", options->positional);
+  if (options->forward || options->list || options->by || options->accuracy || options->plot || (options->n_set > 0 && !device))
+    return tool_usage("sim: --forward, --list, --by, --accuracy, --plot and --set are for jobs; '%s' is taken for a topology", options->positional);
   if (device == NULL) return sim_topology(options);
   const char *const given = array_option(options);
   if (given != NULL) return tool_usage("sim: %s describes a bare array; with --device say tpu:CHIP,KEY=VALUE, such as tpu:v3,array=256x256", given);

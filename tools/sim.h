@@ -43,6 +43,17 @@ int sim_job(const tool_options *options);
 /* The same for every combination of the values of options->more, behind the job. */
 int sim_sweep_job(const tool_options *options);
 
+/* ---- sim_trace.c ---- */
+
+typedef struct sim_timeline {
+  json_t *events; /* {0} at first; owned until sim_write_timeline */
+  double now;
+} sim_timeline;
+/* Appends a layer with its copies, whose time is the sum of n parts of these classes. */
+void sim_add_span(sim_timeline *to, const tct_topology_layer *layer, const char *const *classes, const double *parts, int n);
+/* To the file, - is stdout; `microsecond`: what one of the timeline's stands for. Returns the exit code. */
+int sim_write_timeline(const char *path, sim_timeline *timeline, const char *on, const char *microsecond);
+
 /* ---- sim_report.c ---- */
 
 /* Ways to show the same numbers. */
@@ -50,6 +61,7 @@ struct sim_view {
   void (*print)(const void *what); /* a table of at most 100 columns, to stdout */
   void (*write_csv)(const void *what, FILE *to);
   json_t *(*json)(const void *what);
+  int (*trace)(const void *what, const char *path); /* NULL: there is no timeline of several */
 };
 /* A layer's name and copies in `width` columns: cut between characters, without what a terminal would obey. */
 void sim_print_name(const char *name, int64_t copies, int width);

@@ -142,7 +142,23 @@ static json_t *result_json(const void *what) {
                    "clock", tool_number(r->chip.clock), "layers", layers, "total", time_json(r, &r->sum, r->joules));
 }
 
-static const sim_view chip_layers = {print_layers, write_csv, result_json};
+static int write_trace(const void *what, const char *path) {
+  const chip_result *const r = what;
+  const char *names[CLASSES];
+  sim_timeline timeline = {.now = 0};
+  char on[48];
+  for (int s = 0; s < CLASSES; s++) names[s] = tct_forecast_class(s);
+  for (int64_t i = 0; i < tct_topology_n_layers(r->topology); i++) {
+    double all[CLASSES];
+    by_class(&r->layers[i].time, all);
+    for (int s = 0; s < CLASSES; s++) all[s] *= 1e6 / r->chip.clock;
+    sim_add_span(&timeline, tct_topology_layer_at(r->topology, i), names, all, CLASSES);
+  }
+  (void)snprintf(on, sizeof on, "tpu:%s", r->chip.name);
+  return sim_write_timeline(path, &timeline, on, "a microsecond");
+}
+
+static const sim_view chip_layers = {print_layers, write_csv, result_json, write_trace};
 
 int sim_chip(const tool_options *options, const char *device) {
   chip_result r = {.layers = NULL};

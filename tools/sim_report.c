@@ -229,5 +229,19 @@ static json_t *totals_json(const void *what) {
   return list;
 }
 
-const sim_view sim_layers = {print_layers, write_layers_csv, layers_json};
-const sim_view sim_totals = {print_totals, write_totals_csv, totals_json};
+/* SCALE-Sim has no clock: a microsecond is a cycle. */
+static int write_trace(const void *what, const char *path) {
+  static const char *const names[] = {"array", "stalls"};
+  const sim_result *const r = what;
+  sim_timeline timeline = {.now = 0};
+  char on[64];
+  for (int64_t i = 0; i < tct_topology_n_layers(r->topology); i++) {
+    const double stalls = (double)r->reports[i].stall_cycles, parts[] = {(double)r->reports[i].total_cycles - stalls, stalls};
+    sim_add_span(&timeline, tct_topology_layer_at(r->topology, i), names, parts, 2);
+  }
+  (void)snprintf(on, sizeof on, "%lldx%lld %s", (long long)r->config.rows, (long long)r->config.cols, tct_dataflow_name(r->config.dataflow));
+  return sim_write_timeline(path, &timeline, on, "a cycle");
+}
+
+const sim_view sim_layers = {print_layers, write_layers_csv, layers_json, write_trace};
+const sim_view sim_totals = {print_totals, write_totals_csv, totals_json, NULL};

@@ -125,8 +125,12 @@ static tct_status run_layers(const char *path, sim_result *result, tct_scale_rep
 
 /* ---- showing ------------------------------------------------------------------------------------------ */
 
-/* CSV on stdout takes the table's place. */
+/* What goes to stdout takes the table's place. */
 int sim_show(const tool_options *options, const sim_view *view, const void *what) {
+  if (options->trace) {
+    const int code = view->trace != NULL ? view->trace(what, options->trace) : tool_usage("sim: --trace is of one array and dataflow");
+    if (code != TOOL_OK || strcmp(options->trace, "-") == 0) return code;
+  }
   if (options->csv) {
     const int code = tool_write_file(options->csv, view->write_csv, what);
     if (code != TOOL_OK || strcmp(options->csv, "-") == 0) return code;

@@ -250,6 +250,25 @@ TEST(modelled, topologies_on_a_chip) {
   }
   CHECK(fabs(number(json_object_get(report, "total"), "cycles") / sum - 1) < 1e-12);
   json_decref(report);
+  for (int bare = 0; bare < 2; bare++) { /* the timeline's layers stand one behind the other and take what the report says */
+    json_t *const trace = json_of(bare ? "tercet sim '" TCT_BINARY_DIR "/gemm.csv' --array 8x8 --bandwidth 10 --trace -"
+                                       : "tercet sim '" TCT_BINARY_DIR "/gemm.csv' --device tpu:v1 --trace -");
+    const json_t *const all = json_object_get(trace, "traceEvents");
+    double now = 0, parts = 0;
+    int n = 0;
+    for (size_t e = 0; e < json_array_size(all); e++) {
+      const json_t *const span = json_array_get(all, e);
+      if (number(span, "tid") == 2) parts += number(span, "dur");
+      if (number(span, "tid") != 1) continue;
+      CHECK(fabs(number(span, "ts") - now) < 1e-9 * (1 + now) && strcmp(json_string_value(json_object_get(span, "name")), n == 0 ? "mlp" : "gate") == 0);
+      now += number(span, "dur");
+      n++;
+    }
+    CHECK(n == 2 && fabs(parts / now - 1) < 1e-9 && (bare || fabs(now / (sum / chip.clock * 1e6) - 1) < 1e-9), "%d layers, %g of %g us", n, parts, now);
+    json_decref(trace);
+  }
+  CHECK(run("tercet sim '" TCT_BINARY_DIR "/gemm.csv' --array 8x8,16x16 --trace -") == 2, "%s", out);
+  SHOWN("--trace is of one array and dataflow");
   CHECK(run("tercet sim '" TCT_BINARY_DIR "/gemm.csv' --device tpu:v5e") == 0, "%s", out);
   SHOWN("tpu:v5e, bf16 products, modelled, not measured");
   CHECK(run("tercet sim '" TCT_BINARY_DIR "/gemm.csv' --device tpu:v5e --csv -") == 0, "%s", out);
