@@ -42,7 +42,7 @@ static tct_status look(tct_job *job, double *out) {
 static tct_status train(const char *activation, double rate, double *dead, double *accuracy) {
   char text[1024];
   tct_job *job = NULL;
-  claim_fit fit;
+  claim_fit fit = {.accuracy = 0};
   (void)snprintf(text, sizeof text, "model: {layers: [Flatten, {Dense: {name: hidden, units: %d}}, %s, {Dense: {units: 10, activation: softmax}}]}\n"
                  "optimizer: {type: adam, learning_rate: %g}\ntrain: {batch_size: 32, epochs: 5}\n", UNITS, activation, rate);
   tct_status status = claim_open(text, 2000, &job);

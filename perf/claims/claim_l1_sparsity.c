@@ -11,7 +11,7 @@ static const double NOTHING = 1e-3;
 static tct_status train(const char *penalty, double *share, double *accuracy) {
   char text[1024];
   tct_job *job = NULL;
-  claim_fit fit;
+  claim_fit fit = {.test_accuracy = 0};
   float *w = NULL;
   int64_t n = 0, near = 0;
   (void)snprintf(text, sizeof text, "model: {layers: [Flatten, {Dense: {name: hidden, units: 32, activation: relu%s}}, {Dense: {units: 10, activation: softmax}}]}\n"

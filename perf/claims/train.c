@@ -256,7 +256,7 @@ bool claim_has_device(const char *device, claim_numbers *out) {
 tct_status claim_step_seconds(const char *text, const char *device, int64_t batch, int64_t steps, double *out) {
   const size_t bytes = strlen(text) + 256;
   char *const whole = malloc(bytes);
-  claim_fit fit;
+  claim_fit fit = {.step_seconds = (double)NAN};
   if (whole == NULL) return TCT_OUT_OF_MEMORY;
   (void)snprintf(whole, bytes, "%sdevice: '%s'\ntrain: {batch_size: %lld, steps: %lld}\n", text, device, (long long)batch, (long long)steps + 5);
   const tct_status status = claim_train_text(whole, MOST_DRAWN, &fit);

@@ -2,8 +2,10 @@
 #include "perf/shadow/judge.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <tercet/op.h>
 #include "perf/shadow/values.h"
 
 /* ---- values on the host ---- */
@@ -52,13 +54,6 @@ tct_status taken_read_operands(tct_program *program, int32_t step, taken_step *t
   return status;
 }
 
-static tct_status read_results(tct_program *program, int32_t step, const taken_step *t, void *const *data) {
-  tct_status status = TCT_OK;
-  for (int32_t r = 0; r < t->n_results && status == TCT_OK; r++)
-    status = tct_program_operand_read(program, step, taken_result_operand(t, r), data[r], t->result[r].bytes);
-  return status;
-}
-
 tct_status taken_read_results(tct_program *program, int32_t step, taken_step *t) {
   tct_status status = TCT_OK;
   for (int32_t r = 0; r < t->n_results && status == TCT_OK; r++)
@@ -96,6 +91,42 @@ static bool changes(const launches *l, budget_kind kind, change how, int32_t ope
   return how == NUDGED && operand == nudged;
 }
 
+/* "in3", "out0": the ports of a node's own program. */
+static const char *port(const char *kind, int32_t i, char name[16]) {
+  (void)snprintf(name, 16, "%s%d", kind, (int)i);
+  return name;
+}
+
+tct_status judge_compile(tct_device *device, const tct_node_view *node, tct_program **out) {
+  tct_graph *graph = NULL;
+  char name[16];
+  *out = NULL;
+  tct_tensor *const tensors = calloc((size_t)(node->n_in + node->n_out) + 1, sizeof *tensors), *const made = tensors + node->n_in;
+  tct_status status = tensors != NULL ? tct_graph_create(&graph) : TCT_OUT_OF_MEMORY;
+  if (status == TCT_OK) {
+    for (int32_t i = 0; i < node->n_in; i++) tensors[i] = tct_input(graph, port("in", i, name), node->in[i].dtype, node->in[i].shape);
+    (void)tct_emit(graph, node->op, node->attrs, tensors, node->n_in, made);
+    for (int32_t i = 0; i < node->n_out; i++) tct_output(graph, port("out", i, name), made[i]);
+    status = tct_compile(graph, device, NULL, out);
+  }
+  tct_graph_free(graph);
+  free(tensors);
+  return status;
+}
+
+static tct_status write_operand(const launches *l, int32_t o, size_t bytes) {
+  char name[16];
+  return l->step == JUDGE_ALONE ? tct_program_set(l->judge, port("in", o, name), l->operand, bytes)
+                                : tct_program_operand_write(l->judge, l->step, o, l->operand, bytes);
+}
+
+static tct_status read_result(const launches *l, int32_t r, void *data) {
+  char name[16];
+  const size_t bytes = l->t->result[r].bytes;
+  return l->step == JUDGE_ALONE ? tct_program_get(l->judge, port("out", r, name), data, bytes)
+                                : tct_program_operand_read(l->judge, l->step, taken_result_operand(l->t, r), data, bytes);
+}
+
 /* Writes every operand, as it is or changed: a step may have written over them. */
 static tct_status launch(const launches *l, budget_kind kind, change how, int32_t nudged, void *const *results) {
   tct_status status = TCT_OK;
@@ -107,10 +138,11 @@ static tct_status launch(const launches *l, budget_kind kind, change how, int32_
       const double x = values_get(dtype, in->data, i);
       values_set(dtype, l->operand, i, how == ABSOLUTE ? fabs(x) : x * (1 + nudge_of(dtype) * sign_of(o, i)));
     }
-    status = tct_program_operand_write(l->judge, l->step, o, l->operand, in->bytes);
+    status = write_operand(l, o, in->bytes);
   }
-  if (status == TCT_OK) status = tct_program_launch_step(l->judge, l->step);
-  return status == TCT_OK ? read_results(l->judge, l->step, l->t, results) : status;
+  if (status == TCT_OK) status = l->step == JUDGE_ALONE ? tct_program_run(l->judge) : tct_program_launch_step(l->judge, l->step);
+  for (int32_t r = 0; r < l->t->n_results && status == TCT_OK; r++) status = read_result(l, r, results[r]);
+  return status;
 }
 
 /* ---- M ---- */

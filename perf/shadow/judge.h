@@ -38,6 +38,9 @@ typedef struct judgement {
   budget budget;
 } judgement;
 
+/* A program of the node alone on a device, which may open it into other ops; not of updates. */
+tct_status judge_compile(tct_device *device, const tct_node_view *node, tct_program **out) TCT_CHECKED;
+enum { JUDGE_ALONE = -1 }; /* for `step`: `judge` is such a program */
 /* Each result of `t` beside what step `step` of `judge` makes of t's operands; out[t->n_results]. operand_roundoff: of both devices. */
 tct_status judge_step(tct_program *judge, int32_t step, const taken_step *t, double operand_roundoff, judgement *out) TCT_CHECKED;
 

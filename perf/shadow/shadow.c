@@ -175,10 +175,28 @@ static tct_status record(walk *w, int32_t step, const taken_step *t, bool judged
 
 /* ---- steps ---- */
 
-static tct_status judge_one(walk *w, int32_t twin, const taken_step *t) {
+/* An op that the first device's step has not, it computes in a program of its own; one that it refuses stays unjudged. */
+static tct_status judge_alone(walk *w, const taken_step *t, bool *out_judged) {
+  tct_program *program = NULL;
+  *out_judged = false;
+  if (t->info.node->n_out == 0) return TCT_OK;
+  tct_status status = judge_compile(tct_model_device(w->judge.model), t->info.node, &program);
+  *out_judged = status == TCT_OK;
+  if (status == TCT_UNSUPPORTED) {
+    tct_error_clear();
+    status = TCT_OK;
+  }
+  if (*out_judged) status = judge_step(program, JUDGE_ALONE, t, w->report->operand_roundoff, w->judgements);
+  tct_program_free(program);
+  return status;
+}
+
+static tct_status judge_one(walk *w, int32_t twin, const taken_step *t, bool *out_judged) {
   judgement *const room = realloc(w->judgements, (size_t)(t->n_results + 1) * sizeof *room);
+  *out_judged = room != NULL;
   if (room == NULL) return TCT_OUT_OF_MEMORY;
   w->judgements = room;
+  if (twin < 0) return judge_alone(w, t, out_judged);
   return judge_step(w->judge.program, twin, t, w->report->operand_roundoff, room);
 }
 
@@ -192,8 +210,9 @@ static tct_status shadow_op(walk *w, int32_t i, taken_step *t, int32_t at) {
   const int32_t twin = counterpart(w->b.program, i, &t->info, &w->a);
   const bool in_order = twin >= w->a_done;
   if (in_order) status = advance(w, twin);
-  if (twin >= 0 && status == TCT_OK) status = judge_one(w, twin, t);
-  return status == TCT_OK ? record(w, i, t, twin >= 0, in_order, at) : status;
+  bool judged = false;
+  if (status == TCT_OK) status = judge_one(w, twin, t, &judged);
+  return status == TCT_OK ? record(w, i, t, judged, in_order, at) : status;
 }
 
 /* What the first device trains with is where the second one begins. */

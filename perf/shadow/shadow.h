@@ -20,7 +20,7 @@ typedef struct shadow_row {
   int32_t result;  /* of several */
   tct_desc desc;
   int64_t step;    /* from 1 */
-  bool judged;     /* false: the first device runs this by other ops, and `judgement` is empty */
+  bool judged;     /* false: the first device cannot run it, and `judgement` is empty */
   judgement judgement;
   double drift; /* the two devices' own values: the largest difference over the largest value; NaN: not known */
 } shadow_row;

@@ -132,6 +132,32 @@ TEST(shadow, devices_that_are_right_stay_in_their_budgets) {
   scratch_remove(folder);
 }
 
+/* One device opens a composite that the other has a kernel for: each op is judged all the same. */
+TEST(shadow, steps_need_not_be_the_same) {
+  scratch_make(folder);
+  write_text("layers.yaml", layers);
+  char path[SCRATCH_BYTES + 64];
+  (void)snprintf(path, sizeof path, "%s", in_folder("layers.yaml"));
+  CHECK(setenv("TERCET_DISABLE", "layer_norm,layer_norm.wide", 1) == 0); /* the reference's kernels have other names */
+  static const char *const devices[] = {"ref,cpu", "cpu,ref"};
+  for (int d = 0; d < 2; d++) {
+    RUN("shadow", path, "--devices", devices[d], "--json");
+    EXITS(0);
+    json_t *const object = report();
+    const json_t *const tensors = json_object_get(object, "tensors");
+    int n_opened = 0, n_whole = 0;
+    for (size_t t = 0; t < json_array_size(tensors); t++) {
+      const json_t *const row = json_array_get(tensors, t);
+      n_opened += json_is_null(json_object_get(row, "drift")) && strcmp(json_string_value(json_object_get(row, "dtype")), "f32") == 0;
+      n_whole += strcmp(json_string_value(json_object_get(row, "op")), "layer_norm") == 0;
+      CHECK(json_is_true(json_object_get(row, "judged")));
+    }
+    CHECK(number(object, "unjudged") == 0 && n_opened >= 3 && n_whole == (d == 0 ? 0 : 3), "%d opened, %d whole", n_opened, n_whole);
+    json_decref(object);
+  }
+  scratch_remove(folder);
+}
+
 TEST(shadow, one_wrong_bit_is_found) {
   scratch_make(folder);
   static const struct {

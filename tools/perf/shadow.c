@@ -92,7 +92,7 @@ static void print_text(const view *v) {
   else printf("\nevery op stays in its budget\n");
   if (r->n_left > 1) printf("results over their budget: %d\n", (int)r->n_left);
   if (r->n_unjudged > 0)
-    printf("%d result%s not judged: %s computes them by other ops\n", (int)r->n_unjudged, r->n_unjudged == 1 ? "" : "s",
+    printf("%d result%s not judged: %s refuses the op\n", (int)r->n_unjudged, r->n_unjudged == 1 ? "" : "s",
            v->device[0]);
 }
 
