@@ -16,7 +16,7 @@ const tool_command tool_compare = {
              "Examples:\n"
              "  tercet compare examples/glyphs.yaml --devices cpu,tpu:v3\n"
              "  tercet compare examples/glyphs.yaml --devices cpu,gpu,tpu:v3,tpu:v5e --target 'test_accuracy>=0.90' --runs 7\n"
-             "  tercet compare examples/glyphs.yaml --sweep batch=1,8,32,128,512\n"
+             "  tercet compare examples/glyphs.yaml --sweep batch=1,8,32,128,512 --html report.html\n"
              "  tercet compare examples/glyphs.yaml --with perf/results/h200.jsonl\n",
     .run = perf_compare};
 
@@ -25,10 +25,10 @@ const tool_command tool_report = {
     .letter = 'r',
     .argument = "FILE.jsonl",
     .summary = "tables and pages of what tercet compare wrote",
-    .about = "Reads a data file of 'tercet compare' and prints its table and verdict again; --csv, --dawnbench and\n"
+    .about = "Reads a data file of 'tercet compare' and prints its table and verdict again; --html, --csv, --dawnbench and\n"
              "--json make other forms of it. Nothing runs. --with quotes other machines' files of the same job, --prices\n"
              "counts dollars anew.\n\n"
              "Examples:\n"
              "  tercet report glyphs.compare.jsonl\n"
-             "  tercet report glyphs.compare.jsonl --with h200.jsonl --csv all.csv\n",
+             "  tercet report glyphs.compare.jsonl --with h200.jsonl --html report.html --csv all.csv\n",
     .run = perf_report};

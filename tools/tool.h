@@ -42,9 +42,10 @@ typedef struct tool_options {
   const char *init, *save, *log_steps, *part, *input, *output, *format, *job_dir, *batch;
   const char *array, *dataflow, *sram, *simulator, *walks, *csv, *trace, *by, *plot;
   const char *devices, *mode, *target, *prices, *html, *dawnbench;
+  const char *goal, *max_cost, *deadline, *max_latency, *max_energy, *needs, *now, *verify;
   tool_items sweep, with;
   int64_t n_train, n_test, seed, bandwidth, runs, steps, n_steps, warmup, time_limit;
-  bool json, quiet, verbose, help, resume, forward, list, tpu, accuracy, all;
+  bool json, quiet, verbose, help, resume, forward, list, tpu, accuracy, all, analytic;
 } tool_options;
 
 typedef struct tool_command {

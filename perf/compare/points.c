@@ -189,7 +189,8 @@ static void flag(json_t *flags, bool raised, const char *format, double value) {
   json_array_append_new(flags, json_string(text));
 }
 
-static json_t *noise_of(const runs *r, const json_t *first) {
+/* A model's clock hears no noise. */
+static json_t *noise_of(const runs *r, const json_t *first, bool modelled) {
   double p50[MOST_RUNS];
   const double cpus = perf_get_number(json_object_get(json_object_get(first, "machine"), "cpus"), "usable");
   const double load = greatest(r, "load"), steal = greatest(r, "steal"), throttled = greatest(r, "throttled");
@@ -200,15 +201,16 @@ static json_t *noise_of(const runs *r, const json_t *first) {
   }
   const double cv = perf_variation(p50, n);
   json_t *const noise = json_object(), *const flags = json_array();
-  flag(flags, cv > NOISY_CV, "runs differ by %.1f %% (coefficient of variation)", 100 * cv);
-  flag(flags, steal > NOISY_STEAL, "other machines took %.1f %% of the processors' time", 100 * steal);
-  flag(flags, isfinite(cpus) && load > cpus, "load average %.1f before a run: more than the processors", load);
-  flag(flags, throttled > 0, "the processor throttled %.0f times", throttled);
   json_object_set_new(noise, "cv", perf_number(cv));
   json_object_set_new(noise, "load", perf_number(load));
   json_object_set_new(noise, "steal", perf_number(steal));
   json_object_set_new(noise, "flags", flags);
-  json_object_set_new(noise, "unfit", json_boolean(cv > 2 * NOISY_CV || steal > 2 * NOISY_STEAL || (isfinite(cpus) && load > 2 * cpus) || throttled > 0));
+  json_object_set_new(noise, "unfit", json_boolean(!modelled && (cv > 2 * NOISY_CV || steal > 2 * NOISY_STEAL || (isfinite(cpus) && load > 2 * cpus) || throttled > 0)));
+  if (modelled) return noise;
+  flag(flags, cv > NOISY_CV, "runs differ by %.1f %% (coefficient of variation)", 100 * cv);
+  flag(flags, steal > NOISY_STEAL, "other machines took %.1f %% of the processors' time", 100 * steal);
+  flag(flags, isfinite(cpus) && load > cpus, "load average %.1f before a run: more than the processors", load);
+  flag(flags, throttled > 0, "the processor throttled %.0f times", throttled);
   return noise;
 }
 
@@ -290,7 +292,7 @@ json_t *perf_point(const json_t *records, const json_t *first, const json_t *dev
   put_quality(p, first, &r);
   put_utilization(p, device);
   json_object_set(p, "memory", r.n > 0 && json_is_object(json_object_get(r.run[0], "memory")) ? json_object_get(r.run[0], "memory") : json_null());
-  json_object_set_new(p, "noise", noise_of(&r, first));
+  json_object_set_new(p, "noise", noise_of(&r, first, perf_is(device, "source", "modelled")));
   put_profile(p, profile_of(records, perf_get_text(device, "id"), point), json_object_get(device, "peaks"));
   return p;
 }

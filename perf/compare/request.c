@@ -2,6 +2,7 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include "perf/advise/advise.h"
 #include "perf/compare/run.h"
 #include "perf/support/json.h"
 
@@ -36,7 +37,7 @@ static int64_t whole(const json_t *request, const char *key) {
   return (int64_t)json_integer_value(json_object_get(request, key));
 }
 
-static perf_request read_request(const json_t *request) {
+perf_request perf_read_request(const json_t *request) {
   perf_request r = {.job = perf_get_text(request, "job"),
                     .directory = json_string_value(json_object_get(request, "directory")),
                     .device = perf_get_text(request, "device"),
@@ -86,7 +87,8 @@ bool perf_is_modelled(tct_device *device) {
 }
 
 json_t *perf_answer(const json_t *request) {
-  const perf_request r = read_request(request);
+  const perf_request r = perf_read_request(request);
+  if (perf_is(request, "do", "advise")) return perf_candidate(request);
   if (perf_is(request, "do", "device")) return perf_device(&r);
   return perf_is(request, "do", "profile") ? perf_profile(&r) : perf_run(&r);
 }

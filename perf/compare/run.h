@@ -33,12 +33,13 @@ const char *perf_mode_name(perf_mode mode);
 /* "val_accuracy>=0.90". false: not of that form. */
 bool perf_target_of(const char *text, perf_target *out);
 
-/* Answers a request {"do": "run" | "profile" | "device", …} with the record of docs/comparison.md; NULL only without memory. What
+/* Answers a request {"do": "run" | "profile" | "device" | "advise", …} with the record of docs/comparison.md; NULL only without memory. What
  * goes wrong is in the record. */
 json_t *perf_answer(const json_t *request);
 
 /* ---- for the three kinds of answers ---- */
 
+perf_request perf_read_request(const json_t *request);
 /* The request's job with its overrides, device and seed. */
 tct_status perf_open_job(const perf_request *r, tct_job **out);
 /* Sets status and why from the error record: refused for what the device or this machine cannot do, else failed. */

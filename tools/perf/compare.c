@@ -33,26 +33,6 @@ static void show(void *user, const json_t *record, int done, int all) {
   fputc('\n', stderr);
 }
 
-/* "glyphs.compare.jsonl" in the current folder, of any/glyphs.yaml. */
-static const char *output_of(const tool_options *options, char *text, size_t size) {
-  const char *const slash = strrchr(options->positional, '/'), *const name = slash != NULL ? slash + 1 : options->positional;
-  const char *const dot = strrchr(name, '.');
-  if (options->output != NULL) return options->output;
-  (void)snprintf(text, size, "%.*s.compare.jsonl", (int)(dot != NULL && dot > name ? (size_t)(dot - name) : strlen(name)), name);
-  return text;
-}
-
-static const char *command_line(char *text, size_t size) {
-  size_t at = 0;
-  text[0] = '\0';
-  for (char **word = tool_arguments; *word != NULL && at + 1 < size; word++) {
-    const bool plain = strpbrk(*word, " '\"<>|&;$*?()") == NULL;
-    const int n = snprintf(text + at, size - at, "%s%s%s%s", word == tool_arguments ? "" : " ", plain ? "" : "'", word == tool_arguments ? "tercet" : *word, plain ? "" : "'");
-    at += n > 0 ? (size_t)n : 0;
-  }
-  return text;
-}
-
 static int mode_of(const tool_options *options, perf_mode *out) {
   const int mode = options->mode != NULL ? perf_mode_of(options->mode) : options->target != NULL ? PERF_TARGET : PERF_STEPS;
   if (mode < 0) return tool_usage("compare: --mode is '%s', needs steps, epochs or target", options->mode);
@@ -89,8 +69,8 @@ int perf_compare(const tool_options *options) {
     json_decref(c.user_prices);
     return tool_usage("compare: --steps is 0, needs at least 1");
   }
-  c.output = output_of(options, output, sizeof output);
-  c.command = command_line(command, sizeof command);
+  c.output = options->output != NULL ? options->output : outputs_name(options->positional, "compare.jsonl", output, sizeof output);
+  c.command = outputs_command(command, sizeof command);
   c.machine = tool_machine_json();
   tool_catch_signals();
   const bool ok = perf_compare_devices(&c, &problem);

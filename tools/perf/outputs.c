@@ -6,6 +6,7 @@
 #include "perf/compare/prices.h"
 #include "perf/compare/show.h"
 #include "perf/compare/summary.h"
+#include "perf/report/report.h"
 
 int outputs_fail(const perf_problem *problem) {
   fprintf(stderr, "tercet: %s\n", problem->text);
@@ -43,6 +44,19 @@ static bool summarize(const tool_options *options, const char *path, const json_
 
 static void write_csv(const void *what, FILE *to) { perf_csv(what, to); }
 
+/* Why a page could not be made; the text of the last one. */
+static char page_why[600];
+static bool page_made;
+static void write_html(const void *what, FILE *to) { page_made = perf_report_html(what, to, page_why, sizeof page_why); }
+
+static int write_page(const tool_options *options, const json_t *summary) {
+  page_made = true;
+  const int code = tool_write_file(options->html, write_html, summary);
+  if (code != TOOL_OK || page_made) return code;
+  fprintf(stderr, "tercet: --html: %s\n", page_why);
+  return TOOL_INTERNAL;
+}
+
 static int write_dawnbench(const tool_options *options, const json_t *summary) {
   int n = 0;
   if (!perf_dawnbench(summary, options->dawnbench, &n)) return tool_file_fail("write into", options->dawnbench);
@@ -61,7 +75,25 @@ int outputs_write(const tool_options *options, const char *path) {
   else perf_table(summary, stdout);
   code = tool_finish();
   if (code == TOOL_OK && options->csv) code = tool_write_file(options->csv, write_csv, summary);
+  if (code == TOOL_OK && options->html) code = write_page(options, summary);
   if (code == TOOL_OK && options->dawnbench) code = write_dawnbench(options, summary);
   json_decref(summary);
   return code;
+}
+
+const char *outputs_name(const char *job, const char *ending, char *text, size_t size) {
+  const char *const slash = strrchr(job, '/'), *const name = slash != NULL ? slash + 1 : job, *const dot = strrchr(name, '.');
+  (void)snprintf(text, size, "%.*s.%s", (int)(dot != NULL && dot > name ? (size_t)(dot - name) : strlen(name)), name, ending);
+  return text;
+}
+
+const char *outputs_command(char *text, size_t size) {
+  size_t at = 0;
+  text[0] = '\0';
+  for (char **word = tool_arguments; *word != NULL && at + 1 < size; word++) {
+    const bool plain = strpbrk(*word, " '\"<>|&;$*?()") == NULL, first = word == tool_arguments;
+    const int n = snprintf(text + at, size - at, "%s%s%s%s", first ? "" : " ", plain || first ? "" : "'", first ? "tercet" : *word, plain || first ? "" : "'");
+    at += n > 0 ? (size_t)n : 0;
+  }
+  return text;
 }

@@ -8,6 +8,10 @@
 int outputs_fail(const perf_problem *problem); /* prints it; its exit code */
 /* The table or --json on stdout, and the files that the options name, of the data file at `path` with those of --with. */
 int outputs_write(const tool_options *options, const char *path);
+/* "glyphs.compare.jsonl" in the current folder, of any/glyphs.yaml and the ending "compare.jsonl". */
+const char *outputs_name(const char *job, const char *ending, char *text, size_t size);
+/* The command line as a shell reads it. */
+const char *outputs_command(char *text, size_t size);
 /* --prices; NULL where there is none. Prints what is wrong. */
 int outputs_prices(const tool_options *options, json_t **out);
 

@@ -1,0 +1,140 @@
+/* Asking every device for its prediction, and holding predictions against what was measured later. */
+#include "perf/advise/advise.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include "perf/compare/job.h"
+#include "perf/compare/plan.h"
+#include "perf/compare/prices.h"
+#include "perf/compare/worker.h"
+#include "perf/support/json.h"
+
+enum { PATH_BYTES = 4096 };
+
+static const char *const goals[PERF_N_GOALS] = {"time", "cost", "energy", "latency"};
+
+int perf_goal_of(const char *text) {
+  for (int i = 0; i < PERF_N_GOALS; i++) {
+    if (strcmp(text, goals[i]) == 0) return i;
+  }
+  return -1;
+}
+
+/* ---- limits ---- */
+
+bool perf_read_cost(const char *text, perf_limits *out) {
+  const bool share = text[0] == '+', dollars = text[0] == '$';
+  char *end = NULL;
+  const double value = strtod(text + (share || dollars ? 1 : 0), &end);
+  if (end == text + (share || dollars ? 1 : 0) || !isfinite(value) || value < 0 || strcmp(end, share ? "%" : "") != 0) return false;
+  out->cost = share ? value / 100 : value;
+  out->cost_is_share = share;
+  return true;
+}
+
+typedef struct unit {
+  const char *name;
+  double size;
+} unit;
+
+static bool read_with_unit(const char *text, const unit *units, int n, double *out) {
+  char *end = NULL;
+  const double value = strtod(text, &end);
+  if (end == text || !isfinite(value) || value < 0) return false;
+  for (int i = 0; i < n; i++) {
+    if (strcmp(end, units[i].name) != 0) continue;
+    *out = value * units[i].size;
+    return true;
+  }
+  return false;
+}
+
+bool perf_read_seconds(const char *text, double *out) {
+  static const unit units[] = {{"us", 1e-6}, {"ms", 1e-3}, {"s", 1}, {"m", 60}, {"min", 60}, {"h", 3600}, {"d", 86400}};
+  return read_with_unit(text, units, sizeof units / sizeof units[0], out);
+}
+
+bool perf_read_joules(const char *text, double *out) {
+  static const unit units[] = {{"J", 1}, {"kJ", 1e3}, {"MJ", 1e6}, {"Wh", 3600}, {"kWh", 3.6e6}};
+  return read_with_unit(text, units, sizeof units / sizeof units[0], out);
+}
+
+/* ---- asking ---- */
+
+static json_t *request_of(const perf_comparison *c, const char *device, bool analytic) {
+  json_t *const request = json_object(), *const set = json_array();
+  for (int32_t i = 0; i < c->n_set; i++) json_array_append_new(set, json_string(c->set[i]));
+  json_object_set_new(request, "do", json_string("advise"));
+  json_object_set_new(request, "job", json_string(c->job));
+  if (c->directory != NULL) json_object_set_new(request, "directory", json_string(c->directory));
+  json_object_set_new(request, "set", set);
+  json_object_set_new(request, "device", perf_text("%s", device));
+  json_object_set_new(request, "mode", json_string("steps"));
+  json_object_set_new(request, "steps", json_integer((json_int_t)c->steps));
+  json_object_set_new(request, "seed", json_integer(1));
+  json_object_set_new(request, "analytic", json_boolean(analytic));
+  return request;
+}
+
+static bool ask_all(const perf_comparison *c, const perf_plan *plan, const char *worker, bool analytic, json_t *candidates, perf_problem *problem) {
+  for (int i = 0; i < plan->n_devices; i++) {
+    json_t *const request = request_of(c, plan->device[i], analytic);
+    json_t *record = perf_worker_ask(worker, request, c->time_limit, c->cancel, problem);
+    json_decref(request);
+    if (record == NULL && problem->status != TCT_INTERNAL) return false;
+    if (record == NULL) record = json_pack("{s:s, s:b, s:s, s:s}", "id", plan->device[i], "available", 0, "status", "failed", "why", problem->text);
+    if (json_is_true(json_object_get(record, "mistake"))) {
+      (void)perf_fails(problem, TCT_NOT_FOUND, "--devices: %s", perf_get_text(record, "why"));
+      json_decref(record);
+      return false;
+    }
+    json_object_set_new(record, "price", perf_price_of(record, c->user_prices));
+    json_array_append_new(candidates, record);
+    if (c->told != NULL) c->told(c->user, record, i + 1, plan->n_devices);
+  }
+  return true;
+}
+
+json_t *perf_advise_devices(const perf_comparison *c, const perf_limits *limits, bool analytic, perf_problem *problem) {
+  static perf_plan plan; /* large */
+  char worker[PATH_BYTES];
+  json_t *const advice = json_object(), *const candidates = json_array();
+  json_object_set_new(advice, "record", json_string("advice"));
+  json_object_set_new(advice, "schema", json_integer(PERF_SCHEMA));
+  json_object_set_new(advice, "command", perf_text("%s", c->command != NULL ? c->command : ""));
+  json_object_set_new(advice, "machine", c->machine != NULL ? json_incref(c->machine) : json_null());
+  json_object_set_new(advice, "devices", candidates);
+  bool ok = perf_plan_devices(c->devices, &plan, problem);
+  if (ok && !perf_worker_path(worker, sizeof worker)) ok = perf_fails(problem, TCT_UNAVAILABLE, "the system does not tell where this program lies");
+  ok = ok && perf_put_job(c->job, c->directory, c->set, c->n_set, advice, problem) && ask_all(c, &plan, worker, analytic, candidates, problem);
+  if (ok) perf_weigh(advice, limits);
+  if (ok) return advice;
+  json_decref(advice);
+  return NULL;
+}
+
+/* ---- verifying ---- */
+
+json_t *perf_verify(const json_t *advice, const json_t *records, perf_problem *problem) {
+  const json_t *const job = json_object_get(advice, "job"), *const of = json_object_get(json_array_get(records, 0), "job");
+  if (strcmp(perf_get_text(job, "hash"), perf_get_text(of, "hash")) != 0) {
+    (void)perf_fails(problem, TCT_INVALID, "the runs are of another job: '%s' (%s), the predictions of '%s' (%s)", perf_get_text(of, "name"), perf_get_text(of, "hash"),
+                     perf_get_text(job, "name"), perf_get_text(job, "hash"));
+    return NULL;
+  }
+  json_t *const rows = json_array();
+  size_t i, j;
+  json_t *device, *run;
+  json_array_foreach(json_object_get(advice, "devices"), i, device) {
+    const json_t *const step = json_object_get(device, "step");
+    const double predicted = perf_get_number(step, "median"), low = perf_get_number(step, "low"), high = perf_get_number(step, "high");
+    json_array_foreach(records, j, run) {
+      const double measured = perf_get_number(run, "step_p50");
+      if (!perf_is(run, "record", "run") || !perf_is(run, "device", perf_get_text(device, "id")) || !isfinite(measured) || !isfinite(predicted) || perf_get_text(run, "point")[0] != '\0') continue;
+      json_array_append_new(rows, json_pack("{s:s, s:s, s:f, s:f, s:f, s:f, s:f, s:b}", "device", perf_get_text(device, "id"), "clock", perf_get_text(run, "clock"), "predicted", predicted,
+                                            "low", low, "high", high, "measured", measured, "error", predicted / measured - 1, "inside", measured >= low && measured <= high));
+    }
+  }
+  return rows;
+}

@@ -1,0 +1,216 @@
+/* Records training steps for the analytic predictions of `tercet advise`, and fits them.
+ *
+ *   calibrate [--steps N] [--rounds N] > cells.json   every job of perf/support/calibration.def at batch 1, 8, 64, 512 on 1 and 2 threads,
+ *                                                     each in a process of its own, N rounds in turn (the median counts)
+ *   calibrate --fit cells.json                        the weights, for perf/advise/weights.def, and how well each job is predicted by
+ *                                                     the fit of the others, on stderr */
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+#include "perf/advise/model.h"
+#include "perf/compare/statistics.h"
+#include "perf/compare/worker.h"
+#include "perf/support/json.h"
+
+static const struct {
+  const char *name, *layers;
+} jobs[] = {
+#define CELL_JOB(name, layers) {name, layers},
+#include "perf/support/calibration.def"
+#undef CELL_JOB
+};
+enum { N_JOBS = sizeof jobs / sizeof jobs[0], MOST_ROUNDS = 15, N_BATCHES = 4, N_THREADS = 2, SAMPLES = 2048 };
+static const int64_t batches[N_BATCHES] = {1, 8, 64, 512};
+
+static char folder[] = "/tmp/calibrate-XXXXXX"; /* of the jobs and their data: what is in memory takes no time to draw */
+
+static int fail(const char *what) {
+  fprintf(stderr, "calibrate: %s: %s\n", what, tct_error_message());
+  return 1;
+}
+
+static void job_text(int j, char *text, size_t size) {
+  (void)snprintf(text, size,
+                 "seed: 1\ndata: {type: npy, x: %s/x.npy, y: %s/y.npy}\nmodel: {layers: %s}\nloss: sparse_categorical_crossentropy\n"
+                 "optimizer: adam\nmetrics: [accuracy]\ntrain: {epochs: 100, batch_size: 8}\n",
+                 folder, folder, jobs[j].layers);
+}
+
+/* ---- fit ---- */
+
+static int fit(const char *path) {
+  perf_cell *cells = NULL;
+  int n = 0, inside = 0;
+  perf_weights weights, other;
+  if (!perf_cells_read(path, &cells, &n)) {
+    fprintf(stderr, "calibrate: '%s' holds no cells\n", path);
+    return 1;
+  }
+  perf_model_calibrate(cells, n, &weights);
+  double *const error = calloc((size_t)n, sizeof *error);
+  for (int i = 0; error != NULL && i < n; i++) {
+    perf_model_fit(cells, n, cells[i].job, &other);
+    const double seconds = perf_model_seconds(&other, &cells[i].features);
+    error[i] = fabs(seconds / cells[i].seconds - 1);
+    inside += fabs(log(seconds / cells[i].seconds)) <= log(weights.factor);
+    fprintf(stderr, "%-16s batch %4lld threads %d: %9.3f ms, predicted %9.3f, %+.0f %%\n", cells[i].job, (long long)cells[i].batch, (int)cells[i].threads,
+            1e3 * cells[i].seconds, 1e3 * seconds, 100 * (seconds / cells[i].seconds - 1));
+  }
+  if (error != NULL) perf_sort(error, n);
+  fprintf(stderr, "%d cells; inside the factor %.3f: %.1f %%; median error %.1f %%\n", n, weights.factor, 100.0 * inside / n, error != NULL ? 100 * perf_quantile(error, n, 0.5) : 0);
+  printf("/* Written by build/calibrate --fit perf/results/advise-cells.json. */\n{");
+  for (int j = 0; j < PERF_N_FEATURES; j++) printf("%s%.4g /* %s */", j > 0 ? ", " : "", weights.w[j], perf_feature_name(j));
+  printf("}, %.4g\n", weights.factor);
+  free(error);
+  free(cells);
+  return 0;
+}
+
+/* ---- record ---- */
+
+static bool features_of(int j, int64_t batch, int32_t threads, const perf_peaks *peaks, perf_features *out) {
+  char text[2048], of_batch[40], of_threads[40];
+  tct_job *job = NULL;
+  tct_model *model = NULL;
+  tct_program *program = NULL;
+  job_text(j, text, sizeof text);
+  (void)snprintf(of_batch, sizeof of_batch, "train.batch_size=%lld", (long long)batch);
+  (void)snprintf(of_threads, sizeof of_threads, "threads=%d", (int)threads);
+  const char *const set[] = {of_batch, of_threads};
+  const bool ok = tct_job_parse(text, strlen(text), jobs[j].name, &(tct_job_options){.set = set, .n_set = 2}, &job) == TCT_OK && tct_job_model(job, &model) == TCT_OK &&
+                  tct_model_program(model, batch, true, &program) == TCT_OK;
+  if (ok) perf_features_of(program, peaks, threads, 28 * 28 * 4.0 * (double)batch, out);
+  tct_job_free(job);
+  return ok;
+}
+
+static double measure(const char *worker, const char *path, int64_t batch, int32_t threads, int64_t steps) {
+  perf_problem problem;
+  json_t *const request = json_pack("{s:s, s:s, s:[s], s:s, s:s, s:i, s:I, s:I}", "do", "run", "job", path, "set", "seed=1", "device", "cpu", "mode", "steps", "seed", 1, "steps",
+                                    (json_int_t)steps, "warmup", (json_int_t)(4 + steps / 4));
+  json_t *const set = json_object_get(request, "set");
+  json_array_append_new(set, perf_text("train.batch_size=%lld", (long long)batch));
+  json_array_append_new(set, perf_text("threads=%d", (int)threads));
+  json_t *const record = perf_worker_ask(worker, request, 120, NULL, &problem);
+  const double seconds = perf_get_number(record, "step_p50");
+  if (!isfinite(seconds)) fprintf(stderr, "calibrate: %s: %s\n", path, record != NULL ? perf_get_text(record, "why") : problem.text);
+  json_decref(record);
+  json_decref(request);
+  return seconds;
+}
+
+static json_t *cell_json(int j, int64_t batch, int32_t threads, const perf_features *features, double *seconds, int rounds) {
+  json_t *const of = json_object();
+  const perf_estimate e = perf_estimate_of(seconds, rounds);
+  for (int f = 0; f < PERF_N_FEATURES; f++) json_object_set_new(of, perf_feature_name(f), json_real(features->f[f]));
+  return json_pack("{s:s, s:I, s:i, s:f, s:f, s:f, s:o}", "job", jobs[j].name, "batch", (json_int_t)batch, "threads", (int)threads, "seconds", e.median, "low", e.low, "high", e.high,
+                   "features", of);
+}
+
+static bool write_job(int j, char path[64]) {
+  char text[2048];
+  (void)snprintf(path, 64, "%s/%s.yaml", folder, jobs[j].name);
+  job_text(j, text, sizeof text);
+  FILE *const file = fopen(path, "w");
+  const bool ok = file != NULL && fputs(text, file) >= 0;
+  return file != NULL && fclose(file) == 0 && ok;
+}
+
+/* Format 1.0 of numpy: magic, length of the header, the header, the numbers. */
+static bool write_npy(const char *name, const char *descr, const char *shape, const void *data, size_t bytes) {
+  char path[64], header[128];
+  (void)snprintf(path, sizeof path, "%s/%s", folder, name);
+  const int n = snprintf(header, sizeof header, "{'descr': '%s', 'fortran_order': False, 'shape': %s, }", descr, shape);
+  FILE *const file = fopen(path, "wb");
+  if (file == NULL || n < 0) return false;
+  const int padded = (10 + n + 1 + 63) / 64 * 64 - 10;
+  bool ok = fwrite("\x93NUMPY\x01\x00", 1, 8, file) == 8 && fputc(padded & 255, file) != EOF && fputc(padded >> 8, file) != EOF;
+  ok = ok && fprintf(file, "%-*s\n", padded - 1, header) == padded && fwrite(data, 1, bytes, file) == bytes;
+  return fclose(file) == 0 && ok;
+}
+
+static bool write_data(void) {
+  static float x[SAMPLES][28 * 28];
+  static int32_t y[SAMPLES];
+  uint32_t state = 1;
+  char shapes[2][64];
+  for (int i = 0; i < SAMPLES; i++) {
+    y[i] = i % 10;
+    for (int p = 0; p < 28 * 28; p++) {
+      state = state * 1664525u + 1013904223u;
+      x[i][p] = (float)(state >> 8) * 0x1p-24f;
+    }
+  }
+  (void)snprintf(shapes[0], sizeof shapes[0], "(%d, 28, 28, 1)", (int)SAMPLES);
+  (void)snprintf(shapes[1], sizeof shapes[1], "(%d,)", (int)SAMPLES);
+  return mkdtemp(folder) != NULL && write_npy("x.npy", "<f4", shapes[0], x, sizeof x) && write_npy("y.npy", "<i4", shapes[1], y, sizeof y);
+}
+
+static int record(int64_t steps, int rounds) {
+  static double seconds[N_JOBS][N_BATCHES][N_THREADS][MOST_ROUNDS];
+  static char path[N_JOBS][64];
+  char worker[4096];
+  perf_peaks peaks[N_THREADS];
+  for (int t = 0; t < N_THREADS; t++) {
+    tct_device *device = NULL;
+    if (tct_device_open("cpu", &(tct_device_options){.n_threads = t + 1}, &device) != TCT_OK || perf_peaks_of(device, 0.5, &peaks[t]) != TCT_OK) return fail("the peaks");
+    tct_device_close(device);
+  }
+  if (!perf_worker_path(worker, sizeof worker)) return fail("the worker");
+  if (!write_data()) return fail("the data's files");
+  for (int j = 0; j < N_JOBS; j++) {
+    if (!write_job(j, path[j])) return fail("a job's file");
+  }
+  for (int r = 0; r < rounds; r++) {
+    for (int j = 0; j < N_JOBS; j++) {
+      for (int b = 0; b < N_BATCHES; b++) {
+        for (int t = 0; t < N_THREADS; t++) {
+          seconds[j][b][t][r] = measure(worker, path[j], batches[b], t + 1, batches[b] > 64 ? steps / 2 : steps);
+          if (!isfinite(seconds[j][b][t][r])) return 1;
+        }
+      }
+    }
+    fprintf(stderr, "round %d of %d\n", r + 1, rounds);
+  }
+  json_t *const cells = json_array(), *const of_threads = json_array();
+  for (int t = 0; t < N_THREADS; t++)
+    json_array_append_new(of_threads, json_pack("{s:i, s:f, s:f, s:f}", "threads", t + 1, "flops", peaks[t].flops, "bytes_per_second", peaks[t].bytes, "cache_bytes_per_second", peaks[t].cache_bytes));
+  for (int j = 0; j < N_JOBS; j++) {
+    for (int b = 0; b < N_BATCHES; b++) {
+      for (int t = 0; t < N_THREADS; t++) {
+        perf_features features;
+        if (!features_of(j, batches[b], t + 1, &peaks[t], &features)) return fail(jobs[j].name);
+        json_array_append_new(cells, cell_json(j, batches[b], t + 1, &features, seconds[j][b][t], rounds));
+      }
+    }
+    (void)unlink(path[j]);
+  }
+  for (int f = 0; f < 2; f++) {
+    char data[64];
+    (void)snprintf(data, sizeof data, "%s/%s", folder, f == 0 ? "x.npy" : "y.npy");
+    (void)unlink(data);
+  }
+  (void)rmdir(folder);
+  json_t *const all = json_pack("{s:s, s:o, s:o}", "what", "steps of build/calibrate: medians of rounds in turn", "peaks", of_threads, "cells", cells);
+  (void)json_dumpf(all, stdout, JSON_INDENT(1));
+  putchar('\n');
+  json_decref(all);
+  return 0;
+}
+
+int main(int argc, char **argv) {
+  int64_t steps = 40;
+  int rounds = 5;
+  for (int i = 1; i + 1 < argc; i += 2) {
+    if (strcmp(argv[i], "--fit") == 0) return fit(argv[i + 1]);
+    if (strcmp(argv[i], "--steps") == 0) steps = strtol(argv[i + 1], NULL, 10);
+    if (strcmp(argv[i], "--rounds") == 0) rounds = (int)strtol(argv[i + 1], NULL, 10);
+  }
+  if (argc % 2 == 0 || steps < 4 || rounds < 1 || rounds > MOST_ROUNDS) {
+    fprintf(stderr, "calibrate: --fit FILE, or --steps N (at least 4) --rounds N (1 to %d)\n", MOST_ROUNDS);
+    return 2;
+  }
+  return record(steps, rounds);
+}

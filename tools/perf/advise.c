@@ -1,0 +1,157 @@
+/* tercet advise: limits read, devices asked, the prediction kept, and held against runs that came later. */
+#include "perf/advise/advise.h"
+
+#include <errno.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include "outputs.h"
+#include "perf/compare/show.h"
+#include "perf/support/json.h"
+
+static int read_limits(const tool_options *o, perf_limits *out) {
+  *out = (perf_limits){.cost = (double)NAN, .deadline = (double)NAN, .latency = (double)NAN, .joules = (double)NAN, .now = o->now};
+  const int goal = o->goal != NULL ? perf_goal_of(o->goal) : PERF_TIME;
+  if (goal < 0) return tool_usage("advise: --goal is '%s', needs time, cost, energy or latency", o->goal);
+  out->goal = (perf_goal)goal;
+  if (o->max_cost != NULL && !perf_read_cost(o->max_cost, out)) return tool_usage("advise: --max-cost is '%s', needs dollars such as 0.5 or $1, or +10%%", o->max_cost);
+  if (o->deadline != NULL && !perf_read_seconds(o->deadline, &out->deadline)) return tool_usage("advise: --deadline is '%s', needs a time such as 90s, 10m or 2h", o->deadline);
+  if (o->max_latency != NULL && !perf_read_seconds(o->max_latency, &out->latency)) return tool_usage("advise: --max-latency is '%s', needs a time such as 5ms", o->max_latency);
+  if (o->max_energy != NULL && !perf_read_joules(o->max_energy, &out->joules)) return tool_usage("advise: --max-energy is '%s', needs an energy such as 50kJ or 1kWh", o->max_energy);
+  if (o->needs != NULL && strcmp(o->needs, "custom-op") != 0) return tool_usage("advise: --needs is '%s', needs custom-op", o->needs);
+  out->custom_op = o->needs != NULL;
+  return TOOL_OK;
+}
+
+/* --now must be one of the devices, or a share of its cost means nothing. */
+static int check_now(const json_t *advice, const perf_limits *limits) {
+  size_t i;
+  json_t *device;
+  if (limits->now == NULL) return TOOL_OK;
+  json_array_foreach(json_object_get(advice, "devices"), i, device) {
+    if (perf_is(device, "id", limits->now)) return TOOL_OK;
+  }
+  return tool_usage("advise: --now '%s' is none of --devices", limits->now);
+}
+
+static const char *file_of(const tool_options *o, char *text, size_t size) {
+  if (o->output != NULL) return o->output;
+  return outputs_name(o->positional, "advise.jsonl", text, size);
+}
+
+static int keep(const char *path, json_t *record) {
+  perf_problem problem;
+  FILE *const file = fopen(path, "a");
+  if (file == NULL) {
+    json_decref(record);
+    return tool_file_fail("write", path);
+  }
+  const bool ok = perf_file_append(file, path, record, &problem);
+  if (fclose(file) != 0 && ok) return tool_file_fail("write", path);
+  return ok ? TOOL_OK : outputs_fail(&problem);
+}
+
+/* The last advice of the file, and the errors of every verification in it; lines that are something else are left alone. */
+static json_t *last_advice(const char *path, json_t *errors) {
+  FILE *const file = fopen(path, "r");
+  json_t *last = NULL;
+  char *line = NULL;
+  size_t room = 0;
+  while (file != NULL && getline(&line, &room, file) > 0) {
+    json_t *const record = json_loads(line, 0, NULL);
+    if (perf_is(record, "record", "advice")) {
+      json_decref(last);
+      last = json_incref(record);
+    }
+    if (errors != NULL && perf_is(record, "record", "verification")) json_array_extend(errors, json_object_get(record, "rows"));
+    json_decref(record);
+  }
+  free(line);
+  if (file != NULL) (void)fclose(file);
+  return last;
+}
+
+static void print_rows(const json_t *rows) {
+  char predicted[PERF_SHORT], measured[PERF_SHORT];
+  size_t i;
+  json_t *row;
+  printf("%-24s %12s %12s %8s  in its interval\n", "device", "predicted", "later", "error");
+  json_array_foreach(rows, i, row) {
+    printf("%-24s %12s %12s %+7.1f%%  %s\n", perf_get_text(row, "device"), perf_show_seconds(perf_get_number(row, "predicted"), predicted),
+           perf_show_seconds(perf_get_number(row, "measured"), measured), 100 * perf_get_number(row, "error"), json_is_true(json_object_get(row, "inside")) ? "yes" : "no");
+  }
+}
+
+static int verify(const tool_options *o, const char *path) {
+  perf_problem problem;
+  json_t *records = NULL;
+  bool torn = false;
+  long whole = 0;
+  json_t *const advice = last_advice(path, NULL);
+  if (advice == NULL) return tool_usage("advise: '%s' holds no prediction; run tercet advise without --verify first", path);
+  json_t *rows = NULL;
+  if (perf_file_read(o->verify, &records, &torn, &whole, &problem)) rows = perf_verify(advice, records, &problem);
+  json_decref(records);
+  json_decref(advice);
+  if (rows == NULL) return outputs_fail(&problem);
+  if (o->json) tool_print_json(json_incref(rows));
+  else print_rows(rows);
+  const int code = keep(path, json_pack("{s:s, s:s, s:o}", "record", "verification", "runs", o->verify, "rows", rows));
+  return code == TOOL_OK ? tool_finish() : code;
+}
+
+/* How far earlier predictions were off. */
+static void print_earlier(const char *path) {
+  json_t *const errors = json_array();
+  double worst = 0;
+  size_t i;
+  json_t *row;
+  int inside = 0;
+  json_decref(last_advice(path, errors));
+  json_array_foreach(errors, i, row) {
+    worst = fmax(worst, fabs(perf_get_number(row, "error")));
+    inside += json_is_true(json_object_get(row, "inside"));
+  }
+  if (i > 0) printf("Earlier predictions: %d of %zu within their interval, the worst off by %.0f %%.\n", inside, json_array_size(errors), 100 * worst);
+  json_decref(errors);
+}
+
+static void show(void *user, const json_t *record, int done, int all) {
+  (void)user;
+  fprintf(stderr, "[%d/%d] %s: %s\n", done, all, perf_get_text(record, "id"), perf_get_text(record, perf_is(record, "status", "done") ? "description" : "why"));
+}
+
+static int advise(const tool_options *o, const perf_limits *limits, json_t *prices, const char *path) {
+  char command[2048];
+  perf_problem problem;
+  const perf_comparison c = {.job = o->positional, .directory = o->job_dir, .set = o->set, .n_set = o->n_set, .devices = o->devices != NULL ? o->devices : "cpu,gpu,tpu:v3,tpu:v5e",
+                             .steps = 20, .user_prices = prices, .machine = tool_machine_json(), .cancel = &tool_stop_signal, .told = o->quiet ? NULL : show,
+                             .command = outputs_command(command, sizeof command)};
+  tool_catch_signals();
+  json_t *const advice = perf_advise_devices(&c, limits, o->analytic, &problem);
+  tool_release_signals();
+  json_decref(c.machine);
+  if (advice == NULL) return outputs_fail(&problem);
+  int code = check_now(advice, limits);
+  if (code == TOOL_OK) {
+    if (o->json) tool_print_json(json_incref(advice));
+    else perf_advice_table(advice, stdout);
+    if (!o->json) print_earlier(path);
+    code = keep(path, json_incref(advice));
+  }
+  json_decref(advice);
+  return code == TOOL_OK ? tool_finish() : code;
+}
+
+int perf_advise(const tool_options *options) {
+  char name[1024];
+  perf_limits limits;
+  json_t *prices = NULL;
+  const char *const path = file_of(options, name, sizeof name);
+  if (options->verify != NULL) return verify(options, path);
+  int code = read_limits(options, &limits);
+  if (code == TOOL_OK) code = outputs_prices(options, &prices);
+  if (code == TOOL_OK) code = advise(options, &limits, prices, path);
+  json_decref(prices);
+  return code;
+}
