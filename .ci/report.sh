@@ -60,9 +60,10 @@ function checkChart(figure) {
     const marks = [...series.querySelectorAll("use, path, polygon")].filter(m => !m.closest("defs"));
     const dots = marks.filter(m => m.tagName === "use");
     n += dots.length || Math.min(1, marks.length);
+    const sized = marks.filter(m => m.getBoundingClientRect().width + m.getBoundingClientRect().height > 0);
+    if (dots.some(m => !sized.includes(m)) || (marks.length && !sized.length)) found.push(`${figure.id}: a mark without size`);
     for (const mark of marks) {
       const box = mark.getBoundingClientRect();
-      if (!(box.width + box.height > 0)) found.push(`${figure.id}: a mark without size`);
       if (box.left < frame.left - 3 || box.right > frame.right + 3 || box.top < frame.top - 3 || box.bottom > frame.bottom + 3)
         found.push(`${figure.id}: a mark outside of the chart`);
     }

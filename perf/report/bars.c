@@ -48,7 +48,6 @@ static void put_axis(chart_script *s, const chart_bars *bars, double most) {
 
 /* Blocks of data and what draws them: one for each part, one for each whisker, one for the values. */
 static void put_row(chart_script *s, const chart_bars *bars, size_t i, char *plot, size_t size) {
-  static const char *const fills[] = {"solid 1 noborder", "pattern %d border", "empty border"}, apart[] = "solid 1 border rgb 0x03";
   const chart_bar *const row = &bars->rows[i];
   double from = 0;
   for (size_t k = 0; k < bars->n_parts; k++) {
@@ -56,7 +55,10 @@ static void put_row(chart_script *s, const chart_bars *bars, size_t i, char *plo
     const double to = from + row->parts[k], y = -(double)i;
     chart_put(s, "$p%zu_%zu << EOD\n%.9g %.9g %.9g %.9g %.9g %.9g\nEOD\n", i, k, (from + to) / 2, y, from, to, y - 0.3, y + 0.3);
     char fill[32];
-    (void)snprintf(fill, sizeof fill, row->source == SOURCE_MEASURED && bars->parts != NULL ? apart : fills[row->source], 4 + (int)(k % 4));
+    if (row->source == SOURCE_MODELLED)
+      (void)snprintf(fill, sizeof fill, "pattern %d border", 4 + (int)(k % 4));
+    else
+      (void)snprintf(fill, sizeof fill, "%s", row->source == SOURCE_QUOTED ? "empty border" : bars->parts != NULL ? "solid 1 border rgb 0x03" : "solid 1 noborder");
     const size_t at = strlen(plot);
     (void)snprintf(plot + at, size - at, "%s$p%zu_%zu using 1:2:3:4:5:6 with boxxyerror lw 1.4 lc rgb 0x%02x fs %s", at > 0 ? ", " : "", i, k,
                    bars->parts != NULL ? PLOT_PART + (int)k : PLOT_DEVICE + row->colour, fill);

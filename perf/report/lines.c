@@ -190,7 +190,7 @@ static void put_line_data(chart_script *s, const chart_lines *c, size_t i, char 
   static const char *const dashes[] = {"1", "(7,4)", "(3,3)"};
   const chart_line *const l = &c->lines[i];
   char what[256];
-  size_t n = 0;
+  size_t n = 0, n_wide = 0; /* a band of no width is none */
   chart_put(s, "$l%zu << EOD\n", i);
   for (size_t k = 0; k < l->n; k++) {
     if (!shown(&c->x, l->x[k]) || !shown(&c->y, l->y[k])) continue;
@@ -198,10 +198,11 @@ static void put_line_data(chart_script *s, const chart_lines *c, size_t i, char 
     const double high = l->high != NULL && shown(&c->y, l->high[k]) ? l->high[k] : l->y[k];
     chart_put(s, "%.9g %.9g %.9g %.9g\n", l->x[k], l->y[k], low, high);
     n++;
+    n_wide += low < high;
   }
   chart_put(s, "EOD\n");
   if (n == 0) return;
-  if (l->low != NULL && n > 1) {
+  if (n_wide > 0 && n > 1) {
     (void)snprintf(what, sizeof what, "$l%zu using 1:3:4 with filledcurves lc rgb 0x%02x fs transparent solid 0.18 noborder", i, role(l));
     add(plot, what);
     s->n_marks++;

@@ -77,7 +77,7 @@ void number_digits(number_kind kind, number_scale scale, double value, char *out
   } else if (size == 0) {
     (void)snprintf(out, NUMBER_CHARS, "0");
   } else if (kind == NUMBER_SHARE && size < 1e6) {
-    (void)snprintf(out, NUMBER_CHARS, size < 0.005 ? "<0.01" : "%.*f", size < 9.995 ? 2 : size < 99.95 ? 1 : 0, v);
+    (void)snprintf(out, NUMBER_CHARS, "%.*f", size < 9.995 ? 2 : size < 99.95 ? 1 : 0, v);
   } else if (size >= 1e6 || size < 1e-7) {
     (void)snprintf(out, NUMBER_CHARS, "%.2e", v);
   } else if (kind == NUMBER_PLAIN && size < 1 && size >= 0.1) {

@@ -32,7 +32,7 @@ static void put_fact(page *p, const char *name, const char *value) {
   table_row_end(p);
 }
 
-/* A row for each leaf of the object, its path as the name; arrays of texts and numbers in one row. */
+/* A row for each leaf of the object, its path as the name; arrays of texts and numbers in one row, those of objects in none. */
 static void put_leaves(page *p, const char *path, json_t *value, int depth, size_t *n) {
   enum { MOST_LEAVES = 80, DEEPEST = 6 };
   if (depth > DEEPEST || *n >= MOST_LEAVES) return;
@@ -48,10 +48,7 @@ static void put_leaves(page *p, const char *path, json_t *value, int depth, size
     size_t i;
     json_t *item;
     json_array_foreach(value, i, item) {
-      if (json_is_object(item) || json_is_array(item)) {
-        put_leaves(p, page_format(p, "%s[%zu]", path, i), item, depth + 1, n);
-        continue;
-      }
+      if (json_is_object(item) || json_is_array(item)) return; /* such as each cache's sizes: the data file has them */
       const char *const one = json_is_string(item) ? json_string_value(item) : json_is_number(item) ? page_format(p, "%.15g", json_number_value(item)) : "";
       text = text == NULL ? one : page_format(p, "%s, %s", text, one);
     }

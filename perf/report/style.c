@@ -41,7 +41,7 @@ const char *const page_style[] = {
     ".verdict>p.none:first-child{font-size:18px}",
     ".verdict h3{margin:16px 0 4px}.verdict ul{margin:0 0 8px;padding-left:20px;max-width:74ch}",
     ".charts{display:flex;flex-wrap:wrap;gap:26px 24px;margin:0 0 18px}.charts:empty{display:none}",
-    "figure{margin:0 0 18px;max-width:470px}.charts figure{margin:0}.charts .table{flex:0 1 max-content;min-width:0;max-width:100%;margin:0}.charts caption{padding-top:0}",
+    "figure{margin:0 0 18px;max-width:min(470px,100%);min-width:0}figcaption{overflow-wrap:anywhere}td.t:nth-child(2):last-child{overflow-wrap:anywhere}.charts figure{margin:0}.charts .table{flex:0 1 max-content;min-width:0;max-width:100%;margin:0}.charts caption{padding-top:0}",
     "figure svg{display:block;max-width:100%;height:auto;overflow:visible;color:var(--ink)}svg.narrow{display:none}",
     "figcaption{margin-top:6px;line-height:1.45;max-width:56ch}",
     ".legend{list-style:none;margin:0 0 8px;padding:0;display:flex;flex-wrap:wrap;gap:2px 16px;font-size:13px;line-height:1.5}",
@@ -77,6 +77,6 @@ const char *const page_style[] = {
     ".verdict>p:first-child{font-size:19px}svg.wide{display:none}svg.narrow{display:block}}",
     "@media print{:root{" LIGHT ";color-scheme:light}body{font-size:11pt}.page{display:block;padding:0}nav,.skip{display:none}"
     "section{break-inside:auto}figure,tr,.verdict{break-inside:avoid}h2,h3,caption{break-after:avoid}.scroll{overflow:visible}"
-    "table{font-size:9pt}th,td{padding-right:8px}tbody th,.n,td.i{white-space:normal}svg.wide{display:block}svg.narrow{display:none}"
+    "table{font-size:8pt}th,td{padding-right:7px}td.i{font-size:7.5pt}thead th{font-size:8pt}svg.wide{display:block}svg.narrow{display:none}"
     "details::details-content{content-visibility:visible}.charts{gap:14px}.charts figure,section>figure{flex:0 1 calc(50% - 7px);max-width:340px}.table{break-inside:avoid}.verdict{border:1px solid var(--rule);border-left:5px solid var(--c)}}",
     NULL};

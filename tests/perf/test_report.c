@@ -453,7 +453,7 @@ TEST(report, numbers) {
       {NUMBER_SECONDS, 7200, "2.00 h", "2 h"},              {NUMBER_SECONDS, 0.9999, "1.00 s", "1 s"},
       {NUMBER_SECONDS, 2e-10, "0.200 ns", "0.2 ns"},        {NUMBER_DOLLARS, 0.0456, "$0.0456", "$0.0456"},
       {NUMBER_DOLLARS, 1.48e-5, "14.8 µ$", "14.8 µ$"},           {NUMBER_BYTES, 1536, "1.50 KiB", "1.5 KiB"},
-      {NUMBER_SHARE, 2e-5, "<0.01 %", "<0.01 %"},  {NUMBER_SHARE, 0.3146, "31.5 %", "31.5 %"},           {NUMBER_FACTOR, 3.14159, "3.14×", "3.14×"},
+      {NUMBER_SHARE, 2e-5, "0.00 %", "0 %"},  {NUMBER_SHARE, 0.3146, "31.5 %", "31.5 %"},           {NUMBER_FACTOR, 3.14159, "3.14×", "3.14×"},
       {NUMBER_COUNT, 1234567, "1\u202f234\u202f567", "1\u202f234\u202f567"}, {NUMBER_PLAIN, 0.93456, "0.9346", "0.9346"},
       {NUMBER_RATE, 246000, "246 k/s", "246 k/s"},         {NUMBER_FLOPS_RATE, 8.4e10, "84.0 GFLOP/s", "84 GFLOP/s"},
       {NUMBER_JOULES, 11900, "11.9 kJ", "11.9 kJ"},        {NUMBER_PLAIN, 9.996, "10.0", "10"},
