@@ -58,7 +58,7 @@ static void put_row(chart_script *s, const chart_bars *bars, size_t i, char *plo
     if (row->source == SOURCE_MODELLED)
       (void)snprintf(fill, sizeof fill, "pattern %d border", 4 + (int)(k % 4));
     else
-      (void)snprintf(fill, sizeof fill, "%s", row->source == SOURCE_QUOTED ? "empty border" : bars->parts != NULL ? "solid 1 border rgb 0x03" : "solid 1 noborder");
+      (void)snprintf(fill, sizeof fill, "%s", page_quoted(row->source) ? "empty border" : bars->parts != NULL ? "solid 1 border rgb 0x03" : "solid 1 noborder");
     const size_t at = strlen(plot);
     (void)snprintf(plot + at, size - at, "%s$p%zu_%zu using 1:2:3:4:5:6 with boxxyerror lw 1.4 lc rgb 0x%02x fs %s", at > 0 ? ", " : "", i, k,
                    bars->parts != NULL ? PLOT_PART + (int)k : PLOT_DEVICE + row->colour, fill);
@@ -103,7 +103,7 @@ bool chart_draw_bars(page *p, const chart_bars *bars) {
     const double length = length_of(bars, &bars->rows[i]);
     char text[NUMBER_CHARS], marked[NUMBER_CHARS + 2];
     number_text(bars->kind, length, text);
-    (void)snprintf(marked, sizeof marked, "%s%s", bars->rows[i].source == SOURCE_MODELLED ? "~" : "", text);
+    (void)snprintf(marked, sizeof marked, "%s%s", page_tilde(bars->rows[i].source), text);
     const double high = bars->rows[i].high;
     if (length > 0)
       chart_put(&script, "%.9g %.9g %s\n", isfinite(high) ? fmax(length, high) : length, -(double)i,

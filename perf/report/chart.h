@@ -5,7 +5,7 @@
 
 #include "perf/report/page.h"
 
-enum { CHART_PARTS = 8, CHART_LINES = 40, CHART_LABEL = 18 };
+enum { CHART_PARTS = 8, CHART_LINES = 40, CHART_LABEL = 19 };
 
 typedef struct chart_text {
   const char *id;      /* unique in the page */

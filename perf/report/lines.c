@@ -128,7 +128,7 @@ static int role(const chart_line *l) { return l->colour < 0 ? PLOT_INK : PLOT_DE
 static int shape(const chart_line *l) {
   static const int filled[] = {7, 5, 9, 13, 11, 15}, open[] = {6, 4, 8, 12, 10, 14};
   const int k = l->colour < 0 ? 0 : l->colour % 6;
-  return l->source == SOURCE_QUOTED ? open[k] : filled[k];
+  return page_quoted(l->source) ? open[k] : filled[k];
 }
 
 static void put_names(chart_script *s, const chart_lines *c, const range *x, const range *y) {
@@ -187,7 +187,7 @@ static void add(char *plot, const char *what) {
 }
 
 static void put_line_data(chart_script *s, const chart_lines *c, size_t i, char *plot) {
-  static const char *const dashes[] = {"1", "(7,4)", "(3,3)"};
+  static const char *const dashes[] = {"1", "(7,4)", "(3,3)", "(3,3)"};
   const chart_line *const l = &c->lines[i];
   char what[256];
   size_t n = 0, n_wide = 0; /* a band of no width is none */

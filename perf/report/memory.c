@@ -12,8 +12,8 @@ static bool draw_memory(page *p) {
     for (int k = 0; k < 2; k++) {
       const double bytes = page_number(page_at(d->point, "memory"), members[k]);
       if (bytes > 0)
-        rows[n++] = (chart_bar){.label = page_format(p, "%s %s", page_shorten(p, d->label, CHART_LABEL - 10), members[k]), .colour = d->colour,
-                                .source = d->source == SOURCE_QUOTED ? SOURCE_QUOTED : SOURCE_MEASURED, .parts = {bytes}, .low = NAN, .high = NAN};
+        rows[n++] = (chart_bar){.label = page_format(p, "%s %s", page_shorten(p, d->label, CHART_LABEL - 11), members[k]), .colour = d->colour,
+                                .source = page_quoted(d->source) ? SOURCE_QUOTED : SOURCE_MEASURED, .parts = {bytes}, .low = NAN, .high = NAN};
     }
   }
   return chart_draw_bars(p, &(chart_bars){.text = {"memory", "Memory",

@@ -107,10 +107,14 @@ const char *page_brief(page *p, const char *why) {
   return why[n] != '\0' && strlen(line) <= n ? page_format(p, "%s…", line) : line;
 }
 
+bool page_quoted(page_source source) { return source == SOURCE_QUOTED || source == SOURCE_QUOTED_MODEL; }
+
+const char *page_tilde(page_source source) { return source == SOURCE_MODELLED || source == SOURCE_QUOTED_MODEL ? "~" : ""; }
+
 const char *page_device_name(page *p, const page_device *d) {
-  static const char *const kinds[] = {"measured", "modelled", "quoted"};
+  static const char *const kinds[] = {"measured", "modelled", "quoted", "quoted"};
   return page_format(p, "<i class=\"mark %s c%d\"></i>%s%s", kinds[d->source], d->colour, page_escape(p, d->label),
-                     d->source == SOURCE_MODELLED ? "&nbsp;~" : "");
+                     *page_tilde(d->source) != '\0' ? "&nbsp;~" : "");
 }
 
 const char *page_columns(page *p, const char *first) {
@@ -181,6 +185,12 @@ static void read_target(page *p) {
   }
 }
 
+static page_source source_of(const char *source, const char *of) {
+  if (source != NULL && strcmp(source, "modelled") == 0) return SOURCE_MODELLED;
+  if (source == NULL || strcmp(source, "quoted") != 0) return SOURCE_MEASURED;
+  return of != NULL && strcmp(of, "modelled") == 0 ? SOURCE_QUOTED_MODEL : SOURCE_QUOTED;
+}
+
 void page_open(page *p, const json_t *summary, FILE *to) {
   *p = (page){.to = to, .summary = summary, .shown = ""};
   read_target(p);
@@ -196,10 +206,7 @@ void page_open(page *p, const json_t *summary, FILE *to) {
     const char *const source = page_string(json, "source");
     d->json = json;
     d->label = label != NULL ? label : id != NULL ? id : page_format(p, "device %zu", i + 1);
-    d->source = source == NULL                     ? SOURCE_MEASURED
-                : strcmp(source, "modelled") == 0 ? SOURCE_MODELLED
-                : strcmp(source, "quoted") == 0   ? SOURCE_QUOTED
-                                                  : SOURCE_MEASURED;
+    d->source = source_of(source, page_string(json, "quoted_from.of"));
     d->colour = (int)(p->n_devices % PAGE_COLOURS);
     p->n_devices++;
   }

@@ -15,8 +15,8 @@ enum {
   PAGE_NOTES = 40,
 };
 
-/* The three kinds of numbers, which are never mixed: solid, hatched with '~', outlined. */
-typedef enum page_source { SOURCE_MEASURED, SOURCE_MODELLED, SOURCE_QUOTED } page_source;
+/* The three kinds of numbers, which are never mixed: solid, hatched with '~', outlined. What is quoted of a model is outlined with '~'. */
+typedef enum page_source { SOURCE_MEASURED, SOURCE_MODELLED, SOURCE_QUOTED, SOURCE_QUOTED_MODEL } page_source;
 
 typedef struct page_device {
   const char *label;   /* not escaped; of the page's memory */
@@ -47,6 +47,9 @@ typedef struct page {
 } page;
 
 /* ---- page.c ---- */
+
+bool page_quoted(page_source source);
+const char *page_tilde(page_source source); /* "~" for a model's number, else "" */
 
 /* The devices and the point that is shown: the first of those that most devices finished. */
 void page_open(page *p, const json_t *summary, FILE *to);

@@ -70,7 +70,7 @@ static bool draw_losses(page *p) {
 /* Whether others are compared with this one. */
 static bool is_reference(const page *p, const page_device *d) {
   const char *const id = page_string(d->json, "id");
-  for (size_t i = 0; i < p->n_devices && id != NULL; i++) {
+  for (size_t i = 0; i < p->n_devices && id != NULL && !page_quoted(d->source); i++) {
     const char *const from = page_string(p->devices[i].point, "loss_difference.from");
     if (from != NULL && strcmp(from, id) == 0) return true;
   }

@@ -56,7 +56,7 @@ void table_number(page *p, page_source source, number_kind kind, double value) {
 void table_number_noted(page *p, page_source source, number_kind kind, double value, const char *how) {
   char text[NUMBER_CHARS];
   number_text(kind, value, text);
-  page_put(p, "<td class=n>%s%s", source == SOURCE_MODELLED && isfinite(value) ? "~" : "", text);
+  page_put(p, "<td class=n>%s%s", isfinite(value) ? page_tilde(source) : "", text);
   if (how != NULL) page_put(p, "<sup>%zu</sup>", note_number(p, page_escape(p, how)));
   page_put(p, "</td>");
 }
@@ -74,7 +74,7 @@ void table_estimate(page *p, const page_device *d, const char *name, number_kind
   char text[NUMBER_CHARS], low[NUMBER_CHARS], high[NUMBER_CHARS];
   const number_scale scale = number_scale_of(kind, e.median);
   number_text(kind, e.median, text);
-  page_put(p, "<td class=n>%s%s</td><td class=i>", d->source == SOURCE_MODELLED ? "~" : "", text);
+  page_put(p, "<td class=n>%s%s</td><td class=i>", page_tilde(d->source), text);
   if (isfinite(e.low) && e.low < e.high) {
     number_digits(kind, scale, e.low, low);
     number_digits(kind, scale, e.high, high);

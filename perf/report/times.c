@@ -81,7 +81,7 @@ static void put_break_even(page *p) {
 static bool modelled(const page *p, const char *id) {
   for (size_t i = 0; i < p->n_devices; i++) {
     const char *const own = page_string(p->devices[i].json, "id");
-    if (own != NULL && strcmp(own, id) == 0) return p->devices[i].source == SOURCE_MODELLED;
+    if (own != NULL && strcmp(own, id) == 0) return *page_tilde(p->devices[i].source) != '\0';
   }
   return false;
 }

@@ -22,8 +22,9 @@ static const char *remark(page *p, const page_device *d) {
   const char *const status = page_string(d->point, "status"), *const machine = page_string(d->json, "quoted_from.machine");
   const char *const date = page_string(d->json, "quoted_from.date");
   if (d->source == SOURCE_MODELLED) text = "modelled";
-  if (d->source == SOURCE_QUOTED)
-    text = page_format(p, "quoted: %s%s%s", machine != NULL ? machine : "another machine", date != NULL ? ", " : "", date != NULL ? date : "");
+  if (page_quoted(d->source))
+    text = page_format(p, "quoted%s: %s%s%.10s", d->source == SOURCE_QUOTED_MODEL ? ", of a model" : "", machine != NULL ? machine : "another machine",
+                       date != NULL ? ", " : "", date != NULL ? date : "");
   if (status != NULL && strcmp(status, "done") != 0) text = page_format(p, "%s%s%s", text, *text != '\0' ? "; " : "", status);
   if (page_true(d->point, "noise.unfit")) text = page_format(p, "%s%sunfit to be compared", text, *text != '\0' ? "; " : "");
   return text;
@@ -60,7 +61,7 @@ void section_verdict(page *p) {
   const json_t *const verdict = page_at(p->summary, "verdict");
   const char *const use = page_string(verdict, "use");
   int colour = 0;
-  for (size_t i = 0; i < p->n_devices && use != NULL; i++) {
+  for (size_t i = p->n_devices; i-- > 0 && use != NULL;) { /* the first of that name: quoted ones have those of this machine's */
     const char *const id = page_string(p->devices[i].json, "id");
     if (strcmp(use, p->devices[i].label) == 0 || (id != NULL && strcmp(use, id) == 0)) colour = p->devices[i].colour;
   }
@@ -94,8 +95,9 @@ static void put_answer(page *p, answer a, const char *text) {
 
 static answer is_there(page *p, const page_device *d, const char **text) {
   (void)p;
-  *text = d->source == SOURCE_QUOTED ? "on another machine" : d->source == SOURCE_MODELLED ? "simulated" : "";
-  return json_is_false(json_object_get(d->json, "available")) ? NO : YES;
+  const bool absent = json_is_false(json_object_get(d->json, "available"));
+  *text = absent ? "" : page_quoted(d->source) ? "on another machine" : d->source == SOURCE_MODELLED ? "simulated" : "";
+  return absent ? NO : YES;
 }
 
 static answer runs_job(page *p, const page_device *d, const char **text) {
@@ -162,8 +164,8 @@ static answer best_trade(page *p, const page_device *d, const char **text) {
   for (size_t i = 0; i < p->n_devices; i++) {
     read_costs(p, &p->devices[i], other);
     if (!page_ran(&p->devices[i]) || !better(own, other)) continue;
-    const char *const kind = p->devices[i].source == d->source ? "" : p->devices[i].source == SOURCE_MODELLED ? " (modelled)" : p->devices[i].source == SOURCE_QUOTED ? " (quoted)" : "";
-    *text = page_format(p, "%s%s is better in all", p->devices[i].label, kind);
+    static const char *const kinds[] = {"", " (modelled)", " (quoted)", " (quoted, of a model)"};
+    *text = page_format(p, "%s%s is better in all", p->devices[i].label, p->devices[i].source == d->source ? "" : kinds[p->devices[i].source]);
     return NO;
   }
   return YES;

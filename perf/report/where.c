@@ -38,7 +38,7 @@ static bool draw_split(page *p) {
     if (!read_split(d, row->parts, &total)) continue;
     for (size_t k = 0; k < N_SPLIT; k++) row->parts[k] /= total;
     number_text(NUMBER_SECONDS, total, text);
-    row->value = page_format(p, "%s%s", d->source == SOURCE_MODELLED ? "~" : "", text);
+    row->value = page_format(p, "%s%s", page_tilde(d->source), text);
     n++;
   }
   return chart_draw_bars(p, &(chart_bars){.text = {"split", "Parts of a step",

@@ -207,6 +207,20 @@ static const char *row(const char *page, const char *caption, const char *device
   return text;
 }
 
+TEST(report, quoted_of_a_model) {
+  json_t *const summary = full(), *const device = json_array_get(json_object_get(summary, "devices"), 2);
+  (void)json_object_set_new(json_object_get(device, "quoted_from"), "of", json_string("modelled"));
+  (void)json_object_set_new(device, "id", json_string("cpu")); /* of the other machine: not the one that others are compared with */
+  char *const kept = hide_gnuplot(), *const page = page_of(summary);
+  show_gnuplot(kept);
+  const char *text = row(page, ">The devices at a glance<", "gpu (H200)&nbsp;~");
+  CHECK(holds(text, "<td class=n>~57.3\xc2\xa0ms</td>") && holds(text, "quoted, of a model: H200 server, 2026-11-02"), "%s", text);
+  CHECK(holds(page, "<i class=\"mark quoted c2\"></i>gpu (H200)&nbsp;~"));
+  CHECK(!holds(row(page, ">Quality reached", "gpu (H200)"), "the reference") && holds(row(page, ">Quality reached", "cpu"), "the reference"));
+  free(page);
+  json_decref(summary);
+}
+
 TEST(report, kinds_stay_apart) {
   json_t *const summary = full();
   char *const kept = hide_gnuplot(), *const page = page_of(summary);
