@@ -75,7 +75,7 @@ const char *const page_style[] = {
     "@media (max-width:960px){.page{display:block}nav ol{position:static;display:flex;flex-wrap:wrap;gap:0 16px;padding:12px 0 0}nav a{padding:6px 0}}",
     "@media (max-width:600px){.page{padding:0 22px}h1{font-size:27px}header{padding:28px 0 16px}.verdict{padding:16px 16px 8px}"
     ".verdict>p:first-child{font-size:19px}svg.wide{display:none}svg.narrow{display:block}}",
-    "@media print{:root{" LIGHT ";color-scheme:light}body{font-size:11pt}.page{display:block;padding:0}nav,.skip{display:none}"
+    "@media print{:root{" LIGHT ";--paper:#fff;color-scheme:light}body{font-size:11pt}.page{display:block;padding:0}nav,.skip{display:none}"
     "section{break-inside:auto}figure,tr,.verdict{break-inside:avoid}h2,h3,caption{break-after:avoid}.scroll{overflow:visible}"
     "table{font-size:8pt}th,td{padding-right:7px}td.i{font-size:7.5pt}thead th{font-size:8pt}svg.wide{display:block}svg.narrow{display:none}"
     "details::details-content{content-visibility:visible}.charts{gap:14px}.charts figure,section>figure{flex:0 1 calc(50% - 7px);max-width:340px}.table{break-inside:avoid}.verdict{border:1px solid var(--rule);border-left:5px solid var(--c)}}",
