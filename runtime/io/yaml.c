@@ -97,12 +97,19 @@ static tct_status refuse(const builder *b, yaml_mark_t mark, const char *what) {
                   what);
 }
 
+bool tct_yaml_fits_key(const char *key) {
+  size_t n = 0;
+  for (const unsigned char *at = (const unsigned char *)key; *at; at++) n += *at < 0x20 || *at == 0x7f ? 6 : *at == '"' || *at == '\\' ? 2 : 1;
+  return n <= 1000;
+}
+
 /* A mapping's key: a scalar not yet in it. */
 static tct_status take_key(builder *b, const yaml_event_t *event) {
   const tct_yaml *const map = b->stack[b->depth - 1];
   if (event->type != YAML_SCALAR_EVENT) return refuse(b, event->start_mark, "a key must be plain text");
   const char *const text = (const char *)event->data.scalar.value;
   if (strlen(text) != event->data.scalar.length) return refuse(b, event->start_mark, "a key with a zero byte");
+  if (!tct_yaml_fits_key(text)) return refuse(b, event->start_mark, "a key of more than 1000 characters, as YAML writes them");
   const tct_yaml *const twin = tct_yaml_get(map, text);
   if (twin)
     return tct_fail(TCT_E_YAML, "%s:%" PRId32 ":%" PRId32 ": key '%s' stands twice; it is also in line %" PRId32,

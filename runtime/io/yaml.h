@@ -36,6 +36,8 @@ tct_status tct_yaml_parse(tct_arena *arena, const char *text, size_t length, con
 tct_yaml *tct_yaml_get(const tct_yaml *map, const char *key);
 bool tct_yaml_is_null(const tct_yaml *node); /* NULL, or the plain scalars ~, null and empty */
 
+/* Whether a printed job can hold the key: YAML ends its search for a key's colon after 1024 characters, escapes as they are written. */
+bool tct_yaml_fits_key(const char *key);
 /* Appends a child; `key` NULL in lists; copied. */
 tct_status tct_yaml_add(tct_arena *arena, tct_yaml *parent, const char *key, tct_yaml *child) TCT_CHECKED;
 /* A new, unattached node; `text` (copied) for scalars, else NULL. NULL after recording the error. */

@@ -95,6 +95,7 @@ static tct_status step_down(const override *o, tct_yaml *node, const char *step,
   }
   *out = tct_yaml_get(node, step);
   if (*out) return TCT_OK;
+  if (!tct_yaml_fits_key(step)) return fail_override(o, "longer than a key may be (1000 characters as YAML writes them),", step);
   if (node->n >= TCT_YAML_MOST_KEYS) return fail_override(o, "no room for one more key,", step);
   *out = tct_yaml_new(o->arena, TCT_YAML_MAP, NULL);
   if (!*out) return TCT_OUT_OF_MEMORY;
