@@ -34,7 +34,7 @@ def ops(result):
     head = (f"{result['threads']} thread, {result['fma_gflops']:.0f} GFLOP/s in the FMA loop, {result['product_gflops']:.0f} in "
             f"the 1024³ product, triad {result['gbs']:.1f} GB/s in memory and {result['cache_gbs']:.1f} in cache.\n\n")
     rows = [(r["op"], r["label"], r["kernel"], f"{r['ms']:.3f}", f"{r['gflops']:.1f}", f"{r['gbs']:.1f}",
-             f"{100 * r['share']:.0f} %", r["bound"]) for r in result["rows"]]
+             f"{100 * r['share']:.0f} %", r["bound"]) for r in result["rows"] if "why" not in r]
     return head + table(("op", "of", "kernel", "ms", "GFLOP/s", "GB/s", "share", "bound by"), rows)
 
 

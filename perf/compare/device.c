@@ -16,10 +16,11 @@ static json_t *chip_peaks(const char *spec) {
   const char *const colon = strchr(spec, ':');
   tct_chip chip;
   if (tct_chip_open(colon != NULL && colon[1] != '\0' ? colon + 1 : "v3", &chip) != TCT_OK) return NULL;
-  const double units = (double)(chip.cores * chip.arrays * chip.array_rows * chip.array_cols * (chip.quantized ? chip.int8 : 1));
+  perf_peaks of;
+  perf_peaks_of_chip(&chip, &of);
   json_t *const peaks = json_object();
-  json_object_set_new(peaks, "flops", perf_number(2 * units * chip.clock * (double)chip.chips / (double)(chip.passes > 0 ? chip.passes : 1)));
-  json_object_set_new(peaks, "bytes_per_second", perf_number(chip.hbm * (double)chip.chips));
+  json_object_set_new(peaks, "flops", perf_number(of.flops));
+  json_object_set_new(peaks, "bytes_per_second", perf_number(of.bytes));
   json_object_set_new(peaks, "how", json_string("the chip's own: its arrays at its clock, its memory"));
   return peaks;
 }

@@ -2,19 +2,16 @@
 #include "perf/compare/worker.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
-#include <spawn.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/types.h>
 #include <sys/wait.h>
 #include <tercet/tercet.h>
 #include <unistd.h>
+#include "perf/support/child.h"
 #include "perf/support/machine.h"
-
-extern char **environ;
 
 enum { POLL_MS = 100, MOST_ANSWER = 256 << 20 };
 
@@ -32,35 +29,6 @@ bool perf_worker_path(char *path, size_t size) {
   if (slash == NULL || (size_t)(slash - path) + sizeof name > size) return false;
   memcpy(slash, name, sizeof name);
   return true;
-}
-
-/* Close-on-exec, so that no worker holds another's pipe. */
-static bool open_pipes(int in[2], int out[2]) {
-  if (pipe(in) != 0) return false;
-  if (pipe(out) != 0) {
-    (void)close(in[0]), (void)close(in[1]);
-    return false;
-  }
-  for (int i = 0; i < 2; i++) (void)fcntl(in[i], F_SETFD, FD_CLOEXEC), (void)fcntl(out[i], F_SETFD, FD_CLOEXEC);
-  return true;
-}
-
-/* The signals that end the parent end its worker through it: Ctrl-C reaches both, and the parent asks. */
-static bool spawn(const char *worker, const int in[2], const int out[2], pid_t *pid) {
-  char *argv[] = {(char *)(uintptr_t)worker, NULL};
-  posix_spawn_file_actions_t actions;
-  posix_spawnattr_t attributes;
-  posix_spawn_file_actions_init(&actions);
-  posix_spawnattr_init(&attributes);
-  (void)posix_spawn_file_actions_adddup2(&actions, in[0], 0);
-  (void)posix_spawn_file_actions_adddup2(&actions, out[1], 1);
-  (void)posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETPGROUP);
-  (void)posix_spawnattr_setpgroup(&attributes, 0);
-  const int error = posix_spawn(pid, worker, &actions, &attributes, argv, environ);
-  posix_spawn_file_actions_destroy(&actions);
-  posix_spawnattr_destroy(&attributes);
-  errno = error;
-  return error == 0;
 }
 
 static bool write_all(int to, const char *text, size_t n) {
@@ -122,23 +90,20 @@ static bool check_end(pid_t pid, perf_problem *problem, bool answered) {
 }
 
 static json_t *exchange(const char *worker, const char *text, double limit, const volatile int *cancel, perf_problem *problem) {
-  int in[2], out[2];
-  pid_t pid = 0;
+  const char *const argv[] = {worker, NULL};
+  perf_child child;
   answer a = {NULL, 0, 0};
   json_error_t error;
-  if (!open_pipes(in, out)) {
-    (void)perf_fails(problem, TCT_IO, "cannot make a pipe: %s", strerror(errno));
+  if (!perf_child_start(argv, &child)) {
+    (void)perf_fails(problem, TCT_UNAVAILABLE, "cannot start '%s': %s; it is part of the installation", worker, strerror(errno));
     return NULL;
   }
-  const bool started = spawn(worker, in, out, &pid);
-  if (!started) (void)perf_fails(problem, TCT_UNAVAILABLE, "cannot start '%s': %s; it is part of the installation", worker, strerror(errno));
-  (void)close(in[0]), (void)close(out[1]);
   /* A worker that dies early closes its pipe; what it says then is its exit status. */
-  if (started) (void)write_all(in[1], text, strlen(text));
-  (void)close(in[1]);
-  const bool answered = started && read_answer(out[0], pid, limit, cancel, &a, problem);
-  (void)close(out[0]);
-  const bool ok = started && check_end(pid, problem, answered);
+  (void)write_all(child.to, text, strlen(text));
+  (void)close(child.to);
+  const bool answered = read_answer(child.from, child.pid, limit, cancel, &a, problem);
+  (void)close(child.from);
+  const bool ok = check_end(child.pid, problem, answered);
   json_t *const record = ok ? json_loadb(a.text, a.n, 0, &error) : NULL;
   if (ok && !json_is_object(record)) {
     (void)perf_fails(problem, TCT_INTERNAL, "the process of the run answered no JSON object");

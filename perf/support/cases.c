@@ -71,6 +71,16 @@ void perf_build_conv(tct_graph *graph, const char *op, tct_shape x, tct_shape fi
   tct_output(graph, "y", forward ? y : slope(y, strcmp(op, "conv2d_grad_input") == 0 ? in : w));
 }
 
+void perf_build_recurrent(tct_graph *graph, const char *op, int64_t batch, int64_t steps, int64_t hidden) {
+  const bool lstm = strncmp(op, "lstm", 4) == 0, forward = strstr(op, "_grad") == NULL;
+  const int64_t wide = (lstm ? 4 : 3) * hidden;
+  const tct_tensor x = floats(graph, TCT_SHAPE(batch, steps, hidden)), w = floats(graph, TCT_SHAPE(hidden, wide)),
+                   u = floats(graph, TCT_SHAPE(hidden, wide)), none = {0};
+  const tct_tensor b = floats(graph, lstm ? TCT_SHAPE(wide) : TCT_SHAPE(2, wide));
+  const tct_tensor y = lstm ? tct_lstm(x, w, u, b, none, none, false, NULL) : tct_gru(x, w, u, b, none, false);
+  tct_output(graph, "y", forward ? y : slope(y, x));
+}
+
 static void update(tct_graph *graph, tct_op op, int32_t n_slots) {
   const tct_shape shape = TCT_SHAPE(1 << 20);
   const tct_tensor none = {0}, w = floats(graph, shape), slots[2] = {floats(graph, shape), floats(graph, shape)};

@@ -15,5 +15,7 @@ extern const int32_t perf_n_cases;
 void perf_build_gemm(tct_graph *graph, int64_t m, int64_t n, int64_t k, bool transpose_a, bool transpose_b);
 /* `op`: "conv2d" or one of its gradients; x [n,h,w,c], filter [r,s,c,k]. */
 void perf_build_conv(tct_graph *graph, const char *op, tct_shape x, tct_shape filter, const tct_conv2d_options *how);
+/* `op`: "lstm", "gru" or the gradient of one; x [batch,steps,hidden] into as many units. */
+void perf_build_recurrent(tct_graph *graph, const char *op, int64_t batch, int64_t steps, int64_t hidden);
 
 #endif

@@ -2,6 +2,7 @@
 #include "perf/support/peaks.h"
 
 #include <string.h>
+#include <tercet/chip.h>
 #include "perf/support/machine.h"
 #include "perf/support/cases.h"
 
@@ -70,4 +71,10 @@ tct_status perf_peaks_of(tct_device *device, double seconds, perf_peaks *out) {
   if (out->fma_flops > out->flops) out->flops = out->fma_flops;
   if (triad > out->bytes) out->bytes = triad;
   return TCT_OK;
+}
+
+void perf_peaks_of_chip(const tct_chip *chip, perf_peaks *out) {
+  const double units = (double)(chip->cores * chip->arrays * chip->array_rows * chip->array_cols * (chip->quantized ? chip->int8 : 1));
+  *out = (perf_peaks){.flops = 2 * units * chip->clock * (double)chip->chips / (double)(chip->passes > 0 ? chip->passes : 1),
+                      .bytes = chip->hbm * (double)chip->chips};
 }

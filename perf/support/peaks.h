@@ -13,5 +13,7 @@ typedef struct perf_peaks {
 
 /* Best times within about `seconds` for each figure. */
 tct_status perf_peaks_of(tct_device *device, double seconds, perf_peaks *out);
+/* A modelled chip's own: what its arrays make in a cycle when nothing waits, and its memory's rate. */
+void perf_peaks_of_chip(const struct tct_chip *chip, perf_peaks *out);
 
 #endif
