@@ -1,4 +1,4 @@
-/* A modelled time carries a ~ before it; nothing else tells it from a measured one, so nothing prints a time but put_ms. */
+/* A modelled time carries a ~ before it, and so does a ratio that holds one: nothing else in the table tells it from a measured one. */
 #include "perf/bench/table.h"
 
 #include <math.h>
@@ -63,6 +63,8 @@ static void put_ms(FILE *out, int width, double seconds, bool modelled) {
   (void)fprintf(out, " %*s", width, text);
 }
 
+static const char *mark_of_ratio(const bench_table *t) { return t->modelled || t->other_modelled ? "~" : ""; }
+
 static void count_ratio(bench_table *t, const perf_estimate *ratio) {
   if (ratio->n == 0) return;
   t->n_ratios++;
@@ -81,7 +83,7 @@ void bench_table_row(bench_table *t, const bench_row *row, const tct_step_info *
   (void)fprintf(t->out, " %8.1f %8.1f %6.0f %%  %s", step->flops / best * 1e-9, step->bytes / best * 1e-9, share * 100, bound);
   if (ratio != NULL) {
     put_ms(t->out, 11, other_best, t->other_modelled);
-    (void)fprintf(t->out, "  %.3f [%.3f, %.3f]", ratio->median, ratio->low, ratio->high);
+    (void)fprintf(t->out, "  %s%.3f [%.3f, %.3f]", mark_of_ratio(t), ratio->median, ratio->low, ratio->high);
     count_ratio(t, ratio);
   }
   (void)fputc('\n', t->out);
@@ -117,8 +119,8 @@ void bench_table_end(bench_table *t, const bench_rows *rows, double limit) {
   if (rows->n_without > 0) (void)fprintf(t->out, "DeepBench recurrent shapes of a cell that no op computes (vanilla): %d\n", rows->n_without);
   if (t->n_refused > 0) (void)fprintf(t->out, "refusals: %d\n", t->n_refused);
   if (t->n_ratios > 0) {
-    (void)fprintf(t->out, "%s against %s: geometric mean of the ratios %.3f over %d rows; the interval lies above 1 in %d, below 1 in %d\n", t->other,
-                  t->device, exp(t->log_ratios / t->n_ratios), t->n_ratios, t->n_slower, t->n_faster);
+    (void)fprintf(t->out, "%s against %s: geometric mean of the ratios %s%.3f over %d rows; the interval lies above 1 in %d, below 1 in %d\n", t->other,
+                  t->device, mark_of_ratio(t), exp(t->log_ratios / t->n_ratios), t->n_ratios, t->n_slower, t->n_faster);
   }
   (void)fprintf(t->out, "under half of the roofline with more than 1 MiB of traffic: %d of %d\n%s", t->n_low, t->n_rows, t->low);
 }

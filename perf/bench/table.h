@@ -15,7 +15,7 @@ typedef struct bench_table {
   int32_t n_told, n_rows, n_low, n_refused;
   int32_t n_ratios, n_slower, n_faster; /* of the other: its interval lies above 1, below 1 */
   double log_ratios;
-  char low[8192]; /* the rows under half of their roofline */
+  char low[32768]; /* the rows under half of their roofline */
 } bench_table;
 
 void bench_table_begin(bench_table *t, int32_t n_threads);

@@ -57,6 +57,7 @@ TEST(bench, two_devices) {
   begin();
   BENCH("--device", "tpu:v3", "--against", "tpu:v3,hbm=450GB/s", "--only", "one_hot", "--seconds", "0", "--json", "both.json");
   EXITS(0);
+  SHOWS(out, "geometric mean of the ratios ~1.");
   SHOWS(out, "the interval lies above 1 in 1, below 1 in 0");
   json_t *root = NULL;
   const json_t *const row = json_array_get(rows_of("both.json", &root), 0);
