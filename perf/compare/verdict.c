@@ -84,14 +84,17 @@ static void say_measured(const json_t *summary, const contender *best, json_t *l
 /* A model's or another machine's best, with what it would change. */
 static void say_other(const json_t *summary, const char *source, const contender *here, json_t *lines) {
   const contender c = best_of(summary, source, NULL);
-  char text[500], time[PERF_SHORT], ratio[80] = "", cost[160] = "", mine[PERF_SHORT], yours[PERF_SHORT];
+  char text[500], time[PERF_SHORT], ratio[80] = "", cost[160] = "", start[80] = "", wait[PERF_SHORT], mine[PERF_SHORT], yours[PERF_SHORT];
   if (c.device == NULL) return;
   if (here->device != NULL)
     (void)snprintf(ratio, sizeof ratio, ", %.3g times as %s as %s", c.score < here->score ? here->score / c.score : c.score / here->score, c.score < here->score ? "fast" : "slow",
                    perf_get_text(here->device, "id"));
+  /* What a start costs is no part of the time, and may be most of a short job. */
+  if (isfinite(c.setup) && c.setup > 0.1 * c.score && !perf_is(summary, "mode", "steps"))
+    (void)snprintf(start, sizeof start, " behind a start of %s", perf_show_seconds(c.setup, wait));
   if (isfinite(c.dollars) && here->device != NULL && isfinite(here->dollars))
     (void)snprintf(cost, sizeof cost, "; %s against %s", perf_show_dollars(c.dollars, mine), perf_show_dollars(here->dollars, yours));
-  (void)snprintf(text, sizeof text, "%s: %s %s%s%s%s.", perf_get_text(c.device, "label"), perf_show_seconds(c.score, time), unit_of(summary), ratio, cost,
+  (void)snprintf(text, sizeof text, "%s: %s %s%s%s%s%s.", perf_get_text(c.device, "label"), perf_show_seconds(c.score, time), unit_of(summary), start, ratio, cost,
                  strcmp(source, "modelled") == 0 ? " (modelled, not measured)" : " (quoted from another machine)");
   add(lines, text);
 }
@@ -125,6 +128,16 @@ static void say_trust(const json_t *summary, json_t *lines) {
   add(lines, text);
 }
 
+/* Dollars alone may say something else, and turn where both cost the same. */
+static void put_price_flip(const contender *best, const contender *c, json_t *flips) {
+  const double hour = perf_get_number(json_object_get(c->device, "price"), "dollars_per_hour"), even = hour * best->dollars / c->dollars;
+  char price[PERF_SHORT], at[PERF_SHORT];
+  if (!isfinite(even)) return;
+  json_array_append_new(flips, perf_text("By dollars %s is the better one; both cost the same with %s at %s an hour (%s is counted)",
+                                         perf_get_text(c->dollars < best->dollars ? c->device : best->device, "label"), perf_get_text(c->device, "label"),
+                                         perf_show_dollars(even, at), perf_show_dollars(hour, price)));
+}
+
 /* What would turn the verdict: a point of the sweep, a short job, the price. */
 static void put_flips(const json_t *summary, const contender *best, json_t *flips) {
   size_t i;
@@ -137,8 +150,7 @@ static void put_flips(const json_t *summary, const contender *best, json_t *flip
     if (device == best->device || !isfinite(c.score)) continue;
     if (isfinite(steps) && steps >= 1 && other > step && perf_is(device, "source", "measured"))
       json_array_append_new(flips, perf_text("A job of fewer than %.0f steps: %s starts sooner", steps, perf_get_text(device, "id")));
-    if (isfinite(c.dollars) && isfinite(best->dollars) && c.dollars < best->dollars && c.score > best->score)
-      json_array_append_new(flips, perf_text("Dollars alone: %s costs %.2g of %s", perf_get_text(device, "label"), c.dollars / best->dollars, perf_get_text(best->device, "id")));
+    put_price_flip(best, &c, flips);
   }
 }
 
@@ -161,7 +173,7 @@ void perf_verdict(json_t *summary) {
   say_missing(summary, lines);
   json_object_set_new(verdict, "lines", lines);
   json_object_set_new(verdict, "use", best.device != NULL ? perf_text("%s", perf_get_text(best.device, "id")) : json_null());
-  json_object_set_new(verdict, "decided_by", json_string(unit_of(summary)));
+  json_object_set_new(verdict, "decided_by", perf_text("time %s", unit_of(summary)));
   json_object_set_new(verdict, "flips", flips);
   json_object_set_new(summary, "verdict", verdict);
 }
