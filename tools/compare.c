@@ -17,7 +17,7 @@ const tool_command tool_compare = {
              "  tercet compare examples/glyphs.yaml --devices cpu,tpu:v3\n"
              "  tercet compare examples/glyphs.yaml --devices cpu,gpu,tpu:v3,tpu:v5e --target 'test_accuracy>=0.90' --runs 7\n"
              "  tercet compare examples/glyphs.yaml --sweep batch=1,8,32,128,512 --html report.html\n"
-             "  tercet compare examples/glyphs.yaml --with perf/results/h200.jsonl\n",
+             "  tercet compare examples/glyphs.yaml --with h200.jsonl\n",
     .run = perf_compare};
 
 const tool_command tool_report = {

@@ -80,7 +80,7 @@ int main(int argc, char **argv) {
   }
   const tool_command *const command = find(name);
   if (!command) return unknown_command(name);
-  tool_options options = {.n_train = 60000, .n_test = 10000, .runs = 7, .steps = 50, .warmup = 10};
+  tool_options options = {.n_train = 60000, .n_test = 10000, .runs = 7, .steps = -1, .warmup = 10};
   int code = tool_parse(command, argc - 1, argv + 1, &options);
   if (code < 0) {
     /* A dump that was asked for is wanted on the screen. */

@@ -123,6 +123,11 @@ json_t *perf_verify(const json_t *advice, const json_t *records, perf_problem *p
                      perf_get_text(job, "name"), perf_get_text(job, "hash"));
     return NULL;
   }
+  const json_t *const then = json_object_get(advice, "machine"), *const there = json_object_get(json_array_get(records, 0), "machine");
+  if (!json_equal(json_object_get(then, "processor"), json_object_get(there, "processor"))) {
+    (void)perf_fails(problem, TCT_INVALID, "the runs are of another machine (%.80s) than the predictions (%.80s)", perf_get_text(there, "processor"), perf_get_text(then, "processor"));
+    return NULL;
+  }
   json_t *const rows = json_array();
   size_t i, j;
   json_t *device, *run;
@@ -136,5 +141,8 @@ json_t *perf_verify(const json_t *advice, const json_t *records, perf_problem *p
                                             "low", low, "high", high, "measured", measured, "error", predicted / measured - 1, "inside", measured >= low && measured <= high));
     }
   }
-  return rows;
+  if (json_array_size(rows) > 0) return rows;
+  json_decref(rows);
+  (void)perf_fails(problem, TCT_INVALID, "the runs and the predictions have no device in common, or only points of a sweep");
+  return NULL;
 }

@@ -112,6 +112,11 @@ static tct_status analytic_step(tct_job *job, tct_model *model, const size *n, j
   tct_program *program = NULL;
   const perf_weights *const w = &perf_own_weights;
   tct_device_describe(device, &info);
+  if (strncmp(tct_device_spec(device), "cpu", 3) != 0) {
+    json_object_set_new(record, "status", json_string("unknown"));
+    json_object_set_new(record, "why", perf_text("no steps of a device like %s are recorded, so nothing is predicted without running any; leave --analytic out", tct_device_spec(device)));
+    return TCT_OK;
+  }
   tct_status status = perf_peaks_of(device, PEAK_SECONDS, &peaks);
   if (status == TCT_OK) status = tct_model_program(model, n->batch, true, &program);
   if (status != TCT_OK) return status;

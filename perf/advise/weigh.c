@@ -80,7 +80,9 @@ static void put_constraints(json_t *advice, json_t *device, const perf_limits *l
   json_object_set_new(device, "total", json_pack("{s:o, s:o, s:o}", "median", perf_number(t.value[PERF_TIME]), "low", perf_number(t.low), "high", perf_number(t.high)));
   json_object_set_new(device, "dollars", perf_number(t.value[PERF_COST]));
   if (json_object_get(device, "joules") == NULL) json_object_set_new(device, "joules", json_null());
-  if (limits->cost_is_share && !isnan(limits->cost) && isnan(cost)) add_constraint(list, "cost limit", PERF_COST, 0, (double)NAN);
+  if (limits->cost_is_share && !isnan(limits->cost) && isnan(cost))
+    json_array_append_new(list, json_pack("{s:s, s:n, s:o, s:n, s:s}", "name", "cost limit", "limit", "value", perf_number(t.value[PERF_COST]), "ok", "text",
+                                          "what the present device costs cannot be told, so neither can the limit"));
   else add_constraint(list, "cost limit", PERF_COST, cost, t.value[PERF_COST]);
   add_constraint(list, "deadline", PERF_TIME, limits->deadline, t.value[PERF_TIME]);
   add_constraint(list, "latency limit", PERF_LATENCY, limits->latency, t.value[PERF_LATENCY]);
@@ -162,7 +164,13 @@ static void say_winner(const json_t *advice, const json_t *use, perf_goal goal, 
 static void say_decided(const json_t *advice, const json_t *use, perf_goal goal, json_t *lines, json_t *verdict) {
   char text[500];
   const json_t *const free_best = best(advice, goal, false, NULL), *const row = free_best != NULL ? missed(free_best) : NULL;
-  if (free_best == use || row == NULL) {
+  if (free_best != use && row == NULL) {
+    json_object_set_new(verdict, "decided_by", json_string("memory"));
+    (void)snprintf(text, sizeof text, "Memory decided: %s has less %s, but the step does not fit.", perf_get_text(free_best, "id"), goal_names[goal]);
+    say(lines, text);
+    return;
+  }
+  if (free_best == use) {
     json_object_set_new(verdict, "decided_by", json_string(goal_names[goal]));
     return;
   }

@@ -53,7 +53,9 @@ static void put_loss_difference(const json_t *records, const json_t *base, json_
   double most = -1;
   size_t at = 0;
   for (size_t i = 0; json_equal(json_object_get(x, "step_stride"), json_object_get(y, "step_stride")) && i < json_array_size(a) && i < json_array_size(b); i++) {
-    const double u = json_number_value(json_array_get(a, i)), v = json_number_value(json_array_get(b, i)), d = fabs(u - v) / fmax(fabs(u), 1e-12);
+    const json_t *const x_i = json_array_get(a, i), *const y_i = json_array_get(b, i);
+    if (!json_is_number(x_i) || !json_is_number(y_i)) break; /* a loss that is not finite: what follows says nothing */
+    const double u = json_number_value(x_i), v = json_number_value(y_i), d = fabs(u - v) / fmax(fabs(u), 1e-12);
     if (!(d > most)) continue;
     most = d;
     at = i;
@@ -62,7 +64,7 @@ static void put_loss_difference(const json_t *records, const json_t *base, json_
   json_object_set_new(point, "loss_difference", json_pack("{s:f, s:f, s:s}", "value", most, "step", stride * (double)at, "from", perf_get_text(base, "id")));
 }
 
-static json_t *point_named(const json_t *device, const char *name) {
+json_t *perf_point_named(const json_t *device, const char *name) {
   size_t i;
   json_t *point;
   json_array_foreach(json_object_get(device, "points"), i, point) {
@@ -81,18 +83,24 @@ static double axis_value(const char *point, char *axis, size_t size) {
   return *end == '\0' ? value : (double)NAN;
 }
 
+static const char *aside(const json_t *device) {
+  return perf_is(device, "source", "modelled") ? " (modelled)" : perf_is(device, "source", "quoted") ? " (quoted)" : "";
+}
+
 static void add_crossover(const json_t *summary, json_t *crossovers, const json_t *a, const json_t *b, const char *from, const char *to) {
   char axis[128];
-  const double x = perf_score(summary, point_named(a, from)), y = perf_score(summary, point_named(b, from)), u = perf_score(summary, point_named(a, to)), v = perf_score(summary, point_named(b, to));
+  const double x = perf_score(summary, perf_point_named(a, from)), y = perf_score(summary, perf_point_named(b, from)), u = perf_score(summary, perf_point_named(a, to)), v = perf_score(summary, perf_point_named(b, to));
   const double left = axis_value(from, axis, sizeof axis), right = axis_value(to, axis, sizeof axis);
   if (!(isfinite(x) && isfinite(y) && isfinite(u) && isfinite(v) && isfinite(left) && isfinite(right))) return;
   if ((x < y) == (u < v)) return;
   /* Where the logarithms of the two times meet, on a logarithmic axis; halfway where it has no logarithm. */
   const double gap = log(x / y), gap_after = log(u / v), share = gap / (gap - gap_after);
   const double at = left > 0 && right > 0 ? left * pow(right / left, share) : left + share * (right - left);
-  const json_t *const before = x < y ? a : b, *const after = x < y ? b : a;
+  const bool first = (x < y) == (left < right); /* a is the faster one where the axis is small */
+  const json_t *const before = first ? a : b, *const after = first ? b : a;
   json_array_append_new(crossovers, json_pack("{s:s, s:s, s:s, s:f, s:o}", "axis", axis, "a", perf_get_text(before, "label"), "b", perf_get_text(after, "label"), "at", at,
-                                              "text", perf_text("%s is faster up to %s about %.3g, %s beyond", perf_get_text(before, "label"), axis, at, perf_get_text(after, "label"))));
+                                              "text", perf_text("%s%s is faster up to %s about %.3g, %s%s beyond", perf_get_text(before, "label"), aside(before), axis, at, perf_get_text(after, "label"),
+                                                                aside(after))));
 }
 
 static void add_winner(const json_t *summary, json_t *winners, const char *point) {
@@ -102,7 +110,7 @@ static void add_winner(const json_t *summary, json_t *winners, const char *point
   size_t i;
   json_t *device;
   json_array_foreach(json_object_get(summary, "devices"), i, device) {
-    const double score = perf_score(summary, point_named(device, point));
+    const double score = perf_score(summary, perf_point_named(device, point));
     if (!isfinite(score) || score >= least) continue; /* NaN: the first */
     least = score;
     best = device;

@@ -5,11 +5,13 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <time.h>
 #include <unistd.h>
 #include "perf/compare/job.h"
 #include "perf/compare/plan.h"
 #include "perf/compare/prices.h"
+#include "perf/compare/summary.h"
 #include "perf/compare/worker.h"
 #include "perf/support/json.h"
 
@@ -23,6 +25,7 @@ typedef struct state {
   FILE *file;
   json_t *records; /* of the file, with what was added */
   bool made;       /* the file is this call's */
+  size_t n_before; /* records of earlier calls: what died there is tried again */
   bool modelled[PERF_MOST_DEVICES], absent[PERF_MOST_DEVICES];
   int done, all;
 } state;
@@ -37,6 +40,12 @@ static json_t *utc_now(void) {
   return json_string(text);
 }
 
+static int32_t own_threads(const perf_comparison *c) {
+  perf_request r = {.job = c->job, .directory = c->directory, .device = "cpu", .n_set = c->n_set};
+  for (int32_t i = 0; i < c->n_set; i++) r.set[i] = c->set[i];
+  return perf_threads_of(&r);
+}
+
 static bool own_seed(const perf_comparison *c, json_t *first, perf_problem *problem) {
   tct_job *job = NULL;
   tct_job_info info;
@@ -44,6 +53,7 @@ static bool own_seed(const perf_comparison *c, json_t *first, perf_problem *prob
     return perf_fails(problem, (int)tct_error_status(), "%s", tct_error_message());
   tct_job_describe(job, &info);
   json_object_set_new(first, "seed", json_integer((json_int_t)info.seed));
+  json_object_set_new(first, "threads", json_integer(own_threads(c)));
   tct_job_free(job);
   return true;
 }
@@ -76,12 +86,15 @@ static json_t *first_record(const state *s, perf_problem *problem) {
 
 /* What must be as it was for more runs to join those that are there. */
 static bool check_same(const json_t *then, const json_t *now, const char *path, perf_problem *problem) {
-  static const char *const same[] = {"mode", "target", "warmup", "steps", "seed", "points", "devices", "time_limit", "runs"};
+  static const char *const same[] = {"mode", "target", "warmup", "steps", "seed", "points", "devices", "time_limit", "runs", "threads", "tercet"};
   const json_t *const a = json_object_get(then, "job"), *const b = json_object_get(now, "job");
   if (strcmp(perf_get_text(a, "hash"), perf_get_text(b, "hash")) != 0)
     return perf_fails(problem, TCT_INVALID, "'%s' is of another job (%s, %s; this one is %s); give another --output", path, perf_get_text(a, "name"), perf_get_text(a, "hash"), perf_get_text(b, "hash"));
   if (!json_equal(json_object_get(then, "data"), json_object_get(now, "data")))
     return perf_fails(problem, TCT_INVALID, "'%s' is of other data than the job has now; give another --output", path);
+  const json_t *const there = json_object_get(then, "machine"), *const here = json_object_get(now, "machine");
+  if (!json_equal(json_object_get(there, "processor"), json_object_get(here, "processor")) || !json_equal(json_object_get(there, "cpus"), json_object_get(here, "cpus")))
+    return perf_fails(problem, TCT_INVALID, "'%s' was begun on another machine (%.80s); what is measured here needs another --output", path, perf_get_text(there, "processor"));
   for (size_t i = 0; i < sizeof same / sizeof same[0]; i++) {
     if (json_equal(json_object_get(then, same[i]), json_object_get(now, same[i]))) continue;
     return perf_fails(problem, TCT_INVALID, "'%s' was begun with other %s; --resume goes on with the same command, or give another --output", path, same[i]);
@@ -107,32 +120,43 @@ static bool reopen(state *s, const json_t *first, perf_problem *problem) {
   if (!perf_file_read(s->c->output, &s->records, &torn, &whole, problem)) return false;
   if (!check_same(json_array_get(s->records, 0), first, s->c->output, problem)) return false;
   if (torn && truncate(s->c->output, whole) != 0) return perf_fails(problem, TCT_IO, "cannot cut the torn last line of '%s': %s", s->c->output, strerror(errno));
+  s->n_before = json_array_size(s->records);
   s->file = fopen(s->c->output, "a");
   return s->file != NULL || perf_fails(problem, TCT_IO, "cannot open '%s': %s", s->c->output, strerror(errno));
+}
+
+/* Two comparisons that write one file would each miss what the other adds. */
+static bool lock(const state *s, perf_problem *problem) {
+  if (flock(fileno(s->file), LOCK_EX | LOCK_NB) == 0 || errno != EWOULDBLOCK) return true;
+  return perf_fails(problem, TCT_UNAVAILABLE, "'%s' is being written by another comparison; wait for it, or give another --output", s->c->output);
 }
 
 static bool open_file(state *s, json_t *first, perf_problem *problem) {
   const char *const path = s->c->output;
   const bool there = access(path, F_OK) == 0;
   if (there && s->c->resume) {
-    const bool ok = reopen(s, first, problem);
+    const bool ok = reopen(s, first, problem) && lock(s, problem);
     json_decref(first);
     return ok;
   }
   s->file = there ? NULL : fopen(path, "wx");
   s->made = s->file != NULL;
-  if (s->made) return append(s, first, problem);
+  if (s->made && lock(s, problem)) return append(s, first, problem);
+  if (s->made) {
+    json_decref(first);
+    return false;
+  }
   json_decref(first);
   if (there || errno == EEXIST) return perf_fails(problem, TCT_INVALID, "'%s' is there already; --resume goes on with it, or give another --output", path);
   return perf_fails(problem, errno == ENOENT ? TCT_NOT_FOUND : TCT_IO, "cannot make '%s': %s", path, strerror(errno));
 }
 
-/* The record of this kind, device, point and run, where the file has it; NULL: not yet. */
+/* The record of this kind, device, point and run, where the file has it; NULL: not yet. A process that died, of memory or by a
+ * signal, in an earlier call is asked again. */
 static const json_t *find(const state *s, const char *kind, const char *device, const char *point, int64_t run) {
-  size_t i;
-  json_t *record;
-  json_array_foreach(s->records, i, record) {
-    if (!perf_is(record, "record", kind)) continue;
+  for (size_t i = json_array_size(s->records); i-- > 0;) {
+    const json_t *const record = json_array_get(s->records, i);
+    if (!perf_is(record, "record", kind) || (i < s->n_before && json_is_true(json_object_get(record, "died")))) continue;
     if (strcmp(kind, "device") == 0) {
       if (perf_is(record, "id", device)) return record;
       continue;
@@ -187,6 +211,7 @@ static json_t *ask(const state *s, const char *what, int device, int point, int6
       json_object_set_new(record, "status", json_string("failed"));
     }
     json_object_set_new(record, "why", perf_text("%s", problem->text));
+    json_object_set_new(record, "died", json_true());
   }
   json_decref(request);
   return record;
@@ -223,7 +248,8 @@ static bool is_due(const state *s, int device, int point, int64_t run) {
   const char *const name = s->plan.device[device];
   if (s->absent[device] || (run > 0 && s->modelled[device] && s->c->mode == PERF_STEPS)) return false;
   const json_t *const first = run > 0 ? find(s, "run", name, s->plan.point[point], 0) : NULL;
-  if (first != NULL && !perf_is(first, "status", "done") && !perf_is(first, "status", "timed_out")) return false;
+  const bool once = first == NULL || perf_is(first, "status", "done") || perf_is(first, "status", "timed_out") || json_is_true(json_object_get(first, "died"));
+  if (!once) return false;
   return find(s, "run", name, s->plan.point[point], run) == NULL;
 }
 
@@ -266,18 +292,49 @@ static void put_end(state *s, bool completed, const perf_problem *problem) {
   (void)append(s, end, &unheard);
 }
 
+/* What goes into JSON and would be lost on the way. */
+static bool is_text(const char *text) {
+  json_t *const string = json_string(text);
+  json_decref(string);
+  return string != NULL;
+}
+
 static bool check(const perf_comparison *c, perf_problem *problem) {
   perf_target target;
+  if (!is_text(c->job)) return perf_fails(problem, TCT_INVALID, "the job's path is not UTF-8; needs another name");
+  for (int32_t i = 0; i < c->n_set; i++) {
+    if (!is_text(c->set[i])) return perf_fails(problem, TCT_INVALID, "--set: the %d. override is not UTF-8, which job files are", (int)i + 1);
+    if (strncmp(c->set[i], "device=", 7) == 0) return perf_fails(problem, TCT_INVALID, "--set device=…: the devices are --devices");
+  }
   if (c->runs < 1 || c->runs > 1000) return perf_fails(problem, TCT_INVALID, "--runs is %lld, needs 1 to 1000", (long long)c->runs);
+  if (c->steps > 100000000 || c->warmup > 100000000) return perf_fails(problem, TCT_INVALID, "--steps and --warmup: at most 100000000");
   if (c->mode == PERF_TARGET && c->target == NULL) return perf_fails(problem, TCT_INVALID, "--mode target needs --target, such as --target 'val_accuracy>=0.90'");
   if (c->target != NULL && !perf_target_of(c->target, &target))
     return perf_fails(problem, TCT_INVALID, "--target '%s': needs METRIC>=NUMBER or METRIC<=NUMBER, such as 'val_accuracy>=0.90'", c->target);
   return true;
 }
 
+/* Each point's overrides make a job, before anything runs. */
+static bool check_points(const state *s, perf_problem *problem) {
+  const perf_comparison *const c = s->c;
+  for (int p = 0; p < s->plan.n_points; p++) {
+    char text[512];
+    const char *set[PERF_MOST_SETS];
+    tct_job *job = NULL;
+    int32_t n = 0;
+    for (; n < c->n_set && n < PERF_MOST_SETS - 16; n++) set[n] = c->set[n];
+    n += perf_plan_overrides(s->plan.point[p], text, sizeof text, set + n, 16);
+    const tct_status status = tct_job_load(c->job, &(tct_job_options){.directory = c->directory, .set = set, .n_set = n}, &job);
+    tct_job_free(job);
+    if (status != TCT_OK) return perf_fails(problem, (int)status, "%s%s%s", s->plan.point[p][0] != '\0' ? "--sweep " : "", s->plan.point[p][0] != '\0' ? s->plan.point[p] : "", tct_error_message());
+  }
+  return true;
+}
+
 static bool run_all(state *s, perf_problem *problem) {
   const bool ok = ask_devices(s, problem) && do_runs(s, problem) && do_profiles(s, problem);
-  put_end(s, ok, problem);
+  /* Behind a line that could not be written whole stands nothing: the reader leaves a torn last line out. */
+  if (ok || problem->status != TCT_IO) put_end(s, ok, problem);
   return ok;
 }
 
@@ -289,7 +346,10 @@ bool perf_compare_devices(const perf_comparison *c, perf_problem *problem) {
   else if (!perf_worker_path(s.worker, sizeof s.worker)) return perf_fails(problem, TCT_UNAVAILABLE, "the system does not tell where this program lies");
   s.all = (int)(c->runs + 1) * s.plan.n_devices * s.plan.n_points;
   json_t *const first = first_record(&s, problem);
-  bool ok = first != NULL && open_file(&s, first, problem);
+  bool ok = first != NULL;
+  for (int i = 0; ok && i < c->n_quoted; i++) ok = perf_check_quoted(first, json_array_get(c->quoted[i], 0), c->quoted_from[i], problem);
+  if (!ok) json_decref(first);
+  ok = ok && check_points(&s, problem) && open_file(&s, first, problem);
   if (ok) ok = run_all(&s, problem);
   if (s.file != NULL && fclose(s.file) != 0 && ok) ok = perf_fails(problem, TCT_IO, "cannot write '%s': %s", c->output, strerror(errno));
   json_decref(s.records);

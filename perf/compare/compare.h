@@ -20,6 +20,9 @@ typedef struct perf_comparison {
   const char *output;                /* the data file */
   bool resume;
   json_t *user_prices, *machine;     /* borrowed; NULL: none */
+  json_t *const *quoted;             /* [n_quoted] records of other machines' files, looked at before the first run */
+  const char *const *quoted_from;
+  int n_quoted;
   const char *command;
   const char *worker;                /* tercet-measure; NULL: beside this program */
   const volatile int *cancel;

@@ -54,14 +54,11 @@ json_t *perf_device(const perf_request *r) {
   tct_device *device = NULL;
   tct_device_info info;
   char kind[32];
-  int32_t threads = 0;
+  const int32_t threads = perf_threads_of(r);
   (void)snprintf(kind, sizeof kind, "%.*s", (int)strcspn(r->device, ":"), r->device);
   json_object_set_new(record, "record", json_string("device"));
   json_object_set_new(record, "id", json_string(r->device));
   json_object_set_new(record, "kind", perf_text("%s", kind));
-  for (int32_t i = 0; i < r->n_set; i++) {
-    if (strncmp(r->set[i], "threads=", 8) == 0) threads = (int32_t)strtol(r->set[i] + 8, NULL, 10);
-  }
   const tct_status status = tct_device_open(r->device, &(tct_device_options){.n_threads = threads}, &device);
   json_object_set_new(record, "available", json_boolean(status == TCT_OK));
   if (status != TCT_OK) {

@@ -5,6 +5,7 @@
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/types.h>
 #include <tercet/tercet.h>
 #include "perf/support/json.h"
@@ -78,6 +79,11 @@ bool perf_file_read(const char *path, json_t **out, bool *out_torn, long *out_wh
   *out_torn = false;
   *out_whole = 0;
   if (from == NULL) return perf_fails(problem, errno == ENOENT ? TCT_NOT_FOUND : TCT_IO, "cannot open '%s': %s", path, strerror(errno));
+  struct stat about;
+  if (fstat(fileno(from), &about) != 0 || !S_ISREG(about.st_mode)) {
+    (void)fclose(from);
+    return perf_fails(problem, TCT_BAD_DATA, "'%s' is no file of lines; needs a file that tercet compare wrote", path);
+  }
   json_t *const records = json_array();
   const bool ok = read_lines(from, path, records, out_torn, out_whole, problem);
   (void)fclose(from);

@@ -48,6 +48,11 @@ static bool multiply(const char *axis, perf_plan *plan, perf_problem *problem) {
   if (axis[n_name] == '\0' || n_name == 0 || n_name >= sizeof own || axis[n_name + 1] == '\0')
     return perf_fails(problem, TCT_INVALID, "--sweep '%s': needs KEY=VALUE,VALUE, such as batch=8,32,128 or model.width=16,32", axis);
   const char *const key = key_of(axis, n_name, own, sizeof own);
+  static const char *const own_keys[] = {"device", "seed", "checkpoint", "save", "train.steps"};
+  for (size_t k = 0; k < sizeof own_keys / sizeof own_keys[0]; k++) {
+    if (strncmp(key, own_keys[k], strlen(own_keys[k])) == 0)
+      return perf_fails(problem, TCT_INVALID, "--sweep %s: a comparison sets '%s' itself (--devices, --runs, --steps)", key, own_keys[k]);
+  }
   before = *plan;
   plan->n_points = 0;
   for (int i = 0; i < before.n_points; i++) {
@@ -69,6 +74,11 @@ bool perf_plan_points(const char *const *axes, perf_plan *plan, perf_problem *pr
   plan->point[0][0] = '\0';
   for (int i = 0; i < PERF_MOST_AXES && axes[i] != NULL; i++) {
     if (!multiply(axes[i], plan, problem)) return false;
+  }
+  for (int i = 0; i < plan->n_points; i++) {
+    for (int j = 0; j < i; j++) {
+      if (strcmp(plan->point[i], plan->point[j]) == 0) return perf_fails(problem, TCT_INVALID, "--sweep: '%s' is there twice", plan->point[i]);
+    }
   }
   return true;
 }

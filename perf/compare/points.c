@@ -22,7 +22,12 @@ static void collect(const json_t *records, const char *device, const char *point
   json_t *record;
   out->n = 0;
   json_array_foreach(records, i, record) {
-    if (out->n < MOST_RUNS && perf_is(record, "record", "run") && perf_is(record, "device", device) && perf_is(record, "point", point)) out->run[out->n++] = record;
+    if (!perf_is(record, "record", "run") || !perf_is(record, "device", device) || !perf_is(record, "point", point)) continue;
+    int at = 0; /* a run that was made again counts once, as it was made last */
+    while (at < out->n && !json_equal(json_object_get(out->run[at], "run"), json_object_get(record, "run"))) at++;
+    if (at == MOST_RUNS) continue;
+    out->run[at] = record;
+    if (at == out->n) out->n++;
   }
 }
 
@@ -55,6 +60,17 @@ static json_t *over_runs(const runs *r, double (*of)(const json_t *run)) {
   return perf_estimate_json(values, n);
 }
 
+/* The same where a run that never got there took longer than any that did: the median is null when half or more did not. */
+static json_t *over_runs_with_missing(const runs *r, double (*of)(const json_t *run)) {
+  double values[MOST_RUNS];
+  for (int i = 0; i < r->n; i++) {
+    const double value = of(r->run[i]);
+    values[i] = isfinite(value) ? value : INFINITY;
+  }
+  const perf_estimate e = perf_estimate_of(values, r->n);
+  return isfinite(e.median) ? perf_estimate_json(values, r->n) : json_null();
+}
+
 static double p50_of(const json_t *run) { return perf_get_number(run, "step_p50"); }
 static double p95_of(const json_t *run) { return perf_get_number(run, "step_p95"); }
 static double rate_of(const json_t *run) { return perf_get_number(run, "batch") / p50_of(run); }
@@ -81,8 +97,9 @@ static double joules_epoch(const json_t *run) {
 static double joules_reached(const json_t *run) { return isfinite(reached_of(run)) ? joules_of(run) : (double)NAN; }
 
 /* An estimate of seconds at a price per hour. */
-static json_t *dollars(const json_t *seconds, const json_t *price) {
-  const double rate = perf_get_number(price, "dollars_per_hour") / 3600;
+static json_t *dollars(const json_t *seconds, const json_t *price, double threads) {
+  const double each = perf_get_number(price, "dollars_per_cpu") * threads;
+  const double rate = (isfinite(each) ? each : perf_get_number(price, "dollars_per_hour")) / 3600;
   json_t *const copy = json_deep_copy(seconds);
   static const char *const members[] = {"median", "low", "high"};
   if (!json_is_object(seconds) || !isfinite(rate)) {
@@ -102,9 +119,9 @@ static void put_costs(json_t *p, const runs *r, perf_mode mode, const json_t *de
     char key[48];
     if ((i == 1 && mode == PERF_STEPS) || (i == 2 && mode != PERF_TARGET)) continue;
     (void)snprintf(key, sizeof key, "joules_%s", names[i]);
-    json_object_set_new(p, key, over_runs(r, joules[i]));
+    json_object_set_new(p, key, i == 2 && isfinite(joules_of(r->n > 0 ? r->run[0] : NULL)) ? over_runs_with_missing(r, joules[i]) : over_runs(r, joules[i]));
     (void)snprintf(key, sizeof key, "dollars_%s", names[i]);
-    json_object_set_new(p, key, dollars(json_object_get(p, seconds[i]), price));
+    json_object_set_new(p, key, dollars(json_object_get(p, seconds[i]), price, r->n > 0 ? perf_get_number(r->run[0], "threads") : (double)NAN));
   }
   if (json_is_null(json_object_get(p, "joules_per_step"))) json_object_set_new(p, "joules_why", perf_text("%s", r->n > 0 ? perf_get_text(r->run[0], "joules_why") : ""));
   if (!json_is_object(price)) json_object_set_new(p, "dollars_why", json_string("no price is known; --prices FILE gives one"));
@@ -207,6 +224,7 @@ static json_t *noise_of(const runs *r, const json_t *first, bool modelled) {
   json_object_set_new(noise, "flags", flags);
   json_object_set_new(noise, "unfit", json_boolean(!modelled && (cv > 2 * NOISY_CV || steal > 2 * NOISY_STEAL || (isfinite(cpus) && load > 2 * cpus) || throttled > 0)));
   if (modelled) return noise;
+  flag(flags, json_is_true(json_object_get(noise, "unfit")), "unfit to be compared: the machine was too busy%.0s", 0);
   flag(flags, cv > NOISY_CV, "runs differ by %.1f %% (coefficient of variation)", 100 * cv);
   flag(flags, steal > NOISY_STEAL, "other machines took %.1f %% of the processors' time", 100 * steal);
   flag(flags, isfinite(cpus) && load > cpus, "load average %.1f before a run: more than the processors", load);
@@ -238,7 +256,9 @@ static void put_profile(json_t *p, const json_t *profile, const json_t *peaks) {
 }
 
 static void put_utilization(json_t *p, const json_t *device) {
-  const double rate = perf_get_number(p, "flops") / perf_median(p, "step_p50");
+  const double threads = perf_get_number(p, "threads"), of_peaks = perf_get_number(device, "threads");
+  /* Peaks are of the job's own threads; a point that sweeps them has none. */
+  const double rate = isfinite(threads) && isfinite(of_peaks) && threads != of_peaks ? (double)NAN : perf_get_number(p, "flops") / perf_median(p, "step_p50");
   json_object_set_new(p, "utilization", perf_number(rate / perf_get_number(json_object_get(device, "peaks"), "flops")));
   json_object_set_new(p, "utilization_datasheet", perf_number(rate / perf_get_number(json_object_get(device, "datasheet"), "flops")));
 }
@@ -279,12 +299,13 @@ json_t *perf_point(const json_t *records, const json_t *first, const json_t *dev
   json_object_set_new(p, "point", perf_text("%s", point));
   put_status(p, &r, (perf_mode)mode, device);
   json_object_set_new(p, "batch", r.n > 0 ? perf_number(perf_get_number(r.run[0], "batch")) : json_null());
+  json_object_set_new(p, "threads", r.n > 0 ? perf_number(perf_get_number(r.run[0], "threads")) : json_null());
   json_object_set_new(p, "flops", r.n > 0 ? perf_number(perf_get_number(r.run[0], "flops")) : json_null());
   json_object_set_new(p, "step_p50", over_runs(&r, p50_of));
   json_object_set_new(p, "step_p95", over_runs(&r, p95_of));
   json_object_set_new(p, "samples_per_second", over_runs(&r, rate_of));
   json_object_set_new(p, "epoch_seconds", mode == PERF_STEPS ? json_null() : over_runs(&r, epoch_of));
-  json_object_set_new(p, "time_to_target", mode == PERF_TARGET ? over_runs(&r, reached_of) : json_null());
+  json_object_set_new(p, "time_to_target", mode == PERF_TARGET ? over_runs_with_missing(&r, reached_of) : json_null());
   json_object_set_new(p, "cold_load", over_runs(&r, load_of));
   json_object_set_new(p, "cold_compile", over_runs(&r, compile_of));
   json_object_set_new(p, "cold_first_step", over_runs(&r, first_step_of));

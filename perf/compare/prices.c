@@ -46,7 +46,8 @@ static bool check_row(const json_t *row, size_t i, const char *path, perf_proble
   }
   const double dollars = perf_get_number(row, "dollars_per_hour");
   if (!(dollars >= 0)) return perf_fails(problem, TCT_BAD_DATA, "'%s': prices[%zu].dollars_per_hour is no number of at least 0", path, i);
-  const char *const per = perf_get_text(row, "per");
+  const json_t *const of = json_object_get(row, "per");
+  const char *const per = of != NULL && !json_is_string(of) ? "another value" : perf_get_text(row, "per");
   if (per[0] == '\0' || strcmp(per, "device") == 0 || strcmp(per, "cpu") == 0) return true;
   return perf_fails(problem, TCT_BAD_DATA, "'%s': prices[%zu].per is '%.40s', needs device or cpu", path, i, per);
 }
@@ -68,6 +69,7 @@ static json_t *price(double dollars, const char *per, double cpus, const char *s
   const bool each = strcmp(per, "cpu") == 0;
   json_t *const object = json_object();
   json_object_set_new(object, "dollars_per_hour", perf_number(each ? dollars * cpus : dollars));
+  if (each) json_object_set_new(object, "dollars_per_cpu", perf_number(dollars));
   json_object_set_new(object, "source", each ? perf_text("%s; of %g CPUs", source, cpus) : json_string(source));
   json_object_set_new(object, "date", json_string(date));
   return object;

@@ -74,6 +74,18 @@ tct_status perf_open_job(const perf_request *r, tct_job **out) {
   return tct_job_load(r->job, &(tct_job_options){.directory = r->directory, .set = set, .n_set = n}, out);
 }
 
+int32_t perf_threads_of(const perf_request *r) {
+  tct_job *job = NULL;
+  const char *text = NULL;
+  int32_t threads = 0;
+  if (perf_open_job(r, &job) == TCT_OK && tct_job_text(job, &text) == TCT_OK) {
+    const char *const line = strncmp(text, "threads:", 8) == 0 ? text : strstr(text, "\nthreads:");
+    if (line != NULL) threads = (int32_t)strtol(strchr(line, ':') + 1, NULL, 10);
+  }
+  tct_job_free(job);
+  return threads;
+}
+
 void perf_put_error(json_t *record, tct_status status) {
   const bool refused = status == TCT_UNSUPPORTED || status == TCT_UNAVAILABLE || status == TCT_OUT_OF_MEMORY;
   json_object_set_new(record, "status", json_string(refused ? "refused" : "failed"));

@@ -195,10 +195,12 @@ static json_t *memory_of(run *u) {
 static void put_energy(run *u, const perf_watch *watch) {
   tct_forecast_run model;
   const bool has_model = tct_forecast_so_far(u->device, &model);
-  const double joules = has_model ? model.joules : perf_watch_joules(watch);
+  const bool on_host = strncmp(u->r->device, "cpu", 3) == 0 || strncmp(u->r->device, "ref", 3) == 0;
+  const double joules = has_model ? model.joules : on_host ? perf_watch_joules(watch) : (double)NAN;
   json_object_set_new(u->record, "joules", perf_number(joules));
-  json_object_set_new(u->record, "joules_source", json_string(has_model ? "the simulator's model" : "rapl: processor packages"));
-  if (!isfinite(joules)) json_object_set_new(u->record, "joules_why", perf_text("%s", watch->why));
+  json_object_set_new(u->record, "joules_source", has_model ? json_string("the simulator's model") : on_host ? json_string("rapl: processor packages") : json_null());
+  if (!isfinite(joules))
+    json_object_set_new(u->record, "joules_why", perf_text("%s", on_host ? watch->why : "this version reads no energy of the device; the processor's would say nothing of it"));
   json_object_set_new(u->record, "dollars_modelled", perf_number(has_model ? model.dollars : (double)NAN));
   json_object_set_new(json_object_get(u->record, "cold"), "compile_modelled", perf_number(has_model ? model.compiling : (double)NAN));
 }
@@ -218,6 +220,9 @@ static tct_status prepare(run *u) {
   if (status != TCT_OK) return status;
   u->device = tct_model_device(u->model);
   u->modelled = perf_is_modelled(u->device);
+  tct_device_info device;
+  tct_device_describe(u->device, &device);
+  json_object_set_new(u->record, "threads", json_integer(device.n_threads));
   tct_program *program = NULL; /* made here, so that the first step is a step */
   status = tct_model_program(u->model, u->info.batch_size, true, &program);
   json_object_set_new(cold, "compile", perf_number(u->modelled ? (double)NAN : perf_now() - loaded));

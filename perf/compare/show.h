@@ -16,7 +16,7 @@ const char *perf_show_count(double count, char text[PERF_SHORT]);     /* "12.3k"
 void perf_table(const json_t *summary, FILE *to);
 /* A row for each device, point and epoch-less figure; a header first. */
 void perf_csv(const json_t *summary, FILE *to);
-/* DAWNBench's two files: what it was, and a line `epoch hours top1Accuracy` for each epoch, of the first run of each device with a
+/* DAWNBench's two files: what it was, and a line `epoch hours top1Accuracy` for each epoch, the median of the runs, of each device with a
  * curve; into FOLDER/NAME_DEVICE.json and .tsv. false: errno says why; *out: how many pairs. */
 #include <stdbool.h>
 bool perf_dawnbench(const json_t *summary, const char *folder, int *out);

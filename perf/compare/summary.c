@@ -38,6 +38,7 @@ static void add_devices(json_t *devices, const json_t *records, const json_t *us
   size_t i, j;
   json_t *name, *record;
   json_array_foreach(json_object_get(first, "devices"), i, name) {
+    const size_t before = json_array_size(devices);
     json_array_foreach(records, j, record) {
       if (!perf_is(record, "record", "device") || !perf_is(record, "id", json_string_value(name) != NULL ? json_string_value(name) : "")) continue;
       json_t *const device = device_of(records, first, record, user_prices);
@@ -48,14 +49,19 @@ static void add_devices(json_t *devices, const json_t *records, const json_t *us
         json_object_set_new(device, "source", json_string("quoted"));
         json_object_set_new(device, "label", perf_text("%s (%.10s)", perf_get_text(record, "id"), perf_get_text(first, "created")));
       }
-      json_array_append_new(devices, device);
+      if (json_array_size(devices) > before) json_array_set_new(devices, before, device); /* asked again: as it was last */
+      else json_array_append_new(devices, device);
     }
+    if (json_array_size(devices) > before || !json_is_string(name)) continue;
+    json_t *const unasked = json_pack("{s:O, s:s, s:b, s:s}", "id", name, "kind", "", "available", 0, "why", "the comparison was interrupted before it was asked");
+    json_array_append_new(devices, device_of(records, first, unasked, NULL));
+    json_decref(unasked);
   }
 }
 
 /* Quoted figures are of the same job, data, mode and target, or they say nothing here. */
-static bool check_quoted(const json_t *first, const json_t *other, const char *path, perf_problem *problem) {
-  static const char *const same[] = {"mode", "target", "steps"};
+bool perf_check_quoted(const json_t *first, const json_t *other, const char *path, perf_problem *problem) {
+  static const char *const same[] = {"mode", "target", "steps", "warmup", "points"};
   const char *const a = perf_get_text(json_object_get(first, "job"), "hash"), *const b = perf_get_text(json_object_get(other, "job"), "hash");
   if (strcmp(a, b) != 0)
     return perf_fails(problem, TCT_INVALID, "--with '%s' is of another job: '%s' (%s), this is '%s' (%s)", path, perf_get_text(json_object_get(other, "job"), "name"), b,
@@ -63,7 +69,7 @@ static bool check_quoted(const json_t *first, const json_t *other, const char *p
   if (!json_equal(json_object_get(first, "data"), json_object_get(other, "data")))
     return perf_fails(problem, TCT_INVALID, "--with '%s' was measured on other data (%s, here %s)", path, perf_get_text(json_object_get(other, "data"), "hash"),
                       perf_get_text(json_object_get(first, "data"), "hash"));
-  for (size_t i = 0; i < 3; i++) {
+  for (size_t i = 0; i < sizeof same / sizeof same[0]; i++) {
     if (json_equal(json_object_get(first, same[i]), json_object_get(other, same[i]))) continue;
     return perf_fails(problem, TCT_INVALID, "--with '%s' was measured with another %s", path, same[i]);
   }
@@ -91,7 +97,7 @@ json_t *perf_summary(const json_t *records, const json_t *const *quoted, const c
   json_object_set_new(summary, "devices", devices);
   add_devices(devices, records, user_prices, NULL);
   for (int i = 0; i < n_quoted; i++) {
-    if (!check_quoted(first, json_array_get(quoted[i], 0), quoted_from[i], problem)) {
+    if (!perf_check_quoted(first, json_array_get(quoted[i], 0), quoted_from[i], problem)) {
       json_decref(summary);
       return NULL;
     }

@@ -9,10 +9,14 @@
 json_t *perf_summary(const json_t *records, const json_t *const *quoted, const char *const *quoted_from, int n_quoted, const json_t *user_prices,
                      perf_problem *problem);
 
+/* Whether a file's first record is of the same job, data, mode, target and points as this one, so that it may be quoted. */
+bool perf_check_quoted(const json_t *first, const json_t *other, const char *path, perf_problem *problem);
+
 /* ---- its parts ---- */
 
 /* An estimate as JSON; null without numbers. */
 json_t *perf_estimate_json(double *values, int n);
+json_t *perf_point_named(const json_t *device, const char *name); /* NULL: none */
 double perf_median(const json_t *point, const char *name); /* of a point's estimate; NaN: none */
 /* A device's point from its records; `first`: the comparison. */
 json_t *perf_point(const json_t *records, const json_t *first, const json_t *device, const char *point);

@@ -39,7 +39,7 @@ static void cell(const json_t *estimate, double per, const char *mark, char *tex
   char time[PERF_SHORT];
   const double median = perf_get_number(estimate, "median"), half = 50 * (perf_get_number(estimate, "high") - perf_get_number(estimate, "low")) / median;
   if (!isfinite(median)) (void)snprintf(text, size, "-");
-  else if (perf_get_number(estimate, "n") > 1) (void)snprintf(text, size, "%s%s \xc2\xb1%.0f%%", perf_show_seconds(median / per, time), mark, half);
+  else if (perf_get_number(estimate, "n") > 1 && isfinite(half)) (void)snprintf(text, size, "%s%s \xc2\xb1%.0f%%", perf_show_seconds(median / per, time), mark, half);
   else (void)snprintf(text, size, "%s%s", perf_show_seconds(median / per, time), mark);
 }
 

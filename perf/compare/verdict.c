@@ -10,13 +10,31 @@
 
 enum { MOST_LINES = 5 };
 
-/* A device where the verdict looks: at the first point that it has a score of. */
+/* A device where the verdict looks: at the same point of all, the first that most of them have a score of. */
 typedef struct contender {
   const json_t *device, *point;
   double score, setup, dollars;
 } contender;
 
-static const json_t *first_point(const json_t *device) { return json_array_get(json_object_get(device, "points"), 0); }
+static const char *chosen_point(const json_t *summary) {
+  const json_t *const points = json_object_get(summary, "points");
+  const char *chosen = "";
+  int most = -1;
+  for (size_t p = 0; p < json_array_size(points); p++) {
+    const char *const name = json_string_value(json_array_get(points, p));
+    int n = 0;
+    size_t i;
+    json_t *device;
+    json_array_foreach(json_object_get(summary, "devices"), i, device) n += name != NULL && isfinite(perf_score(summary, perf_point_named(device, name)));
+    if (name == NULL || n <= most) continue;
+    most = n;
+    chosen = name;
+  }
+  return chosen;
+}
+
+/* NULL: a quoted device that has not been there. */
+static const json_t *point_of(const json_t *summary, const json_t *device) { return perf_point_named(device, chosen_point(summary)); }
 
 static const char *unit_of(const json_t *summary) {
   static const char *const units[] = {"a sample", "an epoch", "to the target"};
@@ -31,7 +49,7 @@ static double dollars_of(const json_t *summary, const json_t *point) {
 }
 
 static contender contender_of(const json_t *summary, const json_t *device) {
-  const json_t *const point = first_point(device);
+  const json_t *const point = point_of(summary, device);
   const double load = perf_median(point, "cold_load"), compile = perf_median(point, "cold_compile");
   return (contender){device, point, perf_score(summary, point), load + compile, dollars_of(summary, point)};
 }
@@ -61,11 +79,21 @@ static void interval_of(const json_t *summary, const json_t *point, char *text, 
   char low[PERF_SHORT], high[PERF_SHORT];
   text[0] = '\0';
   if (perf_get_number(e, "n") > 1)
-    (void)snprintf(text, size, " [%s to %s]", perf_show_seconds(perf_get_number(e, "low") / per, low), perf_show_seconds(perf_get_number(e, "high") / per, high));
+    (void)snprintf(text, size, " [%s to %s]", perf_show_seconds(perf_get_number(e, "low") / per, low),
+                   isfinite(perf_get_number(e, "high")) ? perf_show_seconds(perf_get_number(e, "high") / per, high) : "never");
+}
+
+/* " in 5 of 7 runs" where some did not get there. */
+static void reach_of(const json_t *summary, const json_t *point, char *text, size_t size) {
+  const double reached = perf_get_number(point, "n_reached"), runs = perf_get_number(point, "n_runs");
+  text[0] = '\0';
+  if (perf_is(summary, "mode", "target") && reached < runs) (void)snprintf(text, size, " in %.0f of %.0f runs", reached, runs);
 }
 
 static void say_measured(const json_t *summary, const contender *best, json_t *lines) {
-  char text[400], time[PERF_SHORT], other[PERF_SHORT], interval[120], job[64];
+  char text[700], time[PERF_SHORT], other[PERF_SHORT], interval[120], reach[40], at[160] = "", job[64];
+  const char *const chosen = chosen_point(summary);
+  if (chosen[0] != '\0') (void)snprintf(at, sizeof at, " at %.120s", chosen);
   (void)snprintf(job, sizeof job, "%.40s", perf_get_text(json_object_get(summary, "job"), "name"));
   if (best->device == NULL) {
     (void)snprintf(text, sizeof text, "No device here %s %s.", perf_is(summary, "mode", "target") ? "reached the target of" : "ran", job);
@@ -74,7 +102,8 @@ static void say_measured(const json_t *summary, const contender *best, json_t *l
   }
   const contender second = best_of(summary, "measured", best->device);
   interval_of(summary, best->point, interval, sizeof interval);
-  (void)snprintf(text, sizeof text, "%s: use %s: %s %s%s, measured here.", job, perf_get_text(best->device, "id"), perf_show_seconds(best->score, time), unit_of(summary), interval);
+  reach_of(summary, best->point, reach, sizeof reach);
+  (void)snprintf(text, sizeof text, "%s%s: use %s: %s %s%s%s, measured here.", job, at, perf_get_text(best->device, "id"), perf_show_seconds(best->score, time), unit_of(summary), interval, reach);
   add(lines, text);
   if (second.device == NULL) return;
   (void)snprintf(text, sizeof text, "%s takes %s, %.3g times as long.", perf_get_text(second.device, "id"), perf_show_seconds(second.score, other), second.score / best->score);
@@ -104,10 +133,10 @@ static void say_missing(const json_t *summary, json_t *lines) {
   size_t i;
   json_t *device;
   json_array_foreach(json_object_get(summary, "devices"), i, device) {
-    const json_t *const point = first_point(device);
-    if (perf_is(point, "status", "done")) continue;
+    const json_t *const point = point_of(summary, device);
+    if (isfinite(perf_score(summary, point))) continue;
     const size_t at = strlen(names);
-    (void)snprintf(names + at, sizeof names - at, "%s%s (%s)", at > 0 ? ", " : "", perf_get_text(device, "label"), perf_get_text(point, "status"));
+    (void)snprintf(names + at, sizeof names - at, "%s%s (%s)", at > 0 ? ", " : "", perf_get_text(device, "label"), point != NULL ? perf_get_text(point, "status") : "not at this point");
   }
   if (names[0] == '\0') return;
   (void)snprintf(text, sizeof text, "Without a result: %s; the reasons stand below the table.", names);
@@ -116,10 +145,12 @@ static void say_missing(const json_t *summary, json_t *lines) {
 
 static void say_trust(const json_t *summary, json_t *lines) {
   char names[200] = "", text[300];
-  size_t i;
-  json_t *device;
+  size_t i, j;
+  json_t *device, *point;
   json_array_foreach(json_object_get(summary, "devices"), i, device) {
-    if (!perf_is(device, "source", "measured") || !json_is_true(json_object_get(json_object_get(first_point(device), "noise"), "unfit"))) continue;
+    bool unfit = false;
+    json_array_foreach(json_object_get(device, "points"), j, point) unfit = unfit || json_is_true(json_object_get(json_object_get(point, "noise"), "unfit"));
+    if (!perf_is(device, "source", "measured") || !unfit) continue;
     const size_t at = strlen(names);
     (void)snprintf(names + at, sizeof names - at, "%s%s", at > 0 ? ", " : "", perf_get_text(device, "id"));
   }
@@ -172,6 +203,7 @@ void perf_verdict(json_t *summary) {
   say_crossover(flips, summary, lines);
   say_missing(summary, lines);
   json_object_set_new(verdict, "lines", lines);
+  json_object_set_new(verdict, "point", perf_text("%s", chosen_point(summary)));
   json_object_set_new(verdict, "use", best.device != NULL ? perf_text("%s", perf_get_text(best.device, "id")) : json_null());
   json_object_set_new(verdict, "decided_by", perf_text("time %s", unit_of(summary)));
   json_object_set_new(verdict, "flips", flips);

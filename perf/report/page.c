@@ -88,7 +88,8 @@ const char *page_shorten(page *p, const char *text, size_t n) {
 
 bool page_ran(const page_device *d) {
   const char *const status = page_string(d->point, "status");
-  return d->point != NULL && (status == NULL || strcmp(status, "done") == 0 || strcmp(status, "never reached") == 0);
+  page_estimate step; /* of a device that timed out, what it did until then */
+  return d->point != NULL && (status == NULL || strcmp(status, "done") == 0 || strcmp(status, "never reached") == 0 || page_read_estimate(d->point, "step_p50", &step));
 }
 
 const char *page_status(const page_device *d, const char **why) {

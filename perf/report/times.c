@@ -50,7 +50,8 @@ static bool draw_cold(page *p) {
     *row = (chart_bar){.label = d->label, .source = d->source, .low = NAN, .high = NAN};
     for (int k = 0; k < N_COLD; k++) {
       page_estimate e;
-      row->parts[k] = page_read_estimate(d->point, cold_names[k], &e) ? e.median : NAN;
+      const bool of_host = k == 0 && (d->source == SOURCE_MODELLED || d->source == SOURCE_QUOTED_MODEL); /* measured: no part of a modelled sum */
+      row->parts[k] = !of_host && page_read_estimate(d->point, cold_names[k], &e) ? e.median : NAN;
       any = any || row->parts[k] > 0;
     }
     n += any;

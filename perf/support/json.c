@@ -22,7 +22,7 @@ const char *perf_get_text(const json_t *object, const char *key) {
 bool perf_is(const json_t *object, const char *key, const char *text) { return strcmp(perf_get_text(object, key), text) == 0; }
 
 json_t *perf_text(const char *format, ...) {
-  char text[1024];
+  char text[8192];
   va_list args;
   va_start(args, format);
   const int n = vsnprintf(text, sizeof text, format, args);

@@ -115,7 +115,7 @@ TEST(compare, targets) {
   CHECK(json_array_size(json_object_get(point_of(summary, "cpu", 0), "curve")) == 2, "what was reached stays");
   json_decref(summary);
   RUN("compare", "job.yaml", "--devices", "cpu", "--target", "val_acuracy>=0.5", "--runs", "1", "-q", "-o", "w.jsonl");
-  EXITS(0);
+  EXITS(3);
   SHOWS(out, "the job has no 'val_acuracy'; it has loss, test_loss");
   end();
 }
@@ -249,7 +249,17 @@ TEST(compare, wrong_words) {
       {{"--mode", "target"}, 3, "needs --target"},
       {{"--mode", "quick"}, 2, "--mode is 'quick'"},
       {{"--sweep", "batch"}, 3, "needs KEY=VALUE,VALUE"},
-      {{"--sweep", "model.nothing=1,2", "--devices", "cpu", "--runs", "1"}, 0, ""},
+      {{"--sweep", "nope.key=1,8"}, 3, "nope"},
+      {{"--sweep", "batch=0,8"}, 3, "batch_size"},
+      {{"--sweep", "batch=8,8"}, 3, "is there twice"},
+      {{"--sweep", "device=cpu,ref"}, 3, "sets 'device' itself"},
+      {{"--set", "device=ref"}, 3, "the devices are --devices"},
+      {{"--set", "model.\xff=1"}, 3, "not UTF-8"},
+      {{"--steps", "5", "--mode", "epochs"}, 2, "--steps is of --mode steps"},
+      {{"--epochs", "5"}, 2, "--epochs is of --mode epochs"},
+      {{"--json", "--csv", "-"}, 2, "only one of"},
+      {{"--html", "no/such/page.html"}, 4, "no/such"},
+      {{"--devices", "gpu", "--runs", "1"}, 7, ""},
       {{"--with", "nowhere.jsonl"}, 4, "nowhere.jsonl"},
       {{"--prices", "nowhere.json"}, 4, "nowhere.json"},
       {{"-o", "no/such/folder.jsonl"}, 4, "cannot make"},
@@ -262,6 +272,129 @@ TEST(compare, wrong_words) {
     CHECK(result.code == rows[i].code && strstr(result.err, rows[i].says) != NULL, "%s %s: code %d: %s", rows[i].words[0], rows[i].words[1], result.code, result.err);
     (void)unlink("job.compare.jsonl");
   }
+  end();
+}
+
+/* ---- summaries of records made by hand ---- */
+
+static json_t *records_of(const char *mode, const char *points) {
+  json_t *const records = json_array();
+  json_error_t error;
+  char text[600];
+  (void)snprintf(text, sizeof text, "{\"record\": \"comparison\", \"schema\": 1, \"mode\": \"%s\", \"target\": \"accuracy>=0.9\", \"runs\": 7, \"devices\": [\"cpu\", \"ref\"], \"points\": %s, "
+                 "\"job\": {\"name\": \"j\"}}", mode, points);
+  json_t *const first = json_loads(text, 0, &error);
+  CHECK(first != NULL, "%s: %s", error.text, text);
+  json_array_append_new(records, first);
+  static const char *const ids[] = {"cpu", "ref"};
+  for (int d = 0; d < 2; d++)
+    json_array_append_new(records, json_pack("{s:s, s:s, s:s, s:s, s:b}", "record", "device", "id", ids[d], "kind", ids[d], "clock", "measured", "available", 1));
+  return records;
+}
+
+static void add_run(json_t *records, const char *device, const char *point, int run, double step, double reached, json_t *losses) {
+  json_t *const record = json_pack("{s:s, s:s, s:s, s:i, s:s, s:f, s:i, s:i, s:o}", "record", "run", "device", device, "point", point, "run", run, "status", "done", "step_p50", step,
+                                   "batch", 1, "step_stride", 1, "step_loss", losses);
+  json_object_set_new(record, "reached", reached > 0 ? json_pack("{s:f}", "seconds", reached) : json_null());
+  json_array_append_new(records, record);
+}
+
+static json_t *summed_up(json_t *records) {
+  perf_problem problem;
+  json_array_append_new(records, json_pack("{s:s, s:b}", "record", "end", "completed", 1));
+  json_t *const summary = perf_summary(records, NULL, NULL, 0, NULL, &problem);
+  CHECK(summary != NULL, "%s", problem.text);
+  json_decref(records);
+  return summary;
+}
+
+static const char *line_of(const json_t *summary, size_t i) {
+  const char *const text = json_string_value(json_array_get(json_object_get(json_object_get(summary, "verdict"), "lines"), i));
+  return text != NULL ? text : "";
+}
+
+/* A device that got there once, quickly, has no time to the target; one that mostly did has, and says how often. */
+TEST(compare, who_reaches_seldom_is_not_fast) {
+  json_t *const records = records_of("target", "[\"\"]");
+  for (int run = 0; run < 7; run++) {
+    add_run(records, "cpu", "", run, 1e-3, run == 0 ? 5 : 0, json_array());
+    add_run(records, "ref", "", run, 1e-3, run == 0 ? 0 : 6 + run, json_array());
+  }
+  json_t *const summary = summed_up(records);
+  CHECK(isnan(perf_median(point_of(summary, "cpu", 0), "time_to_target")) && perf_get_number(point_of(summary, "cpu", 0), "n_reached") == 1);
+  CHECK(perf_median(point_of(summary, "ref", 0), "time_to_target") == 10, "the fourth of 7, 8, 9, 10, 11, 12, never");
+  CHECK(perf_is(json_object_get(summary, "verdict"), "use", "ref") && strstr(line_of(summary, 0), "in 6 of 7 runs") != NULL && strstr(line_of(summary, 0), "to never]") != NULL, "%s",
+        line_of(summary, 0));
+  json_decref(summary);
+}
+
+/* The same sweep upwards and downwards has the same crossover. */
+TEST(compare, crossovers_have_a_direction) {
+  static const char *const points[] = {"[\"train.batch_size=1\", \"train.batch_size=100\"]", "[\"train.batch_size=100\", \"train.batch_size=1\"]"};
+  for (int turn = 0; turn < 2; turn++) {
+    json_t *const records = records_of("steps", points[turn]);
+    add_run(records, "cpu", "train.batch_size=1", 0, 1, 0, json_array());
+    add_run(records, "ref", "train.batch_size=1", 0, 10, 0, json_array());
+    add_run(records, "cpu", "train.batch_size=100", 0, 10, 0, json_array());
+    add_run(records, "ref", "train.batch_size=100", 0, 1, 0, json_array());
+    json_t *const summary = summed_up(records);
+    const json_t *const crossover = json_array_get(json_object_get(summary, "crossovers"), 0);
+    CHECK(perf_is(crossover, "a", "cpu") && perf_is(crossover, "b", "ref") && fabs(perf_get_number(crossover, "at") - 10) < 1e-9, "%s", perf_get_text(crossover, "text"));
+    json_decref(summary);
+  }
+}
+
+TEST(compare, verdict_looks_where_most_have_been) {
+  json_t *const records = records_of("steps", "[\"a.b=1\", \"a.b=2\"]");
+  add_run(records, "cpu", "a.b=1", 0, 1, 0, json_array());
+  add_run(records, "cpu", "a.b=2", 0, 2, 0, json_array());
+  add_run(records, "ref", "a.b=2", 0, 3, 0, json_array());
+  add_run(records, "ref", "a.b=2", 0, 1, 0, json_array()); /* made again: the last counts */
+  json_t *const summary = summed_up(records);
+  CHECK(perf_is(json_object_get(summary, "verdict"), "point", "a.b=2") && perf_is(json_object_get(summary, "verdict"), "use", "ref"), "%s", line_of(summary, 0));
+  CHECK(perf_get_number(point_of(summary, "ref", 1), "n_runs") == 1);
+  json_decref(summary);
+}
+
+/* A loss that is not finite is no number to compare with. */
+TEST(compare, losses_that_end) {
+  json_t *const records = records_of("steps", "[\"\"]");
+  add_run(records, "cpu", "", 0, 1, 0, json_pack("[f, f, n, f]", 1.0, 0.5, 0.1));
+  add_run(records, "ref", "", 0, 1, 0, json_pack("[f, f, f, f]", 1.0, 0.51, 7.0, 9.0));
+  json_t *const summary = summed_up(records);
+  const json_t *const difference = json_object_get(point_of(summary, "ref", 0), "loss_difference");
+  CHECK(fabs(perf_get_number(difference, "value") - 0.02) < 1e-9 && perf_get_number(difference, "step") == 1);
+  json_decref(summary);
+}
+
+/* Processors are paid for as they are used, and a file that was begun elsewhere is not gone on with. */
+TEST(compare, threads_and_machines) {
+  begin();
+  RUN("compare", "job.yaml", "--devices", "cpu", "--sweep", "threads=1,2", "--runs", "1", "--steps", "4", "-q", "-o", "p.jsonl", "--json");
+  EXITS(0);
+  json_t *const summary = summary_of_last();
+  const json_t *const one = point_of(summary, "cpu", 0), *const two = point_of(summary, "cpu", 1);
+  CHECK(perf_get_number(one, "threads") == 1 && perf_get_number(two, "threads") == 2);
+  const double of_one = perf_median(one, "dollars_per_step") / perf_median(one, "step_p50"), of_two = perf_median(two, "dollars_per_step") / perf_median(two, "step_p50");
+  CHECK(fabs(of_two / of_one - 2) < 1e-9, "%g and %g dollars a second", of_one, of_two);
+  json_decref(summary);
+  RUN("compare", "job.yaml", "--devices", "cpu", "-j", "1", "--runs", "1", "--steps", "4", "-q", "-o", "m.jsonl");
+  EXITS(0);
+  RUN("compare", "job.yaml", "--devices", "cpu", "-j", "2", "--runs", "1", "--steps", "4", "-q", "-o", "m.jsonl", "--resume");
+  EXITS(3);
+  SHOWS(err, "was begun with other threads");
+  static char text[1 << 20];
+  read_text("m.jsonl", text, sizeof text);
+  char *const processor = strstr(text, "\"processor\":\"");
+  CHECK(processor != NULL);
+  processor[14] = '#';
+  write_text("m.jsonl", text);
+  RUN("compare", "job.yaml", "--devices", "cpu", "-j", "1", "--runs", "1", "--steps", "4", "-q", "-o", "m.jsonl", "--resume");
+  EXITS(3);
+  SHOWS(err, "was begun on another machine");
+  RUN("report", "m.jsonl", "--csv", "-");
+  EXITS(0);
+  CHECK(strncmp(result.out, "device,source,", 14) == 0 && strstr(result.out, "->") == NULL, "%s", result.out);
   end();
 }
 

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include "outputs.h"
+#include "perf/compare/plan.h"
 #include "perf/compare/show.h"
 #include "perf/support/json.h"
 
@@ -24,14 +25,15 @@ static int read_limits(const tool_options *o, perf_limits *out) {
 }
 
 /* --now must be one of the devices, or a share of its cost means nothing. */
-static int check_now(const json_t *advice, const perf_limits *limits) {
-  size_t i;
-  json_t *device;
-  if (limits->now == NULL) return TOOL_OK;
-  json_array_foreach(json_object_get(advice, "devices"), i, device) {
-    if (perf_is(device, "id", limits->now)) return TOOL_OK;
+static int check_now(const char *devices, const char *now) {
+  static perf_plan plan; /* large */
+  perf_problem problem;
+  if (now == NULL) return TOOL_OK;
+  if (!perf_plan_devices(devices, &plan, &problem)) return outputs_fail(&problem);
+  for (int i = 0; i < plan.n_devices; i++) {
+    if (strcmp(plan.device[i], now) == 0) return TOOL_OK;
   }
-  return tool_usage("advise: --now '%s' is none of --devices", limits->now);
+  return tool_usage("advise: --now '%s' is none of --devices", now);
 }
 
 static const char *file_of(const tool_options *o, char *text, size_t size) {
@@ -122,7 +124,7 @@ static void show(void *user, const json_t *record, int done, int all) {
 }
 
 static int advise(const tool_options *o, const perf_limits *limits, json_t *prices, const char *path) {
-  char command[2048];
+  char command[8192];
   perf_problem problem;
   const perf_comparison c = {.job = o->positional, .directory = o->job_dir, .set = o->set, .n_set = o->n_set, .devices = o->devices != NULL ? o->devices : "cpu,gpu,tpu:v3,tpu:v5e",
                              .steps = 20, .user_prices = prices, .machine = tool_machine_json(), .cancel = &tool_stop_signal, .told = o->quiet ? NULL : show,
@@ -132,13 +134,10 @@ static int advise(const tool_options *o, const perf_limits *limits, json_t *pric
   tool_release_signals();
   json_decref(c.machine);
   if (advice == NULL) return outputs_fail(&problem);
-  int code = check_now(advice, limits);
-  if (code == TOOL_OK) {
-    if (o->json) tool_print_json(json_incref(advice));
-    else perf_advice_table(advice, stdout);
-    if (!o->json) print_earlier(path);
-    code = keep(path, json_incref(advice));
-  }
+  if (o->json) tool_print_json(json_incref(advice));
+  else perf_advice_table(advice, stdout);
+  if (!o->json) print_earlier(path);
+  const int code = keep(path, json_incref(advice));
   json_decref(advice);
   return code == TOOL_OK ? tool_finish() : code;
 }
@@ -148,8 +147,13 @@ int perf_advise(const tool_options *options) {
   perf_limits limits;
   json_t *prices = NULL;
   const char *const path = file_of(options, name, sizeof name);
-  if (options->verify != NULL) return verify(options, path);
+  const char *const dot = strrchr(options->positional, '.');
+  if (dot != NULL && strcmp(dot, ".safetensors") == 0) return tool_usage("advise: '%s' is a model; needs the job file that trains it", options->positional);
   int code = read_limits(options, &limits);
+  if (code == TOOL_OK && options->verify != NULL && (options->goal || options->max_cost || options->deadline || options->max_latency || options->max_energy || options->needs || options->now || options->devices))
+    return tool_usage("advise: --verify compares the last prediction; it takes no limits and no --devices");
+  if (code == TOOL_OK && options->verify != NULL) return verify(options, path);
+  if (code == TOOL_OK) code = check_now(options->devices != NULL ? options->devices : "cpu,gpu,tpu:v3,tpu:v5e", options->now);
   if (code == TOOL_OK) code = outputs_prices(options, &prices);
   if (code == TOOL_OK) code = advise(options, &limits, prices, path);
   json_decref(prices);

@@ -4,7 +4,6 @@
 #include <math.h>
 #include <signal.h>
 #include <string.h>
-#include <unistd.h>
 #include "outputs.h"
 #include "perf/compare/show.h"
 #include "perf/support/json.h"
@@ -40,52 +39,63 @@ static int mode_of(const tool_options *options, perf_mode *out) {
   return TOOL_OK;
 }
 
-/* Files that the end needs are looked at before the first run. */
-static int check_with(const tool_options *options) {
+/* An option that would say nothing is a mistake. */
+static int check_options(const tool_options *o, perf_mode mode) {
+  const char *const dot = strrchr(o->positional, '.');
+  if (dot != NULL && strcmp(dot, ".safetensors") == 0) return tool_usage("compare: '%s' is a model; needs the job file that trains it", o->positional);
+  if (mode != PERF_STEPS && o->steps >= 0) return tool_usage("compare: --steps is of --mode steps; epochs and target end as the job says (--epochs)");
+  if (mode == PERF_STEPS && o->steps == 0) return tool_usage("compare: --steps is 0, needs at least 1");
+  for (int32_t i = 0; i < o->n_set; i++) {
+    if (mode == PERF_STEPS && strncmp(o->set[i], "train.epochs=", 13) == 0) return tool_usage("compare: --epochs is of --mode epochs or target; --mode steps takes --steps");
+  }
+  return outputs_check(o);
+}
+
+/* The files that are quoted, before the first run. */
+static int read_quoted(const tool_options *options, json_t **quoted) {
   for (int32_t i = 0; i < options->with.n; i++) {
-    if (access(options->with.item[i], R_OK) != 0) return tool_file_fail("read", options->with.item[i]);
+    const int code = outputs_read(options->with.item[i], &quoted[i]);
+    if (code != TOOL_OK) return code;
   }
   return TOOL_OK;
 }
 
-int perf_compare(const tool_options *options) {
-  char output[1024], command[2048];
-  shown s = {.quiet = options->quiet};
+static int run(const tool_options *options, perf_comparison *c) {
+  char output[1024], command[8192];
   perf_problem problem;
+  c->output = options->output != NULL ? options->output : outputs_name(options->positional, "compare.jsonl", output, sizeof output);
+  c->command = outputs_command(command, sizeof command);
+  c->machine = tool_machine_json();
+  tool_catch_signals();
+  const bool ok = perf_compare_devices(c, &problem);
+  tool_release_signals();
+  json_decref(c->machine);
+  if (!ok) {
+    const int code = outputs_fail(&problem);
+    if (problem.status != TCT_CANCELLED) return code;
+    fprintf(stderr, "tercet: what ran stands in '%s'; --resume goes on\n", c->output);
+    return tool_stop_signal == SIGTERM ? TOOL_TERMINATED : TOOL_INTERRUPTED;
+  }
+  const int code = outputs_write(options, c->output, true);
+  if (!options->quiet) fprintf(stderr, "data: %s\n", c->output);
+  return code;
+}
+
+int perf_compare(const tool_options *options) {
+  shown s = {.quiet = options->quiet};
+  json_t *quoted[TOOL_MOST_ITEMS] = {NULL};
   perf_comparison c = {.job = options->positional, .directory = options->job_dir, .set = options->set, .n_set = options->n_set,
                        .devices = options->devices != NULL ? options->devices : "cpu,gpu,tpu:v3", .target = options->target, .runs = options->runs,
                        .warmup = options->warmup, .time_limit = (double)options->time_limit, .resume = options->resume, .cancel = &tool_stop_signal,
-                       .told = show, .user = &s};
+                       .quoted = quoted, .quoted_from = options->with.item, .n_quoted = options->with.n, .told = show, .user = &s};
   int code = mode_of(options, &c.mode);
+  if (code == TOOL_OK) code = check_options(options, c.mode);
   if (code == TOOL_OK) code = outputs_prices(options, &c.user_prices);
-  if (code == TOOL_OK) code = check_with(options);
-  if (code != TOOL_OK) {
-    json_decref(c.user_prices);
-    return code;
-  }
+  if (code == TOOL_OK) code = read_quoted(options, quoted);
   for (int32_t i = 0; i < options->sweep.n; i++) c.sweep[i] = options->sweep.item[i];
-  c.steps = c.mode == PERF_STEPS ? options->steps : 0;
-  if (c.mode == PERF_STEPS && c.steps == 0) {
-    json_decref(c.user_prices);
-    return tool_usage("compare: --steps is 0, needs at least 1");
-  }
-  c.output = options->output != NULL ? options->output : outputs_name(options->positional, "compare.jsonl", output, sizeof output);
-  c.command = outputs_command(command, sizeof command);
-  c.machine = tool_machine_json();
-  tool_catch_signals();
-  const bool ok = perf_compare_devices(&c, &problem);
-  tool_release_signals();
-  json_decref(c.machine);
+  c.steps = c.mode != PERF_STEPS ? 0 : options->steps < 0 ? 50 : options->steps;
+  if (code == TOOL_OK) code = run(options, &c);
+  for (int i = 0; i < TOOL_MOST_ITEMS; i++) json_decref(quoted[i]);
   json_decref(c.user_prices);
-  if (!ok) {
-    code = outputs_fail(&problem);
-    if (problem.status == TCT_CANCELLED) {
-      fprintf(stderr, "tercet: what ran stands in '%s'; --resume goes on\n", c.output);
-      return tool_stop_signal == SIGTERM ? TOOL_TERMINATED : TOOL_INTERRUPTED;
-    }
-    return code;
-  }
-  code = outputs_write(options, c.output);
-  if (!options->quiet) fprintf(stderr, "data: %s\n", c.output);
   return code;
 }

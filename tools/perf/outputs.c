@@ -2,7 +2,9 @@
 #include "outputs.h"
 
 #include <errno.h>
+#include <math.h>
 #include <string.h>
+#include <unistd.h>
 #include "perf/compare/prices.h"
 #include "perf/compare/show.h"
 #include "perf/compare/summary.h"
@@ -26,6 +28,11 @@ static bool read_file(const char *path, json_t **out, perf_problem *problem) {
   if (!perf_file_read(path, out, &torn, &whole, problem)) return false;
   if (torn) fprintf(stderr, "tercet: warning: the last line of '%s' has no end and is left out; it was being written when its writer ended\n", path);
   return true;
+}
+
+int outputs_read(const char *path, json_t **out) {
+  perf_problem problem;
+  return read_file(path, out, &problem) ? TOOL_OK : outputs_fail(&problem);
 }
 
 static bool summarize(const tool_options *options, const char *path, const json_t *prices, json_t **out, perf_problem *problem) {
@@ -64,7 +71,44 @@ static int write_dawnbench(const tool_options *options, const json_t *summary) {
   return TOOL_OK;
 }
 
-int outputs_write(const tool_options *options, const char *path) {
+static bool is_stdout(const char *path) { return path != NULL && strcmp(path, "-") == 0; }
+
+/* A folder that cannot be written to is better known before an hour of runs. */
+static int check_folder(const char *path) {
+  char folder[4096];
+  const char *const slash = path != NULL ? strrchr(path, '/') : NULL;
+  if (path == NULL || is_stdout(path)) return TOOL_OK;
+  (void)snprintf(folder, sizeof folder, "%.*s", slash != NULL ? (int)(slash - path) + 1 : 1, slash != NULL ? path : ".");
+  if (access(folder, W_OK | X_OK) == 0) return TOOL_OK;
+  return tool_file_fail("write into the folder", folder);
+}
+
+int outputs_check(const tool_options *options) {
+  if (is_stdout(options->csv) + is_stdout(options->html) + options->json > 1)
+    return tool_usage("%s: only one of --json, --csv - and --html - can have standard output", tool_arguments[1]);
+  const char *const files[] = {options->csv, options->html};
+  for (int i = 0; i < 2; i++) {
+    const int code = check_folder(files[i]);
+    if (code != TOOL_OK) return code;
+  }
+  return TOOL_OK;
+}
+
+/* No device has a figure: all were absent, or none could run. */
+static int nothing_ran(const json_t *summary) {
+  size_t i, j;
+  json_t *device, *point;
+  bool present = false;
+  json_array_foreach(json_object_get(summary, "devices"), i, device) {
+    present = present || json_is_true(json_object_get(device, "available"));
+    json_array_foreach(json_object_get(device, "points"), j, point) {
+      if (isfinite(perf_median(point, "step_p50"))) return TOOL_OK;
+    }
+  }
+  return present ? TOOL_INVALID : TOOL_UNAVAILABLE;
+}
+
+int outputs_write(const tool_options *options, const char *path, bool ran_now) {
   json_t *prices = NULL, *summary = NULL;
   perf_problem problem;
   int code = outputs_prices(options, &prices);
@@ -72,11 +116,12 @@ int outputs_write(const tool_options *options, const char *path) {
   json_decref(prices);
   if (code != TOOL_OK) return code;
   if (options->json) tool_print_json(json_incref(summary));
-  else perf_table(summary, stdout);
+  else if (!is_stdout(options->csv) && !is_stdout(options->html)) perf_table(summary, stdout);
   code = tool_finish();
   if (code == TOOL_OK && options->csv) code = tool_write_file(options->csv, write_csv, summary);
   if (code == TOOL_OK && options->html) code = write_page(options, summary);
   if (code == TOOL_OK && options->dawnbench) code = write_dawnbench(options, summary);
+  if (code == TOOL_OK && ran_now) code = nothing_ran(summary);
   json_decref(summary);
   return code;
 }
@@ -87,13 +132,29 @@ const char *outputs_name(const char *job, const char *ending, char *text, size_t
   return text;
 }
 
+/* In quotes where a shell would read something else; a quote itself as '\\''. */
+static size_t put_word(char *text, size_t size, const char *word) {
+  const bool plain = word[0] != '\0' && strspn(word, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-+=:,./@%") == strlen(word);
+  size_t n = 0;
+  if (!plain && n + 1 < size) text[n++] = '\'';
+  for (; *word != '\0' && n + 5 < size; word++) {
+    if (*word == '\'' && !plain) {
+      memcpy(text + n, "'\\''", 4);
+      n += 4;
+    } else {
+      text[n++] = *word;
+    }
+  }
+  if (!plain && n + 1 < size) text[n++] = '\'';
+  text[n] = '\0';
+  return n;
+}
+
 const char *outputs_command(char *text, size_t size) {
-  size_t at = 0;
-  text[0] = '\0';
-  for (char **word = tool_arguments; *word != NULL && at + 1 < size; word++) {
-    const bool plain = strpbrk(*word, " '\"<>|&;$*?()") == NULL, first = word == tool_arguments;
-    const int n = snprintf(text + at, size - at, "%s%s%s%s", first ? "" : " ", plain || first ? "" : "'", first ? "tercet" : *word, plain || first ? "" : "'");
-    at += n > 0 ? (size_t)n : 0;
+  size_t at = (size_t)snprintf(text, size, "tercet");
+  for (char **word = tool_arguments + 1; *word != NULL && at + 8 < size; word++) {
+    text[at++] = ' ';
+    at += put_word(text + at, size - at, *word);
   }
   return text;
 }
