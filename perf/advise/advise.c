@@ -7,10 +7,11 @@
 #include "perf/compare/job.h"
 #include "perf/compare/plan.h"
 #include "perf/compare/prices.h"
+#include "perf/compare/summary.h"
 #include "perf/compare/worker.h"
 #include "perf/support/json.h"
 
-enum { PATH_BYTES = 4096 };
+enum { PATH_BYTES = 4096, QUOTED_RUNS = 1000 };
 
 static const char *const goals[PERF_N_GOALS] = {"time", "cost", "energy", "latency"};
 
@@ -96,6 +97,57 @@ static bool ask_all(const perf_comparison *c, const perf_plan *plan, const char 
   return true;
 }
 
+/* ---- other machines ---- */
+
+/* The steps of a device of another file, over its runs of the plain job. */
+static json_t *quoted_step(const json_t *records, const char *id) {
+  double values[QUOTED_RUNS];
+  int n = 0;
+  size_t i;
+  json_t *run;
+  json_array_foreach(records, i, run) {
+    if (n == QUOTED_RUNS || !perf_is(run, "record", "run") || !perf_is(run, "device", id) || perf_get_text(run, "point")[0] != '\0') continue;
+    values[n] = perf_get_number(run, "step_p50");
+    n += isfinite(values[n]) ? 1 : 0;
+  }
+  json_t *const step = perf_estimate_json(values, n);
+  if (json_is_object(step)) json_object_set_new(step, "how", json_string("quoted"));
+  return step;
+}
+
+/* Devices that another machine measured on the same job become candidates, with its date; how long the job is, those that are here
+ * say. */
+static bool add_quoted(json_t *advice, const json_t *records, const char *path, const json_t *user_prices, perf_problem *problem) {
+  const json_t *const first = json_array_get(records, 0), *here = NULL;
+  json_t *const candidates = json_object_get(advice, "devices");
+  const char *const a = perf_get_text(json_object_get(advice, "job"), "hash"), *const b = perf_get_text(json_object_get(first, "job"), "hash");
+  if (strcmp(a, b) != 0) return perf_fails(problem, TCT_INVALID, "--with '%s' is of another job: '%s' (%s)", path, perf_get_text(json_object_get(first, "job"), "name"), b);
+  size_t i;
+  json_t *device;
+  json_array_foreach(candidates, i, device) {
+    if (here == NULL && json_is_integer(json_object_get(device, "steps"))) here = device;
+  }
+  json_array_foreach(records, i, device) {
+    if (!perf_is(device, "record", "device") || !perf_is(device, "clock", "measured")) continue;
+    json_t *const step = quoted_step(records, perf_get_text(device, "id"));
+    if (!json_is_object(step) || here == NULL) {
+      json_decref(step);
+      continue;
+    }
+    json_t *const candidate = json_deep_copy(device);
+    json_object_set_new(candidate, "price", perf_price_of(device, user_prices));
+    json_object_set_new(candidate, "id", perf_text("%s (%.10s)", perf_get_text(device, "id"), perf_get_text(first, "created")));
+    json_object_set_new(candidate, "record", json_string("candidate"));
+    json_object_set_new(candidate, "status", json_string("done"));
+    json_object_set_new(candidate, "quoted_from", perf_text("%s", path));
+    json_object_set_new(candidate, "step", step);
+    json_object_set(candidate, "steps", json_object_get(here, "steps"));
+    json_object_set(candidate, "batch", json_object_get(here, "batch"));
+    json_array_append_new(candidates, candidate);
+  }
+  return true;
+}
+
 json_t *perf_advise_devices(const perf_comparison *c, const perf_limits *limits, bool analytic, perf_problem *problem) {
   static perf_plan plan; /* large */
   char worker[PATH_BYTES];
@@ -108,6 +160,7 @@ json_t *perf_advise_devices(const perf_comparison *c, const perf_limits *limits,
   bool ok = perf_plan_devices(c->devices, &plan, problem);
   if (ok && !perf_worker_path(worker, sizeof worker)) ok = perf_fails(problem, TCT_UNAVAILABLE, "the system does not tell where this program lies");
   ok = ok && perf_put_job(c->job, c->directory, c->set, c->n_set, advice, problem) && ask_all(c, &plan, worker, analytic, candidates, problem);
+  for (int i = 0; ok && i < c->n_quoted; i++) ok = add_quoted(advice, c->quoted[i], c->quoted_from[i], c->user_prices, problem);
   if (ok) perf_weigh(advice, limits);
   if (ok) return advice;
   json_decref(advice);

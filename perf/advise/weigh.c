@@ -18,7 +18,7 @@ static totals totals_of(const json_t *device) {
   const json_t *const step = json_object_get(device, "step"), *const cold = json_object_get(device, "cold");
   const double steps = perf_get_number(device, "steps"), validation = perf_get_number(device, "validation_batches"), forward = perf_get_number(device, "forward");
   const double compiling = perf_get_number(device, "compiling"), load = perf_get_number(cold, "load"), compile = perf_get_number(cold, "compile");
-  double rest = validation > 0 ? validation * forward : 0;
+  double rest = validation > 0 && isfinite(forward) ? validation * forward : 0;
   if (isfinite(compiling)) rest += compiling;
   if (isfinite(load)) rest += load;
   if (isfinite(compile)) rest += compile;
@@ -232,7 +232,7 @@ void perf_advice_table(const json_t *advice, FILE *to) {
   fprintf(to, "%s: predictions\n\n  %-18s%11s%11s%6s%10s%10s%11s\n", perf_get_text(json_object_get(advice, "job"), "name"), "device", "step", "job", "", "cost", "energy", "latency");
   json_array_foreach(json_object_get(advice, "devices"), i, d) {
     const totals t = totals_of(d);
-    const char *const mark = perf_is(d, "clock", "modelled") ? "~" : "";
+    const char *const mark = perf_is(d, "clock", "modelled") ? "~" : json_object_get(d, "quoted_from") != NULL ? "\"" : "";
     if (!perf_is(d, "status", "done")) {
       fprintf(to, "  %-18.18s %s: %s\n", perf_get_text(d, "id"), perf_get_text(d, "status"), perf_get_text(d, "why"));
       continue;
@@ -242,7 +242,7 @@ void perf_advice_table(const json_t *advice, FILE *to) {
             50 * (t.high - t.low) / t.value[PERF_TIME], perf_show_dollars(t.value[PERF_COST], cost), mark, perf_show_joules(t.value[PERF_ENERGY], energy), mark,
             perf_show_seconds(t.value[PERF_LATENCY], latency), mark);
   }
-  fputs("\n* not beaten in time, cost and energy at once   ~ modelled\n", to);
+  fputs("\n* not beaten in time, cost and energy at once   ~ modelled   \" quoted\n", to);
   json_array_foreach(json_object_get(advice, "devices"), i, d) {
     if (!perf_is(d, "status", "done")) continue;
     json_array_foreach(json_object_get(d, "constraints"), j, row) {

@@ -163,6 +163,12 @@ TEST(advise, command) {
   RUN("advise", "job.yaml", "--devices", "cpu", "-q");
   EXITS(0);
   SHOWS(out, "Earlier predictions: ");
+  RUN("advise", "job.yaml", "--devices", "tpu:v3", "-q", "--with", "runs.jsonl", "--json");
+  EXITS(0);
+  json_t *const other = json_load_file(in_folder("stdout.txt"), 0, NULL);
+  const json_t *const quoted = json_array_get(json_object_get(other, "devices"), 1);
+  CHECK(json_array_size(json_object_get(other, "devices")) == 2 && perf_is(json_object_get(quoted, "step"), "how", "quoted") && perf_get_number(quoted, "dollars") > 0);
+  json_decref(other);
   static const char *const wrong[][3] = {{"--max-cost", "ten", "--max-cost is 'ten'"}, {"--deadline", "10", "--deadline is '10'"}, {"--goal", "speed", "--goal is 'speed'"},
                                          {"--needs", "luck", "--needs is 'luck'"}, {"--now", "gpu:9", "--now 'gpu:9'"}, {"--max-energy", "1cal", "--max-energy is '1cal'"}};
   for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {

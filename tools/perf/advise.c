@@ -123,11 +123,11 @@ static void show(void *user, const json_t *record, int done, int all) {
   fprintf(stderr, "[%d/%d] %s: %s\n", done, all, perf_get_text(record, "id"), perf_get_text(record, perf_is(record, "status", "done") ? "description" : "why"));
 }
 
-static int advise(const tool_options *o, const perf_limits *limits, json_t *prices, const char *path) {
+static int advise(const tool_options *o, const perf_limits *limits, json_t *prices, json_t *const *quoted, const char *path) {
   char command[8192];
   perf_problem problem;
   const perf_comparison c = {.job = o->positional, .directory = o->job_dir, .set = o->set, .n_set = o->n_set, .devices = o->devices != NULL ? o->devices : "cpu,gpu,tpu:v3,tpu:v5e",
-                             .steps = 20, .user_prices = prices, .machine = tool_machine_json(), .cancel = &tool_stop_signal, .told = o->quiet ? NULL : show,
+                             .steps = 20, .quoted = quoted, .quoted_from = o->with.item, .n_quoted = o->with.n, .user_prices = prices, .machine = tool_machine_json(), .cancel = &tool_stop_signal, .told = o->quiet ? NULL : show,
                              .command = outputs_command(command, sizeof command)};
   tool_catch_signals();
   json_t *const advice = perf_advise_devices(&c, limits, o->analytic, &problem);
@@ -145,7 +145,7 @@ static int advise(const tool_options *o, const perf_limits *limits, json_t *pric
 int perf_advise(const tool_options *options) {
   char name[1024];
   perf_limits limits;
-  json_t *prices = NULL;
+  json_t *prices = NULL, *quoted[TOOL_MOST_ITEMS] = {NULL};
   const char *const path = file_of(options, name, sizeof name);
   const char *const dot = strrchr(options->positional, '.');
   if (dot != NULL && strcmp(dot, ".safetensors") == 0) return tool_usage("advise: '%s' is a model; needs the job file that trains it", options->positional);
@@ -155,7 +155,9 @@ int perf_advise(const tool_options *options) {
   if (code == TOOL_OK && options->verify != NULL) return verify(options, path);
   if (code == TOOL_OK) code = check_now(options->devices != NULL ? options->devices : "cpu,gpu,tpu:v3,tpu:v5e", options->now);
   if (code == TOOL_OK) code = outputs_prices(options, &prices);
-  if (code == TOOL_OK) code = advise(options, &limits, prices, path);
+  for (int32_t i = 0; code == TOOL_OK && i < options->with.n; i++) code = outputs_read(options->with.item[i], &quoted[i]);
+  if (code == TOOL_OK) code = advise(options, &limits, prices, quoted, path);
+  for (int i = 0; i < TOOL_MOST_ITEMS; i++) json_decref(quoted[i]);
   json_decref(prices);
   return code;
 }
