@@ -403,8 +403,8 @@ TEST(compare, hostile_files) {
   begin();
   static const char *const texts[] = {"", "\n", "{}\n", "[]\n", "null\n", "{\"record\":\"comparison\"}\n", "{\"record\":\"comparison\",\"schema\":2}\n",
                                       "{\"record\":\"comparison\",\"schema\":1}\n", "{\"record\":\"comparison\",\"schema\":1,\"mode\":\"steps\",\"devices\":[1,null,\"a\"],\"points\":[null,{}]}\n",
-                                      "{\"record\":\"comparison\",\"schema\":1,\"mode\":\"target\",\"devices\":[\"a\"],\"points\":[\"\"]}\n{\"record\":\"device\",\"id\":\"a\",\"available\":true}\n"
-                                      "{\"record\":\"run\",\"device\":\"a\",\"point\":\"\",\"run\":\"x\",\"status\":7,\"step_p50\":-1,\"epochs\":[{}],\"step_loss\":[null,1e308]}\n",
+                                      ("{\"record\":\"comparison\",\"schema\":1,\"mode\":\"target\",\"devices\":[\"a\"],\"points\":[\"\"]}\n{\"record\":\"device\",\"id\":\"a\",\"available\":true}\n"
+                                      "{\"record\":\"run\",\"device\":\"a\",\"point\":\"\",\"run\":\"x\",\"status\":7,\"step_p50\":-1,\"epochs\":[{}],\"step_loss\":[null,1e308]}\n"),
                                       "{\"record\":\"comparison\",\"schema\":1}\nnot json\n", "\xff\xfe\n"};
   for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {
     write_text("x.jsonl", texts[i]);

@@ -264,7 +264,7 @@ static void rename_all(json_t *value, const char *text) {
 
 TEST(report, hostile_names) {
   static const char *const names[] = {
-      "<script>alert(1)</script>", "\"><img src=x onerror=alert(1)>", "' onload='alert(1)", "a|b*#|c*", "\xe2\x80\xae" "desrever", "%s%n%d", "</style></svg></table>",
+      "<script>alert(1)</script>", "\"><img src=x onerror=alert(1)>", "' onload='alert(1)", "a|b*#|c*", ("\xe2\x80\xae" "desrever"), "%s%n%d", "</style></svg></table>",
       "\xf0\x9f\x92\xbe\xf0\x9f\x92\xbe\xf0\x9f\x92\xbe\xf0\x9f\x92\xbe\xf0\x9f\x92\xbe", "@x\\\n\t\x01\x7f{/:Bold x}^2", "Q000Q Q001qqQ '", "`touch hostile`$(touch hostile)",
   };
   char *const kept = hide_gnuplot();
