@@ -26,7 +26,7 @@ cat >"$scratch/macros.h" <<'END'
 #define json_array_foreach(array, i, value) for (i = 0, value = value_of(array); value; i++)
 END
 cppcheck --quiet --std=c11 --enable=warning,performance --inline-suppr --error-exitcode=1 -D__GNUC__=12 -DTCT_ISA=generic \
-  -DTCT_STATIC_ANALYSIS --include="$scratch/macros.h" -Iinclude -I"$folder/include" -I. -Iruntime \
+  -DTCT_STATIC_ANALYSIS --include="$scratch/macros.h" -Iinclude -I"$folder/include" -I"$folder/perf" -I. -Iruntime -Itools \
   -i kernels/ref/elementwise.c -i kernels/cpu/elementwise_f32.c -i kernels/cpu/elementwise_int.c -j "$(nproc)" \
   runtime tools backends kernels
 
@@ -41,5 +41,5 @@ find runtime tools -name '*.c' -not -path 'runtime/ops/*' -not -path 'runtime/nn
 
 say "gcc -fanalyzer"
 # shellcheck disable=SC2016 # the shell that xargs starts expands it
-find runtime tools -name '*.c' | each -n 1 sh -c 'gcc -std=c17 -O1 -fanalyzer -Werror -S -o "$scratch/$$.s" \
-  -DTCT_STATIC_ANALYSIS -D_POSIX_C_SOURCE=200809L -D_DEFAULT_SOURCE -Iinclude -I"$folder/include" -I. -Iruntime "$1"' gcc
+find runtime tools perf -name '*.c' | each -n 1 sh -c 'gcc -std=c17 -O1 -fanalyzer -Werror -S -o "$scratch/$$.s" \
+  -DTCT_STATIC_ANALYSIS -D_POSIX_C_SOURCE=200809L -D_DEFAULT_SOURCE -Iinclude -I"$folder/include" -I"$folder/perf" -I. -Iruntime -Itools "$1"' gcc

@@ -86,8 +86,9 @@ void tct_tpu_under_release(tct_device_impl *device, tpu_under *under);
 
 /* ---- vector.c ---- */
 
-/* n numbers as they meet in the arrays, stored in the type that they have: in bf16 places, on a quantized chip in steps of int8. */
-void tct_tpu_round(const tct_chip *chip, tct_dtype dtype, const void *from, void *to, size_t n);
+/* n numbers of f32 rounded to bf16, or to int8 steps of their own scale, and stored in f32. */
+void tct_tpu_round_bf16(const uint32_t *from, uint32_t *to, size_t n);
+void tct_tpu_round_int8(const float *from, float *to, size_t n);
 /* e^(x - shift), σ and tanh of n numbers; the first two in place. */
 void tct_tpu_exp(float *x, float shift, size_t n);
 void tct_tpu_sigmoid(float *x, size_t n);
@@ -95,6 +96,8 @@ void tct_tpu_tanh(const float *from, float *to, size_t n);
 
 /* ---- multiply.c ---- */
 
+/* n numbers as they meet in the arrays, stored in the type that they have: in bf16 places, on a quantized chip in steps of int8. */
+void tct_tpu_round(const tct_chip *chip, tct_dtype dtype, const void *from, void *to, size_t n);
 /* Whether the list's product runs on the machine, in the array's own sums. */
 bool tct_tpu_machine_runs(const tct_chip *chip, const tct_node_view *node, const tpu_list *list);
 /* The node's product without what is fused behind it; scratch of tct_tpu_machine_bytes. */

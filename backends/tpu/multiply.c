@@ -1,8 +1,21 @@
 /* Products of matrices that are no node of their own, for what lies inside of a composite. Such a one is made as a matmul's is: on the
- * CPU's kernel from rounded operands, or on the machine where the array's own sums are asked for. */
+ * CPU's kernel from rounded operands, or on the machine where the array's own sums are asked for. And what rounds which operands. */
 #include "backends/tpu/device.h"
 
 #include <string.h>
+
+#include "kernels/common/half.h"
+
+/* Numbers in f16, which has more places than bf16. */
+static void round_f16(const uint16_t *restrict from, uint16_t *restrict to, size_t n) {
+  for (size_t i = 0; i < n; i++) to[i] = tct_f16_from_f32(tct_bf16_to_f32(tct_bf16_from_f32(tpu_within_f16(tct_f16_to_f32(from[i])))));
+}
+
+void tct_tpu_round(const tct_chip *chip, tct_dtype dtype, const void *from, void *to, size_t n) {
+  if (chip->quantized != 0) tct_tpu_round_int8(from, to, n);
+  else if (dtype == TCT_F16) round_f16(from, to, n);
+  else tct_tpu_round_bf16(from, to, n);
+}
 
 static bool is_float(tct_dtype dtype) { return dtype == TCT_F32 || dtype == TCT_BF16 || dtype == TCT_F16; }
 

@@ -6,6 +6,10 @@
 #include <string.h>
 #include <unistd.h>
 
+#ifndef TOOL_LIBEXEC
+#define TOOL_LIBEXEC "../libexec/tercet" /* the build says where an installation has it */
+#endif
+
 enum { PATH_BYTES = 4096 };
 
 /* The folder of this program; false when the system does not tell. */
