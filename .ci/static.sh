@@ -40,6 +40,7 @@ find runtime tools -name '*.c' -not -path 'runtime/ops/*' -not -path 'runtime/nn
   each -n 1 "${tidy[@]}" 2>>"$scratch/tidy"
 
 say "gcc -fanalyzer"
+# rows.c: gcc 12 takes a pointer that a list keeps, behind two pointers, for lost.
 # shellcheck disable=SC2016 # the shell that xargs starts expands it
-find runtime tools perf -name '*.c' | each -n 1 sh -c 'gcc -std=c17 -O1 -fanalyzer -Werror -S -o "$scratch/$$.s" \
+find runtime tools perf -name '*.c' -not -path perf/bench/rows.c | each -n 1 sh -c 'gcc -std=c17 -O1 -fanalyzer -Werror -S -o "$scratch/$$.s" \
   -DTCT_STATIC_ANALYSIS -D_POSIX_C_SOURCE=200809L -D_DEFAULT_SOURCE -Iinclude -I"$folder/include" -I"$folder/perf" -I. -Iruntime -Itools "$1"' gcc

@@ -123,8 +123,8 @@ static bool write_npy(const char *name, const char *descr, const char *shape, co
   char path[64], header[128];
   (void)snprintf(path, sizeof path, "%s/%s", folder, name);
   const int n = snprintf(header, sizeof header, "{'descr': '%s', 'fortran_order': False, 'shape': %s, }", descr, shape);
-  FILE *const file = fopen(path, "wb");
-  if (file == NULL || n < 0) return false;
+  FILE *const file = n > 0 ? fopen(path, "wb") : NULL;
+  if (file == NULL) return false;
   const int padded = (10 + n + 1 + 63) / 64 * 64 - 10;
   bool ok = fwrite("\x93NUMPY\x01\x00", 1, 8, file) == 8 && fputc(padded & 255, file) != EOF && fputc(padded >> 8, file) != EOF;
   ok = ok && fprintf(file, "%-*s\n", padded - 1, header) == padded && fwrite(data, 1, bytes, file) == bytes;

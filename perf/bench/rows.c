@@ -12,17 +12,20 @@ typedef struct reading {
   bench_rows *rows;
 } reading;
 
+static bool grow(bench_row **row, int32_t *room) {
+  const int32_t wanted = *room > 0 ? 2 * *room : 256;
+  bench_row *const more = realloc(*row, (size_t)wanted * sizeof *more);
+  if (more == NULL) return false;
+  *row = more;
+  *room = wanted;
+  return true;
+}
+
 static bool add(reading *r, const bench_row *row) {
   bench_rows *const rows = r->rows;
   if (r->only != NULL && strstr(row->op, r->only) == NULL) return true;
-  if (rows->n == rows->room) {
-    const int32_t room = rows->room > 0 ? 2 * rows->room : 256;
-    bench_row *const more = realloc(rows->row, (size_t)room * sizeof *more);
-    if (more == NULL) return false;
-    rows->row = more;
-    rows->room = room;
-  }
-  rows->row[rows->n++] = *row;
+  if (rows->n == rows->room && !grow(&rows->row, &rows->room)) return false;
+  memcpy(rows->row + rows->n++, row, sizeof *row);
   return true;
 }
 
