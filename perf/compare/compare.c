@@ -326,7 +326,7 @@ static bool check_points(const state *s, perf_problem *problem) {
     n += perf_plan_overrides(s->plan.point[p], text, sizeof text, set + n, 16);
     const tct_status status = tct_job_load(c->job, &(tct_job_options){.directory = c->directory, .set = set, .n_set = n}, &job);
     tct_job_free(job);
-    if (status != TCT_OK) return perf_fails(problem, (int)status, "%s%s%s", s->plan.point[p][0] != '\0' ? "--sweep " : "", s->plan.point[p][0] != '\0' ? s->plan.point[p] : "", tct_error_message());
+    if (status != TCT_OK) return perf_fails(problem, (int)status, "%s%s%s%s", s->plan.point[p][0] != '\0' ? "--sweep " : "", s->plan.point[p], s->plan.point[p][0] != '\0' ? ": " : "", tct_error_message());
   }
   return true;
 }
@@ -340,16 +340,17 @@ static bool run_all(state *s, perf_problem *problem) {
 
 bool perf_compare_devices(const perf_comparison *c, perf_problem *problem) {
   static state s; /* large */
-  s = (state){.c = c, .records = json_array()};
+  s = (state){.c = c};
   if (!check(c, problem) || !perf_plan_devices(c->devices, &s.plan, problem) || !perf_plan_points(c->sweep, &s.plan, problem)) return false;
   if (c->worker != NULL) (void)snprintf(s.worker, sizeof s.worker, "%s", c->worker);
   else if (!perf_worker_path(s.worker, sizeof s.worker)) return perf_fails(problem, TCT_UNAVAILABLE, "the system does not tell where this program lies");
+  s.records = json_array();
   s.all = (int)(c->runs + 1) * s.plan.n_devices * s.plan.n_points;
-  json_t *const first = first_record(&s, problem);
+  json_t *const first = check_points(&s, problem) ? first_record(&s, problem) : NULL;
   bool ok = first != NULL;
   for (int i = 0; ok && i < c->n_quoted; i++) ok = perf_check_quoted(first, json_array_get(c->quoted[i], 0), c->quoted_from[i], problem);
   if (!ok) json_decref(first);
-  ok = ok && check_points(&s, problem) && open_file(&s, first, problem);
+  ok = ok && open_file(&s, first, problem);
   if (ok) ok = run_all(&s, problem);
   if (s.file != NULL && fclose(s.file) != 0 && ok) ok = perf_fails(problem, TCT_IO, "cannot write '%s': %s", c->output, strerror(errno));
   json_decref(s.records);
