@@ -44,7 +44,7 @@ emulator=(qemu-aarch64-static -L /usr/aarch64-linux-gnu -E "LD_LIBRARY_PATH=$sys
 "${emulator[@]}" "$folder/tercet" doctor
 # The unit tier: no suite that starts programs of this architecture, which have no emulator, none that trains for long, and none
 # of arithmetic on whole numbers alone.
-left_out='^(cli|modelled|sequences|train_faults|job_faults|op_faults|data_faults|op_rules|resume|doctor|manual|modules|template_backend|examples|lint|survive|error_codes|error_texts|job|process_malloc|goldens|golden_optimizers|optima|fit|pool|systolic|systolic_errors|chip)/'
+left_out='^(cli|modelled|sequences|train_faults|job_faults|op_faults|data_faults|op_rules|resume|doctor|manual|modules|template_backend|examples|lint|survive|error_codes|error_texts|job|process_malloc|goldens|golden_optimizers|optima|fit|pool|systolic|systolic_errors|chip|compare|advise|shadow|claims|report|bench)/'
 mapfile -t tests < <("${emulator[@]}" "$folder/tercet_tests_plain" --list | grep -Ev "$left_out")
 say "${#tests[@]} tests under emulation"
 [ "${#tests[@]}" -gt 200 ] || die "only ${#tests[@]} tests are in the unit tier"
