@@ -44,7 +44,7 @@ typedef struct tool_options {
   const char *devices, *mode, *target, *prices, *html, *dawnbench;
   const char *goal, *max_cost, *deadline, *max_latency, *max_energy, *needs, *now, *verify;
   tool_items sweep, with;
-  int64_t n_train, n_test, seed, bandwidth, runs, steps, n_steps, warmup, time_limit;
+  int64_t n_train, n_test, seed, bandwidth, runs, steps, warmup, time_limit;
   bool json, quiet, verbose, help, resume, forward, list, tpu, accuracy, all, analytic;
 } tool_options;
 

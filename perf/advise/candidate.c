@@ -11,7 +11,7 @@
 #include "perf/support/machine.h"
 
 enum { LATENCY_RUNS = 30, LOADED_BATCHES = 20, WARMUP = 5 };
-/* Of a model whose chip nobody held: the published figures that docs/tpu.md compares it with lie within this share for most rows. */
+/* Assumed: no real chip was measured. */
 static const double ASSUMED = 0.25, PEAK_SECONDS = 0.3;
 
 static json_t *estimate(double median, double low, double high, const char *how) {

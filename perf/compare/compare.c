@@ -111,44 +111,40 @@ static bool append(state *s, json_t *record, perf_problem *problem) {
   return perf_file_append(s->file, s->c->output, record, problem);
 }
 
-/* A torn line at the end is cut off. */
-static bool reopen(state *s, const json_t *first, perf_problem *problem) {
-  bool torn = false;
-  long whole = 0;
-  json_decref(s->records);
-  s->records = NULL;
-  if (!perf_file_read(s->c->output, &s->records, &torn, &whole, problem)) return false;
-  if (!check_same(json_array_get(s->records, 0), first, s->c->output, problem)) return false;
-  if (torn && truncate(s->c->output, whole) != 0) return perf_fails(problem, TCT_IO, "cannot cut the torn last line of '%s': %s", s->c->output, strerror(errno));
-  s->n_before = json_array_size(s->records);
-  s->file = fopen(s->c->output, "a");
-  return s->file != NULL || perf_fails(problem, TCT_IO, "cannot open '%s': %s", s->c->output, strerror(errno));
-}
-
 /* Two comparisons that write one file would each miss what the other adds. */
 static bool lock(const state *s, perf_problem *problem) {
   if (flock(fileno(s->file), LOCK_EX | LOCK_NB) == 0 || errno != EWOULDBLOCK) return true;
   return perf_fails(problem, TCT_UNAVAILABLE, "'%s' is being written by another comparison; wait for it, or give another --output", s->c->output);
 }
 
+/* Reads what is there, under the lock: what looks torn may be a line that another comparison is writing. A torn one is cut off. */
+static bool reopen(state *s, const json_t *first, perf_problem *problem) {
+  bool torn = false;
+  long whole = 0;
+  s->file = fopen(s->c->output, "a");
+  if (s->file == NULL) return perf_fails(problem, TCT_IO, "cannot open '%s': %s", s->c->output, strerror(errno));
+  if (!lock(s, problem)) return false;
+  json_decref(s->records);
+  s->records = NULL;
+  if (!perf_file_read(s->c->output, &s->records, &torn, &whole, problem)) return false;
+  if (!check_same(json_array_get(s->records, 0), first, s->c->output, problem)) return false;
+  s->n_before = json_array_size(s->records);
+  return !torn || ftruncate(fileno(s->file), whole) == 0 || perf_fails(problem, TCT_IO, "cannot cut the torn last line of '%s': %s", s->c->output, strerror(errno));
+}
+
+/* Takes over `first`. */
 static bool open_file(state *s, json_t *first, perf_problem *problem) {
   const char *const path = s->c->output;
   const bool there = access(path, F_OK) == 0;
-  if (there && s->c->resume) {
-    const bool ok = reopen(s, first, problem) && lock(s, problem);
-    json_decref(first);
-    return ok;
-  }
-  s->file = there ? NULL : fopen(path, "wx");
+  if (!there) s->file = fopen(path, "wx");
   s->made = s->file != NULL;
   if (s->made && lock(s, problem)) return append(s, first, problem);
-  if (s->made) {
-    json_decref(first);
-    return false;
-  }
+  bool ok = false;
+  if (there && s->c->resume) ok = reopen(s, first, problem);
+  else if (there || (!s->made && errno == EEXIST)) (void)perf_fails(problem, TCT_INVALID, "'%s' is there already; --resume goes on with it, or give another --output", path);
+  else if (!s->made) (void)perf_fails(problem, errno == ENOENT ? TCT_NOT_FOUND : TCT_IO, "cannot make '%s': %s", path, strerror(errno));
   json_decref(first);
-  if (there || errno == EEXIST) return perf_fails(problem, TCT_INVALID, "'%s' is there already; --resume goes on with it, or give another --output", path);
-  return perf_fails(problem, errno == ENOENT ? TCT_NOT_FOUND : TCT_IO, "cannot make '%s': %s", path, strerror(errno));
+  return ok;
 }
 
 /* The record of this kind, device, point and run, where the file has it; NULL: not yet. A process that died, of memory or by a

@@ -119,7 +119,7 @@ static void put_costs(json_t *p, const runs *r, perf_mode mode, const json_t *de
     char key[48];
     if ((i == 1 && mode == PERF_STEPS) || (i == 2 && mode != PERF_TARGET)) continue;
     (void)snprintf(key, sizeof key, "joules_%s", names[i]);
-    json_object_set_new(p, key, i == 2 && isfinite(joules_of(r->n > 0 ? r->run[0] : NULL)) ? over_runs_with_missing(r, joules[i]) : over_runs(r, joules[i]));
+    json_object_set_new(p, key, i == 2 ? over_runs_with_missing(r, joules[i]) : over_runs(r, joules[i]));
     (void)snprintf(key, sizeof key, "dollars_%s", names[i]);
     json_object_set_new(p, key, dollars(json_object_get(p, seconds[i]), price, r->n > 0 ? perf_get_number(r->run[0], "threads") : (double)NAN));
   }
@@ -224,7 +224,7 @@ static json_t *noise_of(const runs *r, const json_t *first, bool modelled) {
   json_object_set_new(noise, "flags", flags);
   json_object_set_new(noise, "unfit", json_boolean(!modelled && (cv > 2 * NOISY_CV || steal > 2 * NOISY_STEAL || (isfinite(cpus) && load > 2 * cpus) || throttled > 0)));
   if (modelled) return noise;
-  flag(flags, json_is_true(json_object_get(noise, "unfit")), "unfit to be compared: the machine was too busy%.0s", 0);
+  if (json_is_true(json_object_get(noise, "unfit"))) json_array_append_new(flags, json_string("unfit to be compared: the machine was too busy"));
   flag(flags, cv > NOISY_CV, "runs differ by %.1f %% (coefficient of variation)", 100 * cv);
   flag(flags, steal > NOISY_STEAL, "other machines took %.1f %% of the processors' time", 100 * steal);
   flag(flags, isfinite(cpus) && load > cpus, "load average %.1f before a run: more than the processors", load);
@@ -276,7 +276,7 @@ static void put_status(json_t *p, const runs *r, perf_mode mode, const json_t *d
     why = perf_get_text(r->run[i], "why");
   }
   if (!json_is_true(json_object_get(device, "available"))) {
-    status = "absent";
+    status = json_is_true(json_object_get(device, "died")) ? "failed" : "absent";
     why = perf_get_text(device, "why");
   } else if (r->n == 0) {
     status = "failed";

@@ -26,7 +26,6 @@ typedef struct run {
   double wait;              /* of the epoch, as last told */
   double *seconds, *waits, *losses;
   int64_t n, room;
-  double samples;
 } run;
 
 /* The device's own clock: seconds since some moment. */

@@ -12,7 +12,7 @@
 static const char *source_of(const json_t *device) { return perf_is(device, "clock", "modelled") ? "modelled" : "measured"; }
 
 static json_t *device_of(const json_t *records, const json_t *first, const json_t *record, const json_t *user_prices) {
-  static const char *const kept[] = {"id", "kind", "description", "facts", "peaks", "peaks_why", "datasheet", "available", "why", "memory_bytes", "threads"};
+  static const char *const kept[] = {"id", "kind", "description", "facts", "peaks", "peaks_why", "datasheet", "available", "died", "why", "memory_bytes", "threads"};
   json_t *const device = json_object(), *const points = json_array();
   for (size_t i = 0; i < sizeof kept / sizeof kept[0]; i++) {
     json_t *const value = json_object_get(record, kept[i]);

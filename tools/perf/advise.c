@@ -53,6 +53,21 @@ static int keep(const char *path, json_t *record) {
   return ok ? TOOL_OK : outputs_fail(&problem);
 }
 
+/* What is not a file of advice stays as it is. */
+static int check_kept(const char *path) {
+  FILE *const file = fopen(path, "r");
+  char *line = NULL;
+  size_t room = 0;
+  if (file == NULL) return errno == ENOENT ? TOOL_OK : tool_file_fail("read", path);
+  const bool empty = getline(&line, &room, file) <= 0;
+  json_t *const record = empty ? NULL : json_loads(line, 0, NULL);
+  const bool ours = empty || perf_is(record, "record", "advice");
+  json_decref(record);
+  free(line);
+  (void)fclose(file);
+  return ours ? TOOL_OK : tool_usage("advise: '%s' is no file of advice; give another --output", path);
+}
+
 /* The last advice of the file, and the errors of every verification in it; lines that are something else are left alone. */
 static json_t *last_advice(const char *path, json_t *errors) {
   FILE *const file = fopen(path, "r");
@@ -154,6 +169,7 @@ int perf_advise(const tool_options *options) {
     return tool_usage("advise: --verify compares the last prediction; it takes no limits and no --devices");
   if (code == TOOL_OK && options->verify != NULL) return verify(options, path);
   if (code == TOOL_OK) code = check_now(options->devices != NULL ? options->devices : "cpu,gpu,tpu:v3,tpu:v5e", options->now);
+  if (code == TOOL_OK) code = check_kept(path);
   if (code == TOOL_OK) code = outputs_prices(options, &prices);
   for (int32_t i = 0; code == TOOL_OK && i < options->with.n; i++) code = outputs_read(options->with.item[i], &quoted[i]);
   if (code == TOOL_OK) code = advise(options, &limits, prices, quoted, path);

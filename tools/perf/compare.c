@@ -40,7 +40,7 @@ static int mode_of(const tool_options *options, perf_mode *out) {
 }
 
 /* An option that would say nothing is a mistake. */
-static int check_options(const tool_options *o, perf_mode mode) {
+static int check_options(const tool_options *o, perf_mode mode, const char *output) {
   const char *const dot = strrchr(o->positional, '.');
   if (dot != NULL && strcmp(dot, ".safetensors") == 0) return tool_usage("compare: '%s' is a model; needs the job file that trains it", o->positional);
   if (mode != PERF_STEPS && o->steps >= 0) return tool_usage("compare: --steps is of --mode steps; epochs and target end as the job says (--epochs)");
@@ -48,7 +48,7 @@ static int check_options(const tool_options *o, perf_mode mode) {
   for (int32_t i = 0; i < o->n_set; i++) {
     if (mode == PERF_STEPS && strncmp(o->set[i], "train.epochs=", 13) == 0) return tool_usage("compare: --epochs is of --mode epochs or target; --mode steps takes --steps");
   }
-  return outputs_check(o);
+  return outputs_check(o, output);
 }
 
 /* The files that are quoted, before the first run. */
@@ -61,9 +61,8 @@ static int read_quoted(const tool_options *options, json_t **quoted) {
 }
 
 static int run(const tool_options *options, perf_comparison *c) {
-  char output[1024], command[8192];
+  char command[8192];
   perf_problem problem;
-  c->output = options->output != NULL ? options->output : outputs_name(options->positional, "compare.jsonl", output, sizeof output);
   c->command = outputs_command(command, sizeof command);
   c->machine = tool_machine_json();
   tool_catch_signals();
@@ -82,14 +81,16 @@ static int run(const tool_options *options, perf_comparison *c) {
 }
 
 int perf_compare(const tool_options *options) {
+  char output[1024];
   shown s = {.quiet = options->quiet};
   json_t *quoted[TOOL_MOST_ITEMS] = {NULL};
   perf_comparison c = {.job = options->positional, .directory = options->job_dir, .set = options->set, .n_set = options->n_set,
+                       .output = options->output != NULL ? options->output : outputs_name(options->positional, "compare.jsonl", output, sizeof output),
                        .devices = options->devices != NULL ? options->devices : "cpu,gpu,tpu:v3", .target = options->target, .runs = options->runs,
                        .warmup = options->warmup, .time_limit = (double)options->time_limit, .resume = options->resume, .cancel = &tool_stop_signal,
                        .quoted = quoted, .quoted_from = options->with.item, .n_quoted = options->with.n, .told = show, .user = &s};
   int code = mode_of(options, &c.mode);
-  if (code == TOOL_OK) code = check_options(options, c.mode);
+  if (code == TOOL_OK) code = check_options(options, c.mode, c.output);
   if (code == TOOL_OK) code = outputs_prices(options, &c.user_prices);
   if (code == TOOL_OK) code = read_quoted(options, quoted);
   for (int32_t i = 0; i < options->sweep.n; i++) c.sweep[i] = options->sweep.item[i];

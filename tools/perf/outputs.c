@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <math.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 #include "perf/compare/prices.h"
 #include "perf/compare/show.h"
@@ -83,12 +84,34 @@ static int check_folder(const char *path) {
   return tool_file_fail("write into the folder", folder);
 }
 
-int outputs_check(const tool_options *options) {
+static bool is_same_file(const char *a, const char *b) {
+  struct stat of_a, of_b;
+  if (strcmp(a, b) == 0) return true;
+  return stat(a, &of_a) == 0 && stat(b, &of_b) == 0 && of_a.st_dev == of_b.st_dev && of_a.st_ino == of_b.st_ino && S_ISREG(of_a.st_mode);
+}
+
+/* What is read, and the data that took an hour to gather, is not written over. */
+static int check_overwrites(const tool_options *options, const char *data, const char *option, const char *path) {
+  const char *const read[] = {data, options->positional, options->prices};
+  if (path == NULL || is_stdout(path)) return TOOL_OK;
+  for (size_t i = 0; i < sizeof read / sizeof read[0]; i++) {
+    if (read[i] != NULL && is_same_file(path, read[i])) return tool_usage("%s: %s '%s' would overwrite '%s'; give another file", tool_arguments[1], option, path, read[i]);
+  }
+  for (int32_t i = 0; i < options->with.n; i++) {
+    if (is_same_file(path, options->with.item[i])) return tool_usage("%s: %s '%s' would overwrite what --with reads; give another file", tool_arguments[1], option, path);
+  }
+  return TOOL_OK;
+}
+
+int outputs_check(const tool_options *options, const char *data) {
   if (is_stdout(options->csv) + is_stdout(options->html) + options->json > 1)
     return tool_usage("%s: only one of --json, --csv - and --html - can have standard output", tool_arguments[1]);
-  const char *const files[] = {options->csv, options->html};
+  if (options->csv != NULL && options->html != NULL && !is_stdout(options->csv) && is_same_file(options->csv, options->html))
+    return tool_usage("%s: --csv and --html are both '%s'; give each a file of its own", tool_arguments[1], options->html);
+  const char *const files[] = {options->csv, options->html}, *const names[] = {"--csv", "--html"};
   for (int i = 0; i < 2; i++) {
-    const int code = check_folder(files[i]);
+    int code = check_overwrites(options, data, names[i], files[i]);
+    if (code == TOOL_OK) code = check_folder(files[i]);
     if (code != TOOL_OK) return code;
   }
   return TOOL_OK;
@@ -111,7 +134,8 @@ static int nothing_ran(const json_t *summary) {
 int outputs_write(const tool_options *options, const char *path, bool ran_now) {
   json_t *prices = NULL, *summary = NULL;
   perf_problem problem;
-  int code = outputs_prices(options, &prices);
+  int code = outputs_check(options, path); /* again: now the data file is there, whatever its name */
+  if (code == TOOL_OK) code = outputs_prices(options, &prices);
   if (code == TOOL_OK && !summarize(options, path, prices, &summary, &problem)) code = outputs_fail(&problem);
   json_decref(prices);
   if (code != TOOL_OK) return code;

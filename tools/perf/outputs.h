@@ -13,8 +13,8 @@ int outputs_write(const tool_options *options, const char *path, bool ran_now);
 const char *outputs_name(const char *job, const char *ending, char *text, size_t size);
 /* The command line as a shell reads it. */
 const char *outputs_command(char *text, size_t size);
-/* Before anything runs: where the outputs go. */
-int outputs_check(const tool_options *options);
+/* Before anything runs: where the outputs go, which is into no file that is read, nor into `data`, the comparison's own. */
+int outputs_check(const tool_options *options, const char *data);
 /* A data file as --with and report read it. Prints what is wrong. */
 int outputs_read(const char *path, json_t **out);
 /* --prices; NULL where there is none. Prints what is wrong. */

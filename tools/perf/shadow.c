@@ -178,7 +178,7 @@ static int walk(view *v) {
   for (int i = 0; i < 3 && status == TCT_OK; i++) status = open_on(v->options, v->device[i / 2], &jobs[i]);
   if (status == TCT_OK) {
     tct_job_describe(jobs[2], &v->info);
-    status = shadow_run(&(shadow_options){.a = jobs[0], .judge = jobs[1], .b = jobs[2], .steps = v->options->n_steps}, &v->report);
+    status = shadow_run(&(shadow_options){.a = jobs[0], .judge = jobs[1], .b = jobs[2], .steps = v->options->steps < 0 ? 1 : v->options->steps}, &v->report);
   }
   int code = TOOL_OK;
   if (status != TCT_OK) {
