@@ -41,7 +41,7 @@ typedef struct tool_options {
   int32_t n_set;
   const char *init, *save, *log_steps, *part, *input, *output, *format, *job_dir, *batch;
   const char *array, *dataflow, *sram, *simulator, *walks, *csv, *trace, *by, *plot;
-  const char *devices, *mode, *target, *prices, *html, *dawnbench;
+  const char *devices, *mode, *target, *prices, *claims, *html, *dawnbench;
   const char *goal, *max_cost, *deadline, *max_latency, *max_energy, *needs, *now, *verify;
   tool_items sweep, with;
   int64_t n_train, n_test, seed, bandwidth, runs, steps, warmup, time_limit;

@@ -61,6 +61,7 @@ static void facts(tct_device_impl *device, tct_fact_fn fn, void *user) {
              (int)tct_cuda_architectures[i] % 10);
   }
   fn(user, "code.runs_on", strncat(text, " and later", sizeof text - strlen(text) - 1));
+  if (cu->device_pci(text, (int)sizeof text, device->device) == CUDA_SUCCESS) fn(user, "pci", text);
   if (cu->context_set(device->context) == CUDA_SUCCESS && cu->memory_info(&left, &total) == CUDA_SUCCESS) {
     snprintf(text, sizeof text, "%.1f GiB, %.1f GiB free", (double)total / (1 << 30), (double)left / (1 << 30));
     fn(user, "memory", text);

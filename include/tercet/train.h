@@ -103,6 +103,7 @@ typedef struct tct_progress {
   double input_wait_seconds;  /* of them: waiting for data */
   double learning_rate;       /* the optimizer's now, times the schedule's factor of the last step (or the first) */
   double step_loss;           /* the last step's data loss, from before its update, without penalties */
+  double upload_seconds;      /* of `seconds`: checking the batch's labels and handing it to the device */
 } tct_progress;
 /* Return TCT_CANCELLED to end the run cleanly after this step and its hooks. */
 typedef tct_status (*tct_progress_fn)(void *user, const tct_progress *progress);

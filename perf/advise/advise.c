@@ -1,5 +1,6 @@
 /* Asking every device for its prediction, and holding predictions against what was measured later. */
 #include "perf/advise/advise.h"
+#include "perf/advise/target.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -12,54 +13,6 @@
 #include "perf/support/json.h"
 
 enum { PATH_BYTES = 4096, QUOTED_RUNS = 1000 };
-
-static const char *const goals[PERF_N_GOALS] = {"time", "cost", "energy", "latency"};
-
-int perf_goal_of(const char *text) {
-  for (int i = 0; i < PERF_N_GOALS; i++) {
-    if (strcmp(text, goals[i]) == 0) return i;
-  }
-  return -1;
-}
-
-/* ---- limits ---- */
-
-bool perf_read_cost(const char *text, perf_limits *out) {
-  const bool share = text[0] == '+', dollars = text[0] == '$';
-  char *end = NULL;
-  const double value = strtod(text + (share || dollars ? 1 : 0), &end);
-  if (end == text + (share || dollars ? 1 : 0) || !isfinite(value) || value < 0 || strcmp(end, share ? "%" : "") != 0) return false;
-  out->cost = share ? value / 100 : value;
-  out->cost_is_share = share;
-  return true;
-}
-
-typedef struct unit {
-  const char *name;
-  double size;
-} unit;
-
-static bool read_with_unit(const char *text, const unit *units, int n, double *out) {
-  char *end = NULL;
-  const double value = strtod(text, &end);
-  if (end == text || !isfinite(value) || value < 0) return false;
-  for (int i = 0; i < n; i++) {
-    if (strcmp(end, units[i].name) != 0) continue;
-    *out = value * units[i].size;
-    return true;
-  }
-  return false;
-}
-
-bool perf_read_seconds(const char *text, double *out) {
-  static const unit units[] = {{"us", 1e-6}, {"ms", 1e-3}, {"s", 1}, {"m", 60}, {"min", 60}, {"h", 3600}, {"d", 86400}};
-  return read_with_unit(text, units, sizeof units / sizeof units[0], out);
-}
-
-bool perf_read_joules(const char *text, double *out) {
-  static const unit units[] = {{"J", 1}, {"kJ", 1e3}, {"MJ", 1e6}, {"Wh", 3600}, {"kWh", 3.6e6}};
-  return read_with_unit(text, units, sizeof units / sizeof units[0], out);
-}
 
 /* ---- asking ---- */
 
@@ -157,10 +110,14 @@ json_t *perf_advise_devices(const perf_comparison *c, const perf_limits *limits,
   json_object_set_new(advice, "command", perf_text("%s", c->command != NULL ? c->command : ""));
   json_object_set_new(advice, "machine", c->machine != NULL ? json_incref(c->machine) : json_null());
   json_object_set_new(advice, "devices", candidates);
+  perf_target target;
   bool ok = perf_plan_devices(c->devices, &plan, problem);
+  if (ok && c->target != NULL && !perf_target_of(c->target, &target))
+    ok = perf_fails(problem, TCT_INVALID, "--target is '%s', needs METRIC>=NUMBER or METRIC<=NUMBER, such as 'val_accuracy>=0.90'", c->target);
   if (ok && !perf_worker_path(worker, sizeof worker)) ok = perf_fails(problem, TCT_UNAVAILABLE, "the system does not tell where this program lies");
   ok = ok && perf_put_job(c->job, c->directory, c->set, c->n_set, advice, problem) && ask_all(c, &plan, worker, analytic, candidates, problem);
   for (int i = 0; ok && i < c->n_quoted; i++) ok = add_quoted(advice, c->quoted[i], c->quoted_from[i], c->user_prices, problem);
+  if (ok && c->target != NULL) perf_cut_at_target(advice, c->target, &target, (const json_t *const *)c->quoted, c->n_quoted);
   if (ok) perf_weigh(advice, limits);
   if (ok) return advice;
   json_decref(advice);

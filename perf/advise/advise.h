@@ -3,23 +3,7 @@
 #define TERCET_PERF_ADVISE_H
 
 #include "perf/compare/compare.h"
-
-typedef enum perf_goal { PERF_TIME, PERF_COST, PERF_ENERGY, PERF_LATENCY, PERF_N_GOALS } perf_goal;
-int perf_goal_of(const char *text); /* "time" …; -1: none */
-
-/* NaN: no such constraint. */
-typedef struct perf_limits {
-  double cost;            /* dollars of the job; with cost_is_share, dollars more than on `now`, as a share: 0.1 */
-  bool cost_is_share;
-  double deadline, latency, joules; /* seconds of the job; of a prediction of one sample; of the job */
-  bool custom_op;
-  const char *now;        /* the device that is used now; NULL: the first */
-  perf_goal goal;         /* what to make least */
-} perf_limits;
-/* "$1", "0.5" or "+10%"; "10m", "36s", "2h"; "5ms"; "50kJ". false: not of that form. */
-bool perf_read_cost(const char *text, perf_limits *out);
-bool perf_read_seconds(const char *text, double *out);
-bool perf_read_joules(const char *text, double *out);
+#include "perf/compare/limits.h"
 
 /* Asks every device of the comparison (its runs, mode and output are not looked at) and weighs them; `analytic`: of measured devices
  * no step is run. The object (docs/comparison.md, Advice) is the caller's; NULL with a problem. */

@@ -11,8 +11,6 @@ typedef struct totals {
   double low, high;           /* of the seconds */
 } totals;
 
-static const char *const goal_names[PERF_N_GOALS] = {"time", "cost", "energy", "latency"};
-
 /* Of the whole job: its steps, the forward passes of its validation, and the start. */
 static totals totals_of(const json_t *device) {
   const json_t *const step = json_object_get(device, "step"), *const cold = json_object_get(device, "cold");
@@ -24,35 +22,17 @@ static totals totals_of(const json_t *device) {
   if (isfinite(compile)) rest += compile;
   totals t;
   t.value[PERF_TIME] = steps * perf_get_number(step, "median") + rest;
-  t.low = steps * perf_get_number(step, "low") + rest;
-  t.high = steps * perf_get_number(step, "high") + rest;
+  const bool cut = json_object_get(device, "steps_low") != NULL; /* at a target, whose steps have an interval themselves */
+  t.low = (cut ? perf_get_number(device, "steps_low") : steps) * perf_get_number(step, "low") + rest;
+  t.high = (cut ? perf_get_number(device, "steps_high") : steps) * perf_get_number(step, "high") + rest;
   t.value[PERF_COST] = t.value[PERF_TIME] * perf_get_number(json_object_get(device, "price"), "dollars_per_hour") / 3600;
   t.value[PERF_ENERGY] = perf_get_number(device, "joules");
   t.value[PERF_LATENCY] = perf_get_number(device, "latency");
   return t;
 }
 
-static const char *show(perf_goal goal, double value, char text[PERF_SHORT]) {
-  if (goal == PERF_COST) return perf_show_dollars(value, text);
-  return goal == PERF_ENERGY ? perf_show_joules(value, text) : perf_show_seconds(value, text);
-}
-
-/* ok: true, false, or null where the value cannot be told. */
 static void add_constraint(json_t *list, const char *name, perf_goal goal, double limit, double value) {
-  char is[PERF_SHORT], most[PERF_SHORT], off[PERF_SHORT];
-  json_t *const row = json_object();
-  if (isnan(limit)) {
-    json_decref(row);
-    return;
-  }
-  json_object_set_new(row, "name", json_string(name));
-  json_object_set_new(row, "limit", perf_number(limit));
-  json_object_set_new(row, "value", perf_number(value));
-  json_object_set_new(row, "ok", isnan(value) ? json_null() : json_boolean(value <= limit));
-  if (isnan(value)) json_object_set_new(row, "text", perf_text("its %s cannot be told", goal_names[goal]));
-  else if (value <= limit) json_object_set_new(row, "text", perf_text("%s of at most %s", show(goal, value, is), show(goal, limit, most)));
-  else json_object_set_new(row, "text", perf_text("misses the %s by %s (%s, at most %s)", name, show(goal, value - limit, off), show(goal, value, is), show(goal, limit, most)));
-  json_array_append_new(list, row);
+  if (!isnan(limit)) json_array_append_new(list, perf_limit_row(name, goal, limit, value));
 }
 
 static void add_custom(json_t *list, const json_t *device) {
@@ -156,7 +136,7 @@ static void say_winner(const json_t *advice, const json_t *use, perf_goal goal, 
   (void)advice;
   (void)snprintf(text, sizeof text, "Use %s: %s [%s to %s], %s, %s a prediction (%s); the least %s of those that meet every constraint.", perf_get_text(use, "id"),
                  perf_show_seconds(t.value[PERF_TIME], time), perf_show_seconds(t.low, low), perf_show_seconds(t.high, high), perf_show_dollars(t.value[PERF_COST], cost),
-                 perf_show_seconds(t.value[PERF_LATENCY], latency), perf_get_text(json_object_get(use, "step"), "how"), goal_names[goal]);
+                 perf_show_seconds(t.value[PERF_LATENCY], latency), perf_get_text(json_object_get(use, "step"), "how"), perf_goal_name(goal));
   say(lines, text);
 }
 
@@ -166,16 +146,16 @@ static void say_decided(const json_t *advice, const json_t *use, perf_goal goal,
   const json_t *const free_best = best(advice, goal, false, NULL), *const row = free_best != NULL ? missed(free_best) : NULL;
   if (free_best != use && row == NULL) {
     json_object_set_new(verdict, "decided_by", json_string("memory"));
-    (void)snprintf(text, sizeof text, "Memory decided: %s has less %s, but the step does not fit.", perf_get_text(free_best, "id"), goal_names[goal]);
+    (void)snprintf(text, sizeof text, "Memory decided: %s has less %s, but the step does not fit.", perf_get_text(free_best, "id"), perf_goal_name(goal));
     say(lines, text);
     return;
   }
   if (free_best == use) {
-    json_object_set_new(verdict, "decided_by", json_string(goal_names[goal]));
+    json_object_set_new(verdict, "decided_by", json_string(perf_goal_name(goal)));
     return;
   }
   json_object_set_new(verdict, "decided_by", json_string(perf_get_text(row, "name")));
-  (void)snprintf(text, sizeof text, "The %s decided: %s has less %s, but %s.", perf_get_text(row, "name"), perf_get_text(free_best, "id"), goal_names[goal], perf_get_text(row, "text"));
+  (void)snprintf(text, sizeof text, "The %s decided: %s has less %s, but %s.", perf_get_text(row, "name"), perf_get_text(free_best, "id"), perf_goal_name(goal), perf_get_text(row, "text"));
   say(lines, text);
 }
 
@@ -190,11 +170,21 @@ static void say_runner_up(const json_t *advice, const json_t *use, perf_goal goa
   const double more = its / mine;
   if (more >= 2) (void)snprintf(than, sizeof than, "%.3g times as dear", more);
   else if (isfinite(more)) (void)snprintf(than, sizeof than, "%.0f %% %s", 100 * fabs(more - 1), more < 1 ? "cheaper" : "dearer");
-  if (eligible) (void)snprintf(text, sizeof text, "Runner-up: %s, %s%s%.3g times the %s.", perf_get_text(second, "id"), than, than[0] != '\0' ? ", " : "", slower, goal_names[goal]);
+  if (eligible) (void)snprintf(text, sizeof text, "Runner-up: %s, %s%s%.3g times the %s.", perf_get_text(second, "id"), than, than[0] != '\0' ? ", " : "", slower, perf_goal_name(goal));
   else (void)snprintf(text, sizeof text, "Runner-up: %s, %s%sbut %s.", perf_get_text(second, "id"), than, than[0] != '\0' ? ", " : "",
                       missed(second) != NULL ? perf_get_text(missed(second), "text") : "it does not fit into its memory");
   say(lines, text);
   json_object_set(verdict, "runner_up", json_object_get(second, "id"));
+}
+
+static void say_target(const json_t *target, json_t *lines) {
+  char text[500];
+  const json_t *const steps = json_object_get(target, "steps");
+  if (target == NULL) return;
+  if (!json_is_object(steps)) (void)snprintf(text, sizeof text, "Of the target: %s.", perf_get_text(target, "why"));
+  else (void)snprintf(text, sizeof text, "%s after %.0f steps [%.0f to %.0f] in %.0f runs; all figures are until then.", perf_get_text(target, "text"), perf_get_number(steps, "median"),
+                      perf_get_number(steps, "low"), perf_get_number(steps, "high"), perf_get_number(steps, "n"));
+  say(lines, text);
 }
 
 void perf_weigh(json_t *advice, const perf_limits *limits) {
@@ -206,7 +196,7 @@ void perf_weigh(json_t *advice, const perf_limits *limits) {
   const json_t *const use = best(advice, limits->goal, true, NULL);
   json_object_set_new(verdict, "use", use != NULL ? json_incref(json_object_get(use, "id")) : json_null());
   json_object_set_new(verdict, "lines", lines);
-  json_object_set_new(verdict, "goal", json_string(goal_names[limits->goal]));
+  json_object_set_new(verdict, "goal", json_string(perf_goal_name(limits->goal)));
   json_object_set_new(verdict, "runner_up", json_null());
   if (use != NULL) {
     say_winner(advice, use, limits->goal, lines);
@@ -220,6 +210,7 @@ void perf_weigh(json_t *advice, const perf_limits *limits) {
     say(lines, text);
     json_object_set_new(verdict, "decided_by", row != NULL ? json_incref(json_object_get(row, "name")) : json_null());
   }
+  say_target(json_object_get(advice, "target"), lines);
   json_object_set_new(advice, "verdict", verdict);
 }
 

@@ -9,12 +9,13 @@
 #include "perf/support/machine.h"
 
 enum { PROFILED = 12, COLD = 3 };
+static const char *const INFEED = "waiting for input"; /* among the counters of a TPU */
 
 typedef struct profile {
   tct_model *model;
   int64_t batch, n;
-  double last, wall, wait; /* wait: of the epoch, as last told */
-  double waited;
+  double last, wall, wait, upload; /* wait, upload: of the epoch, as last told */
+  double waited, uploaded;
 } profile;
 
 static tct_status on_step(void *user, tct_model *model, const tct_progress *p) {
@@ -25,8 +26,10 @@ static tct_status on_step(void *user, tct_model *model, const tct_progress *p) {
   if (u->n > COLD) {
     u->wall += now - u->last;
     u->waited += p->input_wait_seconds - (p->step > 1 ? u->wait : 0);
+    u->uploaded += p->upload_seconds - (p->step > 1 ? u->upload : 0);
   }
   u->wait = p->input_wait_seconds;
+  u->upload = p->upload_seconds;
   if (u->n == COLD && tct_model_program(model, u->batch, true, &program) == TCT_OK) tct_program_profile(program, true);
   u->last = perf_now();
   return TCT_OK;
@@ -43,7 +46,7 @@ static void put_op(json_t *op, const char *name, const char *kind) {
 }
 
 /* Sums of the ops' seconds by phase; those on the host by a fallback apart. */
-static void put_split(json_t *record, double wait, double communication, double total) {
+static void put_split(json_t *record, double wait, double upload, double communication, double total) {
   json_t *const split = json_object();
   double sums[TCT_FORECAST_N_PHASES] = {0}, fallback = 0, all = 0;
   size_t i;
@@ -60,12 +63,12 @@ static void put_split(json_t *record, double wait, double communication, double 
     }
   }
   json_object_set_new(split, "input_wait", perf_number(wait));
-  json_object_set_new(split, "upload", json_null());
+  json_object_set_new(split, "upload", perf_number(upload));
   for (int p = 0; p < TCT_FORECAST_N_PHASES; p++) json_object_set_new(split, tct_forecast_phase_name((tct_forecast_phase)p), perf_number(sums[p]));
   json_object_set_new(split, "communication", perf_number(communication));
   json_object_set_new(split, "fallback", perf_number(fallback));
-  json_object_set_new(split, "host_gap", perf_number(fmax(0, total - all - wait - communication)));
-  json_object_set_new(split, "total", perf_number(fmax(total, all + wait + communication)));
+  json_object_set_new(split, "host_gap", perf_number(fmax(0, total - all - wait - upload - communication)));
+  json_object_set_new(split, "total", perf_number(fmax(total, all + wait + upload + communication)));
   json_object_set_new(record, "split", split);
 }
 
@@ -92,7 +95,7 @@ static tct_status profile_measured(const perf_request *r, tct_job *job, tct_mode
   }
   const double n = (double)(u.n > COLD ? u.n - COLD : 1);
   json_object_set_new(record, "steps", json_integer((json_int_t)n));
-  put_split(record, u.waited / n, 0, u.wall / n);
+  put_split(record, u.waited / n, u.uploaded / n, 0, u.wall / n);
   return TCT_OK;
 }
 
@@ -102,13 +105,35 @@ static json_t *classes_of(const tct_forecast_cost *cost) {
   return classes;
 }
 
+/* The device's counter by its name; 0: it has none. */
+static double counter_of(tct_device *device, const char *name) {
+  tct_counter all[40];
+  const int32_t n = tct_device_counters(device, all, sizeof all / sizeof all[0]);
+  for (int32_t i = 0; i < n; i++) {
+    if (strcmp(all[i].name, name) == 0) return all[i].value;
+  }
+  return 0;
+}
+
+/* Cycles in which a step waits for its own input, by the device's clock over a few steps: what is sent beside the step before costs none. */
+static tct_status infeed_of(tct_job *job, tct_model *model, int64_t batch, double *out) {
+  profile u = {.model = model, .batch = batch};
+  const tct_callback watch = {.name = "profile", .user = &u, .step_end = on_step};
+  const double before = counter_of(tct_model_device(model), INFEED);
+  const tct_status status = tct_job_train(job, &(tct_fit_options){.callbacks = &watch, .n_callbacks = 1});
+  *out = u.n > 0 ? (counter_of(tct_model_device(model), INFEED) - before) / (double)u.n : 0;
+  return status;
+}
+
 static tct_status profile_modelled(tct_job *job, tct_model *model, int64_t batch, json_t *record) {
   tct_forecast *forecast = NULL;
   tct_forecast_info info;
   tct_program *program = NULL;
   json_t *const ops = json_array();
   json_object_set_new(record, "ops", ops);
-  tct_status status = tct_forecast_open(job, true, &forecast);
+  double infeed = 0;
+  tct_status status = infeed_of(job, model, batch, &infeed);
+  if (status == TCT_OK) status = tct_forecast_open(job, true, &forecast);
   if (status == TCT_OK) status = tct_model_program(model, batch, true, &program);
   if (status != TCT_OK) {
     tct_forecast_free(forecast);
@@ -133,7 +158,8 @@ static tct_status profile_modelled(tct_job *job, tct_model *model, int64_t batch
   json_object_set_new(record, "steps", json_integer(1));
   json_object_set_new(record, "classes", classes_of(&info.total));
   const double waiting = info.total.by_class[TCT_FORECAST_CLASSES - 1] / info.chip.clock; /* for other chips */
-  put_split(record, 0, waiting, info.total.seconds);
+  const double upload = infeed / info.chip.clock;
+  put_split(record, 0, upload, waiting, info.total.seconds + upload);
   tct_forecast_free(forecast);
   return TCT_OK;
 }

@@ -10,8 +10,9 @@
 #include "perf/support/json.h"
 #include "perf/support/machine.h"
 #include "perf/support/noise.h"
+#include "perf/support/nvml.h"
 
-enum { TEST_PREFIX = 5 }; /* "test_" */
+enum { TEST_PREFIX = 5, PCI_BYTES = 32 }; /* "test_" */
 
 typedef struct run {
   const perf_request *r;
@@ -26,6 +27,7 @@ typedef struct run {
   double wait;              /* of the epoch, as last told */
   double *seconds, *waits, *losses;
   int64_t n, room;
+  char why_no_joules[200];
 } run;
 
 /* The device's own clock: seconds since some moment. */
@@ -191,15 +193,40 @@ static json_t *memory_of(run *u) {
   return memory;
 }
 
-static void put_energy(run *u, const perf_watch *watch) {
+static void keep_pci(void *user, const char *name, const char *value) {
+  if (strcmp(name, "pci") == 0) (void)snprintf(user, PCI_BYTES, "%s", value);
+}
+
+/* What the device has drawn so far, where it is a GPU; NaN with a reason. */
+static double board_joules(run *u) {
+  char pci[PCI_BYTES] = "";
+  tct_device_facts(u->device, keep_pci, pci);
+  if (pci[0] != '\0') return perf_gpu_joules(pci, u->why_no_joules, sizeof u->why_no_joules);
+  (void)snprintf(u->why_no_joules, sizeof u->why_no_joules, "the device does not tell where its energy can be read; the processor's would say nothing of it");
+  return (double)NAN;
+}
+
+typedef enum meter { MODEL, PACKAGES, BOARD } meter;
+
+static meter meter_of(const run *u) {
+  if (u->modelled) return MODEL;
+  return strncmp(u->r->device, "cpu", 3) == 0 || strncmp(u->r->device, "ref", 3) == 0 ? PACKAGES : BOARD;
+}
+
+/* board: what it had drawn before the training. */
+static void put_energy(run *u, const perf_watch *watch, double board) {
+  static const char *const sources[] = {"the simulator's model", "rapl: processor packages", "nvml: the board"};
+  const meter by = meter_of(u);
   tct_forecast_run model;
   const bool has_model = tct_forecast_so_far(u->device, &model);
-  const bool on_host = strncmp(u->r->device, "cpu", 3) == 0 || strncmp(u->r->device, "ref", 3) == 0;
-  const double joules = has_model ? model.joules : on_host ? perf_watch_joules(watch) : (double)NAN;
+  double joules = by == MODEL ? model.joules : by == PACKAGES ? perf_watch_joules(watch) : board_joules(u) - board;
+  if (by == BOARD && joules <= 0) {
+    joules = (double)NAN;
+    (void)snprintf(u->why_no_joules, sizeof u->why_no_joules, "the board's counter did not move: the training was too short for it");
+  }
   json_object_set_new(u->record, "joules", perf_number(joules));
-  json_object_set_new(u->record, "joules_source", has_model ? json_string("the simulator's model") : on_host ? json_string("rapl: processor packages") : json_null());
-  if (!isfinite(joules))
-    json_object_set_new(u->record, "joules_why", perf_text("%s", on_host ? watch->why : "this version reads no energy of the device; the processor's would say nothing of it"));
+  json_object_set_new(u->record, "joules_source", isfinite(joules) || by == PACKAGES ? json_string(sources[by]) : json_null());
+  if (!isfinite(joules)) json_object_set_new(u->record, "joules_why", perf_text("%s", by == PACKAGES ? watch->why : u->why_no_joules));
   json_object_set_new(u->record, "dollars_modelled", perf_number(has_model ? model.dollars : (double)NAN));
   json_object_set_new(json_object_get(u->record, "cold"), "compile_modelled", perf_number(has_model ? model.compiling : (double)NAN));
 }
@@ -244,9 +271,10 @@ static tct_status measure(run *u) {
   if (status != TCT_OK) return status;
   const perf_watch before_fit = watch;
   perf_watch_begin(&watch);
+  const double board = meter_of(u) == BOARD ? board_joules(u) : 0;
   status = fit(u);
   if (status != TCT_OK) return status;
-  put_energy(u, &watch);
+  put_energy(u, &watch, board);
   json_object_set_new(u->record, "noise", perf_watch_noise(&before_fit));
   json_object_set_new(u->record, "memory", memory_of(u));
   put_steps(u);

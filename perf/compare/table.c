@@ -124,6 +124,20 @@ static void put_head(const json_t *summary, FILE *to) {
   put_wrapped(to, text, 2);
 }
 
+static void put_constraints(const json_t *summary, FILE *to) {
+  size_t i, j;
+  json_t *row, *cell;
+  json_array_foreach(json_object_get(summary, "constraints"), i, row) {
+    json_array_foreach(json_object_get(row, "cells"), j, cell) {
+      char line[600];
+      const json_t *const ok = json_object_get(cell, "ok");
+      (void)snprintf(line, sizeof line, "%s %s: %s: %s", json_is_true(ok) ? "ok" : json_is_false(ok) ? "no" : "? ", perf_get_text(row, "name"), perf_get_text(cell, "device"),
+                     perf_get_text(cell, "text"));
+      put_wrapped(to, line, 3);
+    }
+  }
+}
+
 void perf_table(const json_t *summary, FILE *to) {
   static const char *const times[] = {"step", "epoch", "time to target"}, *const counts[] = {"runs", "runs", "reach"};
   const int mode = perf_mode_of(perf_get_text(summary, "mode"));
@@ -146,6 +160,7 @@ void perf_table(const json_t *summary, FILE *to) {
     (void)snprintf(line, sizeof line, "-> %s", json_string_value(p) != NULL ? json_string_value(p) : "");
     put_wrapped(to, line, 3);
   }
+  put_constraints(summary, to);
   fputs("~ modelled  \" quoted  \xc2\xb1 half the 95 % interval (5 runs or fewer: half the range)\n", to);
   for_points(summary, to, put_reason);
   for_points(summary, to, put_flags);

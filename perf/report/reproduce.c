@@ -20,9 +20,10 @@ void section_claims(page *p) {
       table_row_end(p);
     }
     table_close(p);
+    return;
   }
   page_none(p, "“GPUs are faster than CPUs”, “small batches are faster on the CPU”, “bf16 reaches the same accuracy”: <code>tercet claims</code> tries what "
-               "is taught about devices on this machine, each in under a minute, and says what holds.");
+               "is taught about devices on this machine, each in under a minute, and says what holds; <code>--claims</code> takes what its <code>--json</code> printed.");
 }
 
 static void put_fact(page *p, const char *name, const char *value) {

@@ -223,5 +223,5 @@ void section_constraints(page *p) {
   json_array_foreach(page_at(p->summary, "constraints"), i, constraint) put_given(p, constraint);
   table_close(p);
   if (json_array_size(page_at(p->summary, "constraints")) == 0)
-    page_none(p, "No deadline, budget or limit of energy was given; <code>tercet advise</code> takes them.");
+    page_none(p, "No deadline, budget or limit of energy was given; <code>--deadline</code>, <code>--max-cost</code> and <code>--max-energy</code> add a row each.");
 }

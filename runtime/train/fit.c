@@ -23,7 +23,7 @@ typedef struct fit {
   tct_fit_facts facts;
   tct_saver saver;
   double samples_before; /* of this epoch, in the fit that was resumed */
-  int64_t epoch_began_ns, last_report_ns;
+  int64_t epoch_began_ns, last_report_ns, upload_ns; /* upload: of this epoch */
   const char *names[2 * TCT_MAX_METRICS];
   double values[2 * TCT_MAX_METRICS];
   int32_t n_train_values, n_values;
@@ -116,7 +116,8 @@ static tct_progress progress_of(const fit *f, const tct_position *at, bool epoch
       .epoch_end = epoch_end, .resumed = f->resumed, .n_values = epoch_end ? f->n_values : f->n_train_values,
       .names = f->names, .values = f->values, .samples_per_second = seconds > 0 ? samples / seconds : 0,
       .seconds = seconds, .input_wait_seconds = (double)tct_loader_wait_ns(f->loader) * 1e-9,
-      .learning_rate = rate_of(f, at->step > 0 ? at->step - 1 : 0), .step_loss = at->step_loss};
+      .learning_rate = rate_of(f, at->step > 0 ? at->step - 1 : 0), .step_loss = at->step_loss,
+      .upload_seconds = (double)f->upload_ns * 1e-9};
 }
 
 /* What one of the caller's functions answered, with a message where it asks to stop. */
@@ -217,7 +218,9 @@ static tct_status train_step(fit *f, const tct_batch *batch) {
   const int64_t step = f->at.step;
   TCT_TRY(tct_session_program(f->model, TCT_MODE_TRAIN, batch->n, f->feed.weighted, &program));
   TCT_TRY(tct_session_write_rate(f->model, rate_of(f, step)));
+  const int64_t began = tct_clock_ns();
   TCT_TRY(tct_feed_batch(f->model, &f->feed, program, batch));
+  f->upload_ns += tct_clock_ns() - began;
   TCT_TRY(tct_program_run(program));
   TCT_TRY(tct_totals_add(f->session, program, f->model, batch->n, &f->at.totals, &f->at.step_loss, &f->step_total));
   f->at.step++;
@@ -276,6 +279,7 @@ static tct_status save(fit *f) { return can_save(f) ? tct_saver_save(&f->saver, 
 static tct_status run_epoch(fit *f) {
   TCT_TRY(tct_loader_start(f->loader, f->at.epoch, f->at.epoch_step));
   f->epoch_began_ns = f->last_report_ns = tct_clock_ns();
+  f->upload_ns = 0;
   while (f->at.step < f->total_steps && !f->model->stop) {
     tct_batch batch;
     TCT_TRY(check_cancel(f));

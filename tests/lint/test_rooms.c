@@ -42,7 +42,7 @@ static const room rooms[] = {
     {"tools/perf", "<tercet/> perf/ neighbours outputs.h tool.h <jansson.h> " OPERATING_SYSTEM, false},
     {"tools", "<tercet/> tools/ neighbours <jansson.h> " OPERATING_SYSTEM "<sys/ioctl.h> <sys/utsname.h> <getopt.h>", false},
     {"perf/report", "perf/report/ <jansson.h> <spawn.h> <sys/wait.h> <unistd.h>", false},
-    {"perf", "<tercet/> perf/ neighbours <cblas.h> <immintrin.h> <jansson.h> <malloc.h> <poll.h> <spawn.h> <sys/file.h> <sys/prctl.h> <sys/resource.h> <sys/wait.h> <zlib.h> " OPERATING_SYSTEM, false},
+    {"perf", "<tercet/> perf/ neighbours <cblas.h> <dlfcn.h> <immintrin.h> <jansson.h> <malloc.h> <poll.h> <spawn.h> <sys/file.h> <sys/prctl.h> <sys/resource.h> <sys/wait.h> <zlib.h> " OPERATING_SYSTEM, false},
     {"examples", "<tercet/>", false},
 };
 

@@ -180,6 +180,24 @@ TEST(advise, command) {
   const json_t *const quoted = json_array_get(json_object_get(other, "devices"), 1);
   CHECK(json_array_size(json_object_get(other, "devices")) == 2 && perf_is(json_object_get(quoted, "step"), "how", "quoted") && perf_get_number(quoted, "dollars") > 0);
   json_decref(other);
+  /* To a target: the steps are those of recorded runs, or the whole job's with a word on it. */
+  RUN("advise", "job.yaml", "--devices", "tpu:v3", "-q", "--target", "loss<=1e9", "--json");
+  EXITS(0);
+  json_t *const whole = json_load_file(in_folder("stdout.txt"), 0, NULL);
+  CHECK(json_is_null(json_object_get(json_object_get(whole, "target"), "steps")) && perf_get_number(json_array_get(json_object_get(whole, "devices"), 0), "steps") == 60);
+  RUN("compare", "job.yaml", "--devices", "cpu", "--runs", "1", "--target", "loss<=1e9", "-q", "-o", "target.jsonl");
+  EXITS(0);
+  RUN("advise", "job.yaml", "--devices", "tpu:v3", "-q", "--target", "loss<=1e9", "--json", "--with", "target.jsonl");
+  EXITS(0);
+  json_t *const until = json_load_file(in_folder("stdout.txt"), 0, NULL);
+  const json_t *const a = json_array_get(json_object_get(whole, "devices"), 0), *const b = json_array_get(json_object_get(until, "devices"), 0);
+  CHECK(perf_get_number(b, "steps") == 20 && perf_get_number(json_object_get(json_object_get(until, "target"), "steps"), "median") == 20, "reached in the first of three epochs");
+  CHECK(fabs(3 * perf_get_number(b, "joules") / perf_get_number(a, "joules") - 1) < 1e-9);
+  CHECK(perf_get_number(json_object_get(b, "total"), "median") < perf_get_number(json_object_get(a, "total"), "median"));
+  json_decref(whole);
+  json_decref(until);
+  RUN("advise", "job.yaml", "--devices", "tpu:v3", "-q", "--target", "loss=1");
+  EXITS(3);
   static const char *const wrong[][3] = {{"--max-cost", "ten", "--max-cost is 'ten'"}, {"--deadline", "10", "--deadline is '10'"}, {"--goal", "speed", "--goal is 'speed'"},
                                          {"--needs", "luck", "--needs is 'luck'"}, {"--now", "gpu:9", "--now 'gpu:9'"}, {"--max-energy", "1cal", "--max-energy is '1cal'"}};
   for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {

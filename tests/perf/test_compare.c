@@ -72,9 +72,10 @@ TEST(compare, steps) {
   CHECK(json_array_size(json_object_get(cpu, "ops")) > 5 && json_array_size(json_object_get(tpu, "ops")) > 5);
   const json_t *const split = json_object_get(cpu, "split");
   double sum = 0;
-  static const char *const parts[] = {"input_wait", "forward", "backward", "update", "communication", "fallback", "host_gap"};
-  for (int i = 0; i < 7; i++) sum += perf_get_number(split, parts[i]);
-  CHECK(fabs(sum / perf_get_number(split, "total") - 1) < 1e-9 && perf_get_number(split, "backward") > 0);
+  static const char *const parts[] = {"input_wait", "upload", "forward", "backward", "update", "communication", "fallback", "host_gap"};
+  for (int i = 0; i < 8; i++) sum += perf_get_number(split, parts[i]);
+  CHECK(fabs(sum / perf_get_number(split, "total") - 1) < 1e-9 && perf_get_number(split, "backward") > 0 && perf_get_number(split, "upload") > 0);
+  CHECK(perf_get_number(json_object_get(tpu, "split"), "upload") > 0, "PCIe is slower than this step");
   /* bf16 products part from f32's by thousandths, and no more. */
   const double parted = perf_get_number(json_object_get(tpu, "loss_difference"), "value");
   CHECK(parted > 0 && parted < 0.05, "%g", parted);
@@ -229,6 +230,53 @@ TEST(compare, prices) {
     EXITS(5);
     SHOWS(err, bad[i][1]);
   }
+  end();
+}
+
+/* Limits are judged by what ran whole; claims come from what `tercet claims --json` printed. */
+TEST(compare, limits_and_claims) {
+  begin();
+  write_text("claims.json", "[{\"name\": \"a\", \"claim\": \"water is wet\", \"expected\": \"wet\", \"verdict\": \"not_testable\", \"text\": \"no water here\", \"numbers\": []}]");
+  RUN("compare", "job.yaml", "--devices", "cpu,gpu,tpu:v3", "--mode", "epochs", "--runs", "1", "-q", "-o", "e.jsonl", "--deadline", "1h", "--max-cost", "0", "--max-energy", "1GJ");
+  EXITS(2);
+  SHOWS(err, "--max-energy is '1GJ'");
+  RUN("compare", "job.yaml", "--devices", "cpu,gpu,tpu:v3", "--mode", "epochs", "--runs", "1", "-q", "-o", "e.jsonl", "--deadline", "1h", "--max-cost", "0", "--max-energy", "50kJ", "--claims",
+      "claims.json", "--json");
+  EXITS(0);
+  json_t *const summary = summary_of_last();
+  const json_t *const constraints = json_object_get(summary, "constraints");
+  CHECK(json_array_size(constraints) == 3);
+  static const char *const wanted[3][3] = {{"true", "null", "true"}, {"false", "null", "false"}, {"?", "null", "true"}};
+  for (size_t c = 0; c < 3; c++) {
+    for (size_t d = 0; d < 3; d++) {
+      const json_t *const cell = json_array_get(json_object_get(json_array_get(constraints, c), "cells"), d), *const ok = json_object_get(cell, "ok");
+      const char *const got = json_is_true(ok) ? "true" : json_is_false(ok) ? "false" : "null";
+      CHECK(wanted[c][d][0] == '?' || strcmp(got, wanted[c][d]) == 0, "constraint %zu, device %zu: %s: %s", c, d, got, perf_get_text(cell, "text"));
+    }
+  }
+  const json_t *const told = json_array_get(json_object_get(summary, "claims"), 0);
+  CHECK(perf_is(told, "verdict", "not testable here") && perf_is(told, "measured", "no water here"));
+  json_decref(summary);
+  RUN("report", "e.jsonl", "--deadline", "1us");
+  EXITS(0);
+  SHOWS(out, "no deadline: cpu: misses the deadline by");
+  RUN("report", "e.jsonl", "--max-cost", "+10%");
+  EXITS(2);
+  SHOWS(err, "a share is of tercet advise");
+  RUN("compare", "job.yaml", "--devices", "cpu", "--runs", "1", "--steps", "4", "-q", "--deadline", "1h");
+  EXITS(0);
+  SHOWS(out, "steps do not tell the whole job");
+  static const char *const bad[][2] = {{"{", "line"}, {"{}", "no array"}, {"[{\"claim\": \"x\"}]", "entry 0 is no claim"}, {"[7]", "entry 0"}};
+  for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+    write_text("bad.json", bad[i][0]);
+    RUN("report", "e.jsonl", "--claims", "bad.json");
+    EXITS(5);
+    SHOWS(err, i == 0 ? "--claims 'bad.json'" : bad[i][1]);
+  }
+  RUN("report", "e.jsonl", "--claims", "none.json");
+  EXITS(4);
+  RUN("report", "e.jsonl", "--claims", "claims.json", "--csv", "claims.json");
+  EXITS(2);
   end();
 }
 

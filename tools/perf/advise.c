@@ -11,14 +11,13 @@
 #include "perf/support/json.h"
 
 static int read_limits(const tool_options *o, perf_limits *out) {
-  *out = (perf_limits){.cost = (double)NAN, .deadline = (double)NAN, .latency = (double)NAN, .joules = (double)NAN, .now = o->now};
+  const int code = outputs_limits(o, out);
+  if (code != TOOL_OK) return code;
+  out->now = o->now;
   const int goal = o->goal != NULL ? perf_goal_of(o->goal) : PERF_TIME;
   if (goal < 0) return tool_usage("advise: --goal is '%s', needs time, cost, energy or latency", o->goal);
   out->goal = (perf_goal)goal;
-  if (o->max_cost != NULL && !perf_read_cost(o->max_cost, out)) return tool_usage("advise: --max-cost is '%s', needs dollars such as 0.5 or $1, or +10%%", o->max_cost);
-  if (o->deadline != NULL && !perf_read_seconds(o->deadline, &out->deadline)) return tool_usage("advise: --deadline is '%s', needs a time such as 90s, 10m or 2h", o->deadline);
   if (o->max_latency != NULL && !perf_read_seconds(o->max_latency, &out->latency)) return tool_usage("advise: --max-latency is '%s', needs a time such as 5ms", o->max_latency);
-  if (o->max_energy != NULL && !perf_read_joules(o->max_energy, &out->joules)) return tool_usage("advise: --max-energy is '%s', needs an energy such as 50kJ or 1kWh", o->max_energy);
   if (o->needs != NULL && strcmp(o->needs, "custom-op") != 0) return tool_usage("advise: --needs is '%s', needs custom-op", o->needs);
   out->custom_op = o->needs != NULL;
   return TOOL_OK;
@@ -142,7 +141,7 @@ static int advise(const tool_options *o, const perf_limits *limits, json_t *pric
   char command[8192];
   perf_problem problem;
   const perf_comparison c = {.job = o->positional, .directory = o->job_dir, .set = o->set, .n_set = o->n_set, .devices = o->devices != NULL ? o->devices : "cpu,gpu,tpu:v3,tpu:v5e",
-                             .steps = 20, .quoted = quoted, .quoted_from = o->with.item, .n_quoted = o->with.n, .user_prices = prices, .machine = tool_machine_json(), .cancel = &tool_stop_signal, .told = o->quiet ? NULL : show,
+                             .steps = 20, .target = o->target, .quoted = quoted, .quoted_from = o->with.item, .n_quoted = o->with.n, .user_prices = prices, .machine = tool_machine_json(), .cancel = &tool_stop_signal, .told = o->quiet ? NULL : show,
                              .command = outputs_command(command, sizeof command)};
   tool_catch_signals();
   json_t *const advice = perf_advise_devices(&c, limits, o->analytic, &problem);

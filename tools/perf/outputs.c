@@ -6,6 +6,7 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
+#include "perf/claims/file.h"
 #include "perf/compare/prices.h"
 #include "perf/compare/show.h"
 #include "perf/compare/summary.h"
@@ -20,6 +21,31 @@ int outputs_prices(const tool_options *options, json_t **out) {
   perf_problem problem;
   *out = NULL;
   if (options->prices == NULL || perf_prices_read(options->prices, out, &problem)) return TOOL_OK;
+  return outputs_fail(&problem);
+}
+
+int outputs_limits(const tool_options *o, perf_limits *out) {
+  *out = (perf_limits){.cost = (double)NAN, .deadline = (double)NAN, .latency = (double)NAN, .joules = (double)NAN};
+  if (o->max_cost != NULL && !perf_read_cost(o->max_cost, out)) return tool_usage("%s: --max-cost is '%s', needs dollars such as 0.5 or $1, or +10%%", tool_arguments[1], o->max_cost);
+  if (o->deadline != NULL && !perf_read_seconds(o->deadline, &out->deadline))
+    return tool_usage("%s: --deadline is '%s', needs a time such as 90s, 10m or 2h", tool_arguments[1], o->deadline);
+  if (o->max_energy != NULL && !perf_read_joules(o->max_energy, &out->joules))
+    return tool_usage("%s: --max-energy is '%s', needs an energy such as 50kJ or 1kWh", tool_arguments[1], o->max_energy);
+  return TOOL_OK;
+}
+
+/* Of what was measured there is no present device to be dearer than. */
+static int read_limits(const tool_options *options, perf_limits *out) {
+  const int code = outputs_limits(options, out);
+  if (code != TOOL_OK || !out->cost_is_share) return code;
+  return tool_usage("%s: --max-cost is '%s', needs dollars such as 0.5 or $1; a share is of tercet advise", tool_arguments[1], options->max_cost);
+}
+
+/* --claims; NULL where there is none. */
+static int read_claims(const tool_options *options, json_t **out) {
+  perf_problem problem;
+  *out = NULL;
+  if (options->claims == NULL || perf_claims_read(options->claims, out, &problem)) return TOOL_OK;
   return outputs_fail(&problem);
 }
 
@@ -92,7 +118,7 @@ static bool is_same_file(const char *a, const char *b) {
 
 /* What is read, and the data that took an hour to gather, is not written over. */
 static int check_overwrites(const tool_options *options, const char *data, const char *option, const char *path) {
-  const char *const read[] = {data, options->positional, options->prices};
+  const char *const read[] = {data, options->positional, options->prices, options->claims};
   if (path == NULL || is_stdout(path)) return TOOL_OK;
   for (size_t i = 0; i < sizeof read / sizeof read[0]; i++) {
     if (read[i] != NULL && is_same_file(path, read[i])) return tool_usage("%s: %s '%s' would overwrite '%s'; give another file", tool_arguments[1], option, path, read[i]);
@@ -104,13 +130,19 @@ static int check_overwrites(const tool_options *options, const char *data, const
 }
 
 int outputs_check(const tool_options *options, const char *data) {
+  perf_limits limits;
+  json_t *claims = NULL;
+  int code = read_limits(options, &limits);
+  if (code == TOOL_OK) code = read_claims(options, &claims);
+  json_decref(claims);
+  if (code != TOOL_OK) return code;
   if (is_stdout(options->csv) + is_stdout(options->html) + options->json > 1)
     return tool_usage("%s: only one of --json, --csv - and --html - can have standard output", tool_arguments[1]);
   if (options->csv != NULL && options->html != NULL && !is_stdout(options->csv) && is_same_file(options->csv, options->html))
     return tool_usage("%s: --csv and --html are both '%s'; give each a file of its own", tool_arguments[1], options->html);
   const char *const files[] = {options->csv, options->html}, *const names[] = {"--csv", "--html"};
   for (int i = 0; i < 2; i++) {
-    int code = check_overwrites(options, data, names[i], files[i]);
+    code = check_overwrites(options, data, names[i], files[i]);
     if (code == TOOL_OK) code = check_folder(files[i]);
     if (code != TOOL_OK) return code;
   }
@@ -132,13 +164,21 @@ static int nothing_ran(const json_t *summary) {
 }
 
 int outputs_write(const tool_options *options, const char *path, bool ran_now) {
-  json_t *prices = NULL, *summary = NULL;
+  json_t *prices = NULL, *summary = NULL, *claims = NULL;
+  perf_limits limits;
   perf_problem problem;
   int code = outputs_check(options, path); /* again: now the data file is there, whatever its name */
   if (code == TOOL_OK) code = outputs_prices(options, &prices);
   if (code == TOOL_OK && !summarize(options, path, prices, &summary, &problem)) code = outputs_fail(&problem);
   json_decref(prices);
-  if (code != TOOL_OK) return code;
+  if (code == TOOL_OK) code = read_limits(options, &limits);
+  if (code == TOOL_OK) code = read_claims(options, &claims);
+  if (code != TOOL_OK) {
+    json_decref(summary);
+    return code;
+  }
+  perf_constrain(summary, &limits);
+  if (claims != NULL) json_object_set_new(summary, "claims", claims);
   if (options->json) tool_print_json(json_incref(summary));
   else if (!is_stdout(options->csv) && !is_stdout(options->html)) perf_table(summary, stdout);
   code = tool_finish();

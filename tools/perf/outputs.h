@@ -3,6 +3,7 @@
 #define TERCET_TOOL_OUTPUTS_H
 
 #include "perf/compare/file.h"
+#include "perf/compare/limits.h"
 #include "tool.h"
 
 int outputs_fail(const perf_problem *problem); /* prints it; its exit code */
@@ -17,6 +18,8 @@ const char *outputs_command(char *text, size_t size);
 int outputs_check(const tool_options *options, const char *data);
 /* A data file as --with and report read it. Prints what is wrong. */
 int outputs_read(const char *path, json_t **out);
+/* --max-cost, --deadline and --max-energy; NaN where one is not given. */
+int outputs_limits(const tool_options *options, perf_limits *out);
 /* --prices; NULL where there is none. Prints what is wrong. */
 int outputs_prices(const tool_options *options, json_t **out);
 

@@ -122,6 +122,12 @@ CUresult cuDeviceGetName(char *name, int length, CUdevice device) {
   return end(CUDA_SUCCESS);
 }
 
+CUresult cuDeviceGetPCIBusId(char *text, int length, CUdevice device) {
+  BEGIN(ANYWHERE);
+  snprintf(text, (size_t)length, "0000:%02x:00.0", device + 1);
+  return end(CUDA_SUCCESS);
+}
+
 CUresult cuDeviceTotalMem(size_t *bytes, CUdevice device) {
   (void)device;
   BEGIN(ANYWHERE);
