@@ -25,8 +25,7 @@ static int evaluate(const tool_options *options, tct_job *job) {
   if (options->json) {
     json_t *const object = tool_evaluation_json(&result);
     json_object_set_new(object, "part", json_string(tool_part_name(part)));
-    json_t *const modelled = tool_modelled_json(tct_model_device(model));
-    if (modelled) json_object_set_new(object, "modelled", modelled);
+    tool_add_device_json(object, tct_model_device(model));
     tool_print_json(object);
   } else {
     tool_print_evaluation(tool_part_name(part), job, &result);

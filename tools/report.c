@@ -49,7 +49,7 @@ static int32_t modelled_counters(tct_device *device, tct_counter *out) {
   return info.time_is_modelled ? tct_device_counters(device, out, MOST_COUNTERS) : 0;
 }
 
-json_t *tool_modelled_json(tct_device *device) {
+static json_t *modelled_json(tct_device *device) {
   tct_counter counters[MOST_COUNTERS];
   const int32_t n = modelled_counters(device, counters);
   if (n == 0) return NULL;
@@ -60,6 +60,18 @@ json_t *tool_modelled_json(tct_device *device) {
     json_object_set_new(object, key, tool_number(counters[i].value));
   }
   return object;
+}
+
+static void add_refusal(void *user, const char *name, const char *text) {
+  if (strncmp(name, "refused.", 8) == 0) json_array_append_new(user, json_string(text));
+}
+
+void tool_add_device_json(json_t *object, tct_device *device) {
+  json_t *const modelled = modelled_json(device), *const refused = json_array();
+  if (device) tct_device_facts(device, add_refusal, refused);
+  if (modelled) json_object_set_new(object, "modelled", modelled);
+  if (json_array_size(refused) > 0) json_object_set(object, "refused", refused);
+  json_decref(refused);
 }
 
 void tool_modelled_line(tct_device *device, char *text, size_t size) {

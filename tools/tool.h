@@ -118,9 +118,10 @@ json_t *tool_evaluation_json(const tct_evaluation *evaluation);
 /* "loss 0.3121  accuracy 0.9213", and the confusion matrix. */
 void tool_print_evaluation(const char *what, const tct_job *job, const tct_evaluation *evaluation);
 json_t *tool_kind_json(const tct_device_kind *kind); /* a line of `tercet devices` */
-/* What a device with a modelled clock counted: its time, where the cycles went, energy and cost, always marked as modelled; NULL
- * (and nothing printed) for a device whose time is measured. */
-json_t *tool_modelled_json(tct_device *device);
+/* What a result tells of its device, which may be NULL. "modelled": what a device with a modelled clock counted, its time, where the
+ * cycles went, energy and cost. "refused": the sentences of what libraries did not take and the device's own kernels ran. */
+void tool_add_device_json(json_t *object, tct_device *device);
+/* The former, as text; nothing for a device whose time is measured. */
 void tool_print_modelled(tct_device *device, const char *what); /* "training and evaluation" */
 /* "  modelled 0.31 s  8.3% useful  12.1 J  0.0002 USD", since the device was opened; "" for a device whose time is measured. */
 void tool_modelled_line(tct_device *device, char *text, size_t size);

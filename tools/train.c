@@ -124,8 +124,7 @@ static void print_result(const run *r, const tct_evaluation *test) {
   json_object_set_new(result, "interrupted", json_boolean(r->interrupted));
   json_object_set_new(result, "history", history_json(r->model));
   json_object_set_new(result, "test", test ? tool_evaluation_json(test) : json_null());
-  json_t *const modelled = tool_modelled_json(tct_model_device(r->model));
-  if (modelled) json_object_set_new(result, "modelled", modelled);
+  tool_add_device_json(result, tct_model_device(r->model));
   json_object_set_new(result, "saved", r->save ? json_string(r->save) : json_null());
   json_object_set_new(result, "checkpoint", r->info.checkpoint ? json_string(r->info.checkpoint) : json_null());
   tool_print_json(result);

@@ -4,6 +4,7 @@
 
 #include <stdio.h>
 #include <string.h>
+#include "backends/cuda/cublaslt.h"
 #include "backends/cuda/launch.h"
 #include "backends/cuda/table.h"
 
@@ -32,11 +33,13 @@ static tct_status start(tct_device_impl *device) {
 tct_status tct_cu_open(const tct_host *host, const tct_cu_driver *cu, const tct_open_options *options, tct_device_impl **out) {
   char why[300];
   *out = NULL;
-  if (options->options[0] != '\0')
-    return host->fail(TCT_INVALID, "gpu:%s: device gpu takes no options, but a number: gpu:1", options->options);
+  const bool tf32 = strcmp(options->options, "tf32") == 0;
+  if (options->options[0] != '\0' && !tf32)
+    return host->fail(TCT_INVALID, "gpu:%s: device gpu takes a number (gpu:1) or tf32: products of f32 with operands rounded to 10 bits of "
+                      "mantissa", options->options);
   tct_device_impl *const device = host->alloc(sizeof *device, 64);
   if (device == NULL) return TCT_OUT_OF_MEMORY;
-  *device = (tct_device_impl){.host = host, .cu = cu, .ordinal = options->ordinal};
+  *device = (tct_device_impl){.host = host, .cu = cu, .ordinal = options->ordinal, .tf32 = tf32};
   device->records = strcmp(host->env("TERCET_CUDA_GRAPHS"), "0") != 0;
   tct_status status = TCT_OK;
   if (!tct_cu_chip_of(cu, device->ordinal, &device->chip, why, sizeof why) || !tct_cu_chip_has_code(&device->chip, why, sizeof why))
@@ -65,17 +68,19 @@ void tct_cu_close(tct_device_impl *device) {
       if (device->stream[q] != NULL) (void)cu->stream_destroy(device->stream[q]);
     }
     if (device->order != NULL) (void)cu->event_destroy(device->order);
+    tct_cu_close_products(device);
     tct_cu_unload_code(device);
     (void)cu->context_release(device->device);
   }
+  device->host->release(device->refusals);
   device->host->release(device);
 }
 
 void tct_cu_info(tct_device_impl *device, tct_device_info *out) {
   const tct_cu_chip *const chip = &device->chip;
   *out = (tct_device_info){.n_threads = 1, .memory_bytes = chip->memory_bytes, .alignment = TCT_CU_ALIGNMENT};
-  snprintf(out->name, sizeof out->name, "%.50s, %d units, compute capability %d.%d", chip->name, (int)chip->n_units,
-           (int)chip->major, (int)chip->minor);
+  snprintf(out->name, sizeof out->name, "%.40s, %d units, compute capability %d.%d%s", chip->name, (int)chip->n_units,
+           (int)chip->major, (int)chip->minor, device->tf32 ? ", TF32" : "");
 }
 
 /* ---- memory ---- */

@@ -48,6 +48,9 @@ struct tct_device_impl {
   uint32_t n_launched;
   bool capturing, replayed; /* replayed: the last that was enqueued is a recording */
   bool records;             /* TERCET_CUDA_GRAPHS */
+  bool tf32;                /* products of f32 with operands of 10 bits of mantissa: gpu:tf32 */
+  struct tct_cu_products *products;   /* cuBLASLt for this device; NULL: no product asked for it yet; owned */
+  struct tct_cu_refusals *refusals;   /* what libraries did not take; NULL: nothing yet; owned */
   bool ended;
   tct_status end_status;
   char end_text[400]; /* why it ended */
@@ -65,6 +68,13 @@ tct_status tct_cu_copy(tct_device_impl *device, void *to, const void *from, size
 /* Waits for both queues and hands over what was downloaded. */
 tct_status tct_cu_sync(tct_device_impl *device) TCT_CHECKED;
 void tct_cu_free_slots(tct_device_impl *device);
+
+/* ---- what libraries refuse (refusals.c) ---- */
+/* A library does not take a node, which the module's own kernel runs: kept for the facts once for each op, shapes, dtypes and reason,
+ * and logged then. `node` NULL: it takes none. Returns TCT_UNSUPPORTED after recording the sentence. */
+tct_status tct_cu_refused(tct_device_impl *device, const tct_node_view *node, const char *library, const char *why) TCT_CHECKED;
+/* As facts "refused.1", "refused.2" … */
+void tct_cu_tell_refusals(const tct_device_impl *device, tct_fact_fn fn, void *user);
 
 /* ---- recordings (record.c) ---- */
 tct_status tct_cu_record(tct_device_impl *device, tct_status (*launches)(void *user), void *user, void **out) TCT_CHECKED;

@@ -7,10 +7,7 @@
 #include "backends/cuda/errors.h"
 #include "backends/cuda/image.h"
 
-static const struct {
-  const char *symbol;
-  size_t offset;
-} functions[] = {
+static const tct_cu_function functions[] = {
 #define DRIVER(member, symbol, prototype) {#symbol, offsetof(tct_cu_driver, member)},
 #include "backends/cuda/driver.def"
 #undef DRIVER
@@ -20,17 +17,11 @@ static const struct {
 #define VERSION_ARGS(number) (number) / 1000, (number) % 1000 / 10
 
 static bool take_functions(tct_cu_driver *driver, char *why, size_t why_bytes) {
-  for (size_t i = 0; i < sizeof functions / sizeof functions[0]; i++) {
-    void *const symbol = tct_cu_library_symbol(&driver->library, functions[i].symbol);
-    if (symbol == NULL) {
-      snprintf(why, why_bytes, "the driver %s has no function %s: it is too old; install NVIDIA's driver for CUDA %d.%d or later",
-               driver->library.path, functions[i].symbol, VERSION_ARGS(CUDA_VERSION));
-      return false;
-    }
-    /* POSIX promises that an object pointer from dlsym holds a function's address; ISO C has no cast for it. */
-    memcpy((char *)driver + functions[i].offset, &symbol, sizeof symbol);
-  }
-  return true;
+  const char *const lacks = tct_cu_library_take(&driver->library, functions, sizeof functions / sizeof functions[0], driver);
+  if (lacks != NULL)
+    snprintf(why, why_bytes, "the driver %s has no function %s: it is too old; install NVIDIA's driver for CUDA %d.%d or later",
+             driver->library.path, lacks, VERSION_ARGS(CUDA_VERSION));
+  return lacks == NULL;
 }
 
 static bool start(tct_cu_driver *driver, char *why, size_t why_bytes) {

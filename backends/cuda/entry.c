@@ -3,6 +3,7 @@
 
 #include <stdio.h>
 #include <string.h>
+#include "backends/cuda/cublaslt.h"
 #include "backends/cuda/image.h"
 #include "backends/cuda/table.h"
 
@@ -67,8 +68,9 @@ static void facts(tct_device_impl *device, tct_fact_fn fn, void *user) {
     fn(user, "memory", text);
   }
   fn(user, "graphs", device->records ? "a step is recorded once and replayed" : "off by TERCET_CUDA_GRAPHS=0: a step is launched op by op");
-  library_fact("cublaslt", "libcublasLt.so.13", "not used: products run on the module's own kernels", fn, user);
+  tct_cu_tell_cublaslt(host, fn, user);
   library_fact("cudnn", "libcudnn.so.9", "not used: convolutions run on the module's own kernels", fn, user);
+  tct_cu_tell_refusals(device, fn, user);
 }
 
 static const char *const aliases[] = {"cuda", NULL};

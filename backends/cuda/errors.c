@@ -62,6 +62,10 @@ tct_status tct_cu_failed(tct_device_impl *device, CUresult result, const char *d
                             "if it does not open", (int)device->ordinal, doing, device->end_text);
 }
 
+tct_status tct_cu_library_failed(tct_device_impl *device, tct_status status, const char *call, const char *name, int number) {
+  return device->host->fail(status, "device 'gpu:%d': %s fails: %s (%d)", (int)device->ordinal, call, name, number);
+}
+
 tct_status tct_cu_enter(tct_device_impl *device) {
   if (device->ended)
     return device->host->fail(device->end_status, "device 'gpu:%d': it failed before: %s", (int)device->ordinal, device->end_text);

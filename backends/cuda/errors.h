@@ -9,6 +9,8 @@ const char *tct_cu_text(const tct_cu_driver *driver, CUresult result, char *text
 /* Records what failed: "device 'gpu': DOING: …". An error that the device does not recover from also names the step that did not
  * end, and every later call of the device fails with the same sentence. */
 tct_status tct_cu_failed(tct_device_impl *device, CUresult result, const char *doing) TCT_CHECKED;
+/* The same for a library's call ("cublasLtMatmul"), whose answer has a name and a number of its own. */
+tct_status tct_cu_library_failed(tct_device_impl *device, tct_status status, const char *call, const char *name, int number) TCT_CHECKED;
 /* The device can be used, and its context is the calling thread's; else the failure that ended it. First in every function of the
  * backend that talks to the driver. */
 tct_status tct_cu_enter(tct_device_impl *device) TCT_CHECKED;

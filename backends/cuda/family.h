@@ -31,5 +31,6 @@ tct_cu_extent tct_cu_extent_over(const tct_device_impl *device, int64_t n, uint3
 #include "backends/cuda/families.def"
 #undef FAMILY
 #undef TCT_CU_FAMILY
+void tct_cu_matmul_cublaslt_release(tct_device_impl *device, void *state);
 
 #endif

@@ -5,14 +5,16 @@
 #define IN_PLACE true
 #define APART    false
 /* An op by a family's kernel; the entry's name is OP.KERNEL. */
-#define BY(op_name, kernel_name, place, family)                                                                        \
+#define BY(op_name, kernel_name, place, family) BY_WITH(op_name, kernel_name, place, family, tct_cu_release_state)
+/* One whose state holds more than memory. */
+#define BY_WITH(op_name, kernel_name, place, family, release_function)                                                                        \
   {.op = #op_name,                                                                                                     \
    .name = #op_name "." #kernel_name,                                                                                  \
    .in_place = place,                                                                                                  \
    .supports = tct_cu_##family##_supports,                                                                             \
    .prepare = tct_cu_##family##_prepare,                                                                               \
    .launch = tct_cu_##family##_launch,                                                                                 \
-   .release = tct_cu_release_state},
+   .release = release_function},
 #define ROW(op_name) BY(op_name, chain, IN_PLACE, chain) BY(op_name, whole, IN_PLACE, whole)
 
 const tct_kernel tct_cu_kernel_table[] = {
@@ -28,6 +30,7 @@ const tct_kernel tct_cu_kernel_table[] = {
     BY(chain, chain, IN_PLACE, chain)
     BY(assign, copy, APART, assign)
     BY(dropout, philox, APART, dropout)
+    BY_WITH(matmul, cublaslt, APART, matmul_cublaslt, tct_cu_matmul_cublaslt_release)
     BY(matmul, tiles, APART, matmul)
     BY(conv2d, tiles, APART, conv)
     BY(conv2d_grad_input, tiles, APART, conv)

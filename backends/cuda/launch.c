@@ -1,5 +1,6 @@
-/* The module's device code as kernels that can be launched. Each launch outside of a recording leaves its step's name and has the
- * device write its number when it is done, so that a fault, which the driver reports later and without a place, has one. */
+/* The module's device code as kernels that can be launched. Each launch and each call of a library outside of a recording leaves its
+ * step's name and has the device write its number when it is done, so that a fault, which the driver reports later and without a
+ * place, has one. */
 #include "backends/cuda/launch.h"
 
 #include <stdio.h>
@@ -68,11 +69,25 @@ tct_cu_extent tct_cu_extent_1d(int64_t n, int64_t per_block, uint32_t threads, i
   return (tct_cu_extent){.grid = {(uint32_t)blocks, 1, 1}, .block = {threads, 1, 1}};
 }
 
-/* The number that the device writes after the launch. */
-static void leave_trail(tct_device_impl *device, const tct_node_view *node, tct_cu_kernel kernel) {
+tct_status tct_cu_begin_work(tct_device_impl *device, const tct_node_view *node, const char *what) {
+  const tct_status status = tct_cu_enter(device);
+  if (status != TCT_OK) return status;
+  device->counts.launches++;
+  if (device->capturing) return TCT_OK;
   tct_cu_trail_entry *const entry = &device->trail[++device->n_launched % TCT_CU_TRAIL];
   snprintf(entry->step, sizeof entry->step, "%s", node->name);
-  snprintf(entry->kernel, sizeof entry->kernel, "%s", names[kernel]);
+  snprintf(entry->kernel, sizeof entry->kernel, "%s", what);
+  device->replayed = false;
+  return TCT_OK;
+}
+
+tct_status tct_cu_end_work(tct_device_impl *device, const char *what) {
+  const tct_cu_driver *const cu = device->cu;
+  if (device->capturing || device->done == NULL) return TCT_OK;
+  /* Under unified addressing, which every 64-bit system has, the pinned number has one address for host and device. */
+  TCT_CU_TRY(device, cu->stream_write(device->stream[TCT_QUEUE_COMPUTE], TCT_CU_ADDRESS((uintptr_t)device->done), device->n_launched,
+                                      CU_STREAM_WRITE_VALUE_DEFAULT), what);
+  return TCT_OK;
 }
 
 tct_status tct_cu_launch(tct_device_impl *device, const tct_node_view *node, tct_cu_kernel kernel, const tct_cu_extent *extent,
@@ -81,22 +96,13 @@ tct_status tct_cu_launch(tct_device_impl *device, const tct_node_view *node, tct
   CUfunction function = device->functions[kernel];
   CUstream compute = device->stream[TCT_QUEUE_COMPUTE];
   const uint32_t *const g = extent->grid, *const b = extent->block;
-  const tct_status status = tct_cu_enter(device);
+  const tct_status status = tct_cu_begin_work(device, node, names[kernel]);
   if (status != TCT_OK) return status;
   if (extent->shared_bytes > STATIC_SHARED_BYTES)
     TCT_CU_TRY(device, cu->function_set(function, CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES, (int)extent->shared_bytes), names[kernel]);
   /* The driver copies the struct during the call and takes it as mutable. */
   void *parameters[] = {(void *)(uintptr_t)args};
-  device->counts.launches++;
-  if (!device->capturing) {
-    leave_trail(device, node, kernel);
-    device->replayed = false;
-  }
   TCT_CU_TRY(device, cu->launch(function, g[0], g[1], g[2], b[0], b[1], b[2], extent->shared_bytes, compute, parameters, NULL),
              names[kernel]);
-  if (device->capturing || device->done == NULL) return TCT_OK;
-  /* Under unified addressing, which every 64-bit system has, the pinned number has one address for host and device. */
-  TCT_CU_TRY(device, cu->stream_write(compute, TCT_CU_ADDRESS((uintptr_t)device->done), device->n_launched, CU_STREAM_WRITE_VALUE_DEFAULT),
-             names[kernel]);
-  return TCT_OK;
+  return tct_cu_end_work(device, names[kernel]);
 }

@@ -25,6 +25,10 @@ tct_cu_extent tct_cu_extent_1d(int64_t n, int64_t per_block, uint32_t threads, i
 tct_status tct_cu_launch(tct_device_impl *device, const tct_node_view *node, tct_cu_kernel kernel, const tct_cu_extent *extent,
                          const void *args) TCT_CHECKED;
 
+/* Around what enqueues work of the node, `what` by name ("tct_cu_gemm", "cublasLtMatmul"; lives as long as the process). */
+tct_status tct_cu_begin_work(tct_device_impl *device, const tct_node_view *node, const char *what) TCT_CHECKED;
+tct_status tct_cu_end_work(tct_device_impl *device, const char *what) TCT_CHECKED;
+
 /* Loads the device code; every kernel of the list is found, or the one that is missing is named. */
 tct_status tct_cu_load_code(tct_device_impl *device) TCT_CHECKED;
 void tct_cu_unload_code(tct_device_impl *device);

@@ -94,6 +94,12 @@ bool tct_cu_library_open_driver(const tct_host *host, const char *file, tct_cu_l
   return take_near(host, file, out) || take_below(out, "/usr/lib/wsl", "/lib", file);
 }
 
-void *tct_cu_library_symbol(const tct_cu_library *library, const char *name) {
-  return library->handle != NULL ? dlsym(library->handle, name) : NULL;
+const char *tct_cu_library_take(const tct_cu_library *library, const tct_cu_function *functions, size_t n, void *table) {
+  for (size_t i = 0; i < n; i++) {
+    void *const symbol = dlsym(library->handle, functions[i].symbol);
+    if (symbol == NULL) return functions[i].symbol;
+    /* POSIX promises that an object pointer from dlsym holds a function's address; ISO C has no cast for it. */
+    memcpy((char *)table + functions[i].offset, &symbol, sizeof symbol);
+  }
+  return NULL;
 }

@@ -17,7 +17,12 @@ typedef struct tct_cu_library {
 bool tct_cu_library_open(const tct_host *host, const char *file, tct_cu_library *out);
 /* The driver, which comes with the system (or with the system around it: WSL) and never with a toolkit. */
 bool tct_cu_library_open_driver(const tct_host *host, const char *file, tct_cu_library *out);
-/* A function of it, as an object pointer for memcpy; NULL when it has none of the name. */
-void *tct_cu_library_symbol(const tct_cu_library *library, const char *name);
+/* A row of a library's .def table: the function's name and where its pointer lies in the table's struct. */
+typedef struct tct_cu_function {
+  const char *symbol;
+  size_t offset;
+} tct_cu_function;
+/* Sets the pointers in `table`. NULL, or the first name that the library does not have. */
+const char *tct_cu_library_take(const tct_cu_library *library, const tct_cu_function *functions, size_t n, void *table);
 
 #endif

@@ -23,12 +23,10 @@ static void batch_view(tct_cu_view *view, const tct_shape *operand, const tct_sh
   for (int32_t i = 0; i < y->rank - 2; i++) tct_cu_add_axis(view, y->dim[i], stride[i]);
 }
 
-tct_status tct_cu_matmul_prepare(tct_device_impl *device, const tct_node_view *node, tct_prepared *out) {
+void tct_cu_gemm_of(const tct_node_view *node, tct_cu_gemm_args *a) {
   const tct_matmul_attrs *const attrs = node->attrs;
   const tct_shape *const as = &node->in[0].shape, *const bs = &node->in[1].shape, *const y = &node->out[0].shape;
-  matmul_state *const state = tct_cu_state(device, sizeof *state);
-  if (state == NULL) return TCT_OUT_OF_MEMORY;
-  tct_cu_gemm_args *const a = &state->args;
+  *a = (tct_cu_gemm_args){.batch = tct_cu_extents(y, 0, y->rank - 2)};
   a->m = y->dim[y->rank - 2];
   a->n = y->dim[y->rank - 1];
   a->k = as->dim[as->rank - (attrs->transpose_a ? 2 : 1)];
@@ -36,7 +34,6 @@ tct_status tct_cu_matmul_prepare(tct_device_impl *device, const tct_node_view *n
   a->a_column = attrs->transpose_a ? a->m : 1;
   a->b_row = attrs->transpose_b ? 1 : a->n;
   a->b_column = attrs->transpose_b ? a->k : 1;
-  a->batch = tct_cu_extents(y, 0, y->rank - 2);
   batch_view(&a->a_batch, as, y);
   batch_view(&a->b_batch, bs, y);
   /* One b for dense rows of a: a single product of all rows. */
@@ -48,6 +45,13 @@ tct_status tct_cu_matmul_prepare(tct_device_impl *device, const tct_node_view *n
     a->a_batch.rank = a->b_batch.rank = 0;
   }
   a->end = tct_cu_epilogue_of(attrs->activation, &attrs->activation_attrs);
+}
+
+tct_status tct_cu_matmul_prepare(tct_device_impl *device, const tct_node_view *node, tct_prepared *out) {
+  matmul_state *const state = tct_cu_state(device, sizeof *state);
+  if (state == NULL) return TCT_OUT_OF_MEMORY;
+  tct_cu_gemm_args *const a = &state->args;
+  tct_cu_gemm_of(node, a);
   *out = (tct_prepared){.state = state};
   state->extent = tct_cu_tiles(device, &a->tiling, a->m, a->n, a->k, a->batch, a->batch * a->m * a->n, &out->workspace_bytes);
   return TCT_OK;

@@ -102,7 +102,8 @@ typedef struct tct_kernel {
   /* Pure. false: `why` holds the reason, a sentence about this node; left empty, the entry goes unmentioned beside the
    * others'. NULL: every node of the op. */
   bool (*supports)(const tct_node_view *node, char *why, size_t why_bytes);
-  /* Chooses the algorithm, sizes the workspace. NULL: nothing to prepare. */
+  /* Chooses the algorithm, sizes the workspace. NULL: nothing to prepare. TCT_UNSUPPORTED: it does not take the node after all, as when
+   * a library refuses; nothing is left to release, and the next entry of the op that takes the node is asked. */
   tct_status (*prepare)(tct_device_impl *device, const tct_node_view *node, tct_prepared *out);
   /* Enqueues on the compute queue; allocates nothing, decides nothing that prepare could. */
   tct_status (*launch)(tct_device_impl *device, const tct_launch *launch);

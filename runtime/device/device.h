@@ -18,6 +18,8 @@ struct tct_device {
 
 /* The first kernel of the op that takes the node and is not in TERCET_DISABLE; NULL with the reasons in `why`. */
 const tct_kernel *tct_find_kernel(const tct_device *device, const tct_node_view *node, char *why, size_t why_bytes);
+/* The one behind `after`, which the first or this gave; NULL: no further one, or a registered op. */
+const tct_kernel *tct_find_next_kernel(const tct_device *device, const tct_node_view *node, const tct_kernel *after);
 /* The reference device behind `device` (itself, when it is the reference). */
 tct_status tct_device_reference(tct_device *device, tct_device **out) TCT_CHECKED;
 /* The backend that answers to the text before ':'. TCT_NOT_FOUND with the known ones, TCT_UNAVAILABLE with the reason for

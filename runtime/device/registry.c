@@ -217,6 +217,15 @@ const tct_kernel *tct_find_kernel(const tct_device *device, const tct_node_view 
   return found;
 }
 
+const tct_kernel *tct_find_next_kernel(const tct_device *device, const tct_node_view *node, const tct_kernel *after) {
+  char why[256];
+  kernel_search search = {node, tct_env(TCT_ENV_DISABLE), why, sizeof why, 0};
+  if ((int)node->op >= TCT_N_OPS) return NULL;
+  for (int32_t k = device->next[after - device->kernels]; k >= 0; k = device->next[k])
+    if (takes(&search, &device->kernels[k])) return &device->kernels[k];
+  return NULL;
+}
+
 bool tct_device_supports(tct_device *device, const tct_node_view *node, char *why, size_t why_bytes) {
   return tct_find_kernel(device, node, why, why_bytes) != NULL;
 }

@@ -1,4 +1,5 @@
-/* Selection: the kernel of each node, prepared (algorithm, workspace, descriptors) before memory is planned. */
+/* Selection: the kernel of each node, prepared (algorithm, workspace, descriptors) before memory is planned. A kernel that refuses
+ * while it prepares gives way to the next one of the op. */
 #include "base/alloc.h"
 #include "base/status.h"
 #include "passes/passes.h"
@@ -16,11 +17,14 @@ static tct_status select_one(const tct_graph *graph, const tct_node *node, const
                     device->spec, why);
   }
   out->device = device;
-  if (kernel->prepare != NULL) {
-    out->prepared.kernel = kernel;
-    if (kernel->prepare(device->impl, view, &out->prepared) != TCT_OK) {
-      return tct_context("preparing kernel %s for '%s'", kernel->name, view->name);
-    }
+  while (kernel->prepare != NULL) {
+    out->prepared = (tct_prepared){.kernel = kernel};
+    const tct_status status = kernel->prepare(device->impl, view, &out->prepared);
+    if (status == TCT_OK) break;
+    const tct_kernel *const next = status == TCT_UNSUPPORTED ? tct_find_next_kernel(device, view, kernel) : NULL;
+    if (next == NULL) return tct_context("preparing kernel %s for '%s'", kernel->name, view->name);
+    tct_error_clear();
+    kernel = next;
   }
   out->kernel = kernel;
   return TCT_OK;

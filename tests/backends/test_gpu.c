@@ -2,49 +2,10 @@
  * faults of kernels, the order of transfers and launches, and recordings. Nothing here ran on a GPU. */
 #include "test.h"
 
-#include <dlfcn.h>
-#include <sys/wait.h>
-#include <unistd.h>
 #include "device/device.h"
 #include "graphs.h"
-#include "support/standin_cuda/standin.h"
+#include "standin_gpu.h"
 #include <tercet/tercet.h>
-
-#ifndef TCT_NO_GPU_TESTS
-#define TCT_NO_GPU_TESTS ""
-#endif
-#define NEEDS_GPU(settings)                                                                                            \
-  do {                                                                                                                 \
-    if (TCT_NO_GPU_TESTS[0] != '\0') SKIP("%s", TCT_NO_GPU_TESTS);                                                     \
-    if (!find_standin(settings)) SKIP("this process looked for modules before");                                        \
-  } while (0)
-
-#define MODULES TCT_BINARY_DIR "/modules/cuda"
-#define STANDIN TCT_BINARY_DIR "/standin"
-
-static void (*set)(const char *);
-static int64_t (*calls)(const char *);
-static int64_t (*allocations)(void);
-
-static void *symbol_of(void *library, const char *name) {
-  void *const symbol = dlsym(library, name);
-  CHECK(symbol != NULL, "%s", name);
-  return symbol;
-}
-
-/* The stand-in with these settings, and the device known to this process; false: it is not, and can no more be. */
-static bool find_standin(const char *settings) {
-  const tct_backend *backend = NULL;
-  CHECK(setenv("TERCET_BACKEND_PATH", MODULES, 1) == 0 && setenv("TERCET_CUDA_LIBRARY_PATH", STANDIN, 1) == 0);
-  void *const library = dlopen(STANDIN "/libcuda.so.1", RTLD_NOW | RTLD_LOCAL);
-  CHECK(library != NULL, "%s", dlerror());
-  void *const symbols[] = {symbol_of(library, "standin_set"), symbol_of(library, "standin_calls"), symbol_of(library, "standin_allocations")};
-  memcpy(&set, &symbols[0], sizeof set);
-  memcpy(&calls, &symbols[1], sizeof calls);
-  memcpy(&allocations, &symbols[2], sizeof allocations);
-  set(settings);
-  return tct_find_backend("gpu", &backend) == TCT_OK;
-}
 
 /* ---- a program of elementwise ops, with a variable that moves ---- */
 
@@ -106,11 +67,11 @@ TEST(gpu, order_of_uploads_launches_and_downloads) {
   expect(want);
   for (size_t i = 0; i < sizeof paces / sizeof *paces; i++) {
     double replays = 0;
-    set(paces[i]);
+    gpu_set(paces[i]);
     OK(attempt("gpu", got, &replays));
     CHECK(same(want, got, 1e-5f), "%s: wrong numbers", paces[i]);
     CHECK(replays == RUNS - 1, "%s: %g replays", paces[i], replays);
-    CHECK(allocations() == 0, "%s: %d allocations are left", paces[i], (int)allocations());
+    CHECK(gpu_allocations() == 0, "%s: %d allocations are left", paces[i], (int)gpu_allocations());
   }
 }
 
@@ -121,12 +82,12 @@ TEST(gpu, a_recording_gives_the_bits_of_launches) {
   static float recorded[N], launched[N];
   double replays = 0, none = 0;
   OK(attempt("gpu", recorded, &replays));
-  CHECK(calls("cuGraphLaunch") == RUNS - 1 && calls("cuGraphInstantiateWithFlags") == 1 && calls("cuGraphExecDestroy") == 1);
+  CHECK(gpu_calls("cuGraphLaunch") == RUNS - 1 && gpu_calls("cuGraphInstantiateWithFlags") == 1 && gpu_calls("cuGraphExecDestroy") == 1);
   CHECK(setenv("TERCET_CUDA_GRAPHS", "0", 1) == 0);
-  set("");
+  gpu_set("");
   OK(attempt("gpu", launched, &none));
   CHECK(unsetenv("TERCET_CUDA_GRAPHS") == 0);
-  CHECK(replays == RUNS - 1 && none == 0 && calls("cuGraphLaunch") == 0);
+  CHECK(replays == RUNS - 1 && none == 0 && gpu_calls("cuGraphLaunch") == 0);
   CHECK(memcmp(recorded, launched, sizeof recorded) == 0);
 }
 
@@ -138,10 +99,10 @@ TEST(gpu, a_refused_recording_is_launched) {
   expect(want);
   for (size_t i = 0; i < sizeof refusals / sizeof *refusals; i++) {
     double replays = -1;
-    set(refusals[i]);
+    gpu_set(refusals[i]);
     OK(attempt("gpu", got, &replays));
     CHECK(same(want, got, 1e-5f) && replays == 0, "%s: %g replays", refusals[i], replays);
-    CHECK(calls("cuStreamBeginCapture_v2") == 1, "%s: it is asked once", refusals[i]);
+    CHECK(gpu_calls("cuStreamBeginCapture_v2") == 1, "%s: it is asked once", refusals[i]);
   }
 }
 
@@ -165,18 +126,18 @@ TEST(gpu, every_call_fails_once) {
     for (int n = 1; n <= 12; n++) {
       char settings[96];
       snprintf(settings, sizeof settings, "fail=%s:%d:1", functions[f], n);
-      set(settings);
+      gpu_set(settings);
       tct_error_clear();
       const tct_status status = attempt("gpu", got, NULL);
       n_failures += status != TCT_OK;
       CHECK(status == TCT_OK || strstr(tct_error_message(), "device 'gpu") != NULL, "%s: %s", settings, tct_error_message());
       CHECK(status != TCT_OK || same(want, got, 1e-5f), "%s: wrong numbers", settings);
-      CHECK(allocations() == 0, "%s: %d allocations are left", settings, (int)allocations());
-      if (calls(functions[f]) < n) break;
+      CHECK(gpu_allocations() == 0, "%s: %d allocations are left", settings, (int)gpu_allocations());
+      if (gpu_calls(functions[f]) < n) break;
     }
   }
   CHECK(n_failures > 40, "only %d calls failed", n_failures);
-  set("");
+  gpu_set("");
   OK(attempt("gpu", got, NULL));
 }
 
@@ -197,7 +158,7 @@ TEST(gpu, out_of_memory_says_how_much) {
   FAILS(tct_compile(wide, device, NULL, &program), TCT_OUT_OF_MEMORY, "(its largest: 'mul' 34.3 MiB)");
   tct_graph_free(wide);
   tct_device_close(device);
-  CHECK(allocations() == 0);
+  CHECK(gpu_allocations() == 0);
   OK(attempt("gpu", y, NULL));
 }
 
@@ -213,10 +174,10 @@ TEST(gpu, a_fault_names_its_step) {
   };
   static float y[N];
   for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
-    set(rows[i].settings);
+    gpu_set(rows[i].settings);
     const tct_status status = attempt("gpu", y, NULL);
     CHECK(status != TCT_OK && strstr(tct_error_message(), rows[i].part) != NULL, "%s: %s", rows[i].settings, tct_error_message());
-    CHECK(allocations() == 0, "%s", rows[i].settings);
+    CHECK(gpu_allocations() == 0, "%s", rows[i].settings);
     OK(attempt("gpu", y, NULL)); /* the process lives on, and here the device opens again */
   }
 }
@@ -242,7 +203,7 @@ TEST(gpu, after_a_fault_every_call_says_so) {
   tct_program_free(program);
   tct_graph_free(graph);
   tct_device_close(device);
-  CHECK(allocations() == 0);
+  CHECK(gpu_allocations() == 0);
 }
 
 /* ---- the table's functions ---- */
@@ -270,7 +231,7 @@ TEST(gpu, large_transfers_and_tickets) {
   CHECK(memcmp(sent, back, BYTES) == 0);
   CHECK(gpu->reached(device->impl, begin) && gpu->reached(device->impl, end) && gpu->elapsed(device->impl, begin, end) > 0);
   for (int i = 0; i < 64; i++) OK(gpu->mark(device->impl, TCT_QUEUE_COMPUTE, &late));
-  while (!gpu->reached(device->impl, old)) CHECK(calls("cuEventQuery") < 1000);
+  while (!gpu->reached(device->impl, old)) CHECK(gpu_calls("cuEventQuery") < 1000);
   CHECK(gpu->elapsed(device->impl, old, end) == 0, "a ticket of long ago has no time");
   OK(gpu->upload(device->impl, a, NULL, 0));
   gpu->free(device->impl, a);
@@ -279,25 +240,10 @@ TEST(gpu, large_transfers_and_tickets) {
   free(sent);
   free(back);
   tct_device_close(device);
-  CHECK(allocations() == 0);
+  CHECK(gpu_allocations() == 0);
 }
 
 /* ---- what the command says ---- */
-
-static char out[65536];
-
-static int run(const char *environment, const char *arguments) {
-  char command[2048];
-  const int n = snprintf(command, sizeof command, "cd '%s' && TERCET_BACKEND_PATH=" MODULES " TERCET_CUDA_LIBRARY_PATH=" STANDIN
-                         " %s " TCT_BINARY_DIR "/tercet %s 2>&1", TCT_SOURCE_DIR, environment, arguments);
-  CHECK(n > 0 && (size_t)n < sizeof command);
-  FILE *const pipe = popen(command, "r");
-  CHECK(pipe != NULL);
-  out[fread(out, 1, sizeof out - 1, pipe)] = '\0';
-  const int status = pclose(pipe);
-  CHECK(WIFEXITED(status), "%s was killed: %d\n%s", command, status, out);
-  return WEXITSTATUS(status);
-}
 
 TEST(gpu, probe_says_why_there_is_none) {
   NEEDS_GPU("");
@@ -316,23 +262,23 @@ TEST(gpu, probe_says_why_there_is_none) {
       {"STANDIN_CUDA=fail=cuModuleGetFunction:1:1", "finding the kernel tct_cu_"},
   };
   for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
-    CHECK(run(rows[i].environment, "devices") == 0, "%s", out);
-    const char *const line = strstr(out, "\ngpu ");
-    CHECK(line != NULL && strstr(line, "-  not here: ") != NULL && strstr(line, rows[i].why) != NULL, "%s: %s", rows[i].environment, out);
-    CHECK(run(rows[i].environment, "train examples/glyphs.yaml --device cuda") != 0, "%s", out);
-    CHECK(strstr(out, rows[i].why) != NULL, "%s: %s", rows[i].environment, out);
+    CHECK(gpu_run(rows[i].environment, "devices") == 0, "%s", gpu_out);
+    const char *const line = strstr(gpu_out, "\ngpu ");
+    CHECK(line != NULL && strstr(line, "-  not here: ") != NULL && strstr(line, rows[i].why) != NULL, "%s: %s", rows[i].environment, gpu_out);
+    CHECK(gpu_run(rows[i].environment, "train examples/glyphs.yaml --device cuda") != 0, "%s", gpu_out);
+    CHECK(strstr(gpu_out, rows[i].why) != NULL, "%s: %s", rows[i].environment, gpu_out);
   }
 }
 
 TEST(gpu, doctor_says_what_is_here) {
   NEEDS_GPU("");
-  static const char *const parts[] = {"stand-in GPU 0", STANDIN "/libcuda.so.1", "compute_capability", "code.runs_on", "cublaslt", "cudnn",
+  static const char *const parts[] = {"stand-in GPU 0", GPU_STANDIN "/libcuda.so.1", "compute_capability", "code.runs_on", "cublaslt", "cudnn",
                                       "1.0 GiB, 1.0 GiB free", "a step is recorded once and replayed"};
-  CHECK(run("", "doctor") == 0, "%s", out);
-  for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) CHECK(strstr(out, parts[i]) != NULL, "no '%s' in:\n%s", parts[i], out);
-  CHECK(run("STANDIN_CUDA=devices=0 TERCET_CUDA_GRAPHS=0", "doctor") == 0, "%s", out);
-  CHECK(strstr(out, "device gpu: the driver ") != NULL, "%s", out);
-  CHECK(run("STANDIN_CUDA=devices=2", "devices") == 0 && strstr(out, "\ngpu      2  stand-in GPU 0") != NULL, "%s", out);
+  CHECK(gpu_run("", "doctor") == 0, "%s", gpu_out);
+  for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) CHECK(strstr(gpu_out, parts[i]) != NULL, "no '%s' in:\n%s", parts[i], gpu_out);
+  CHECK(gpu_run("STANDIN_CUDA=devices=0 TERCET_CUDA_GRAPHS=0", "doctor") == 0, "%s", gpu_out);
+  CHECK(strstr(gpu_out, "device gpu: the driver ") != NULL, "%s", gpu_out);
+  CHECK(gpu_run("STANDIN_CUDA=devices=2", "devices") == 0 && strstr(gpu_out, "\ngpu      2  stand-in GPU 0") != NULL, "%s", gpu_out);
 }
 
 /* ---- what the files need ---- */
@@ -340,21 +286,21 @@ TEST(gpu, doctor_says_what_is_here) {
 static int lines_of(const char *command) {
   FILE *const pipe = popen(command, "r");
   CHECK(pipe != NULL);
-  out[fread(out, 1, sizeof out - 1, pipe)] = '\0';
+  gpu_out[fread(gpu_out, 1, sizeof gpu_out - 1, pipe)] = '\0';
   CHECK(pclose(pipe) >= 0);
   int n = 0;
-  for (const char *at = out; *at != '\0'; at++) n += *at == '\n';
+  for (const char *at = gpu_out; *at != '\0'; at++) n += *at == '\n';
   return n;
 }
 
 TEST(gpu, only_the_module_knows_cuda) {
   NEEDS_GPU("");
 #define FILES "'" TCT_BINARY_DIR "'/libtercet.so '" TCT_BINARY_DIR "'/tercet"
-  CHECK(lines_of("for f in " FILES "; do readelf -d $f | grep -i -E 'NEEDED.*(cuda|cublas|cudnn|nccl|nvrtc)'; done") == 0, "%s", out);
-  CHECK(lines_of("nm -D " FILES " | grep -E ' (cu[A-Z]|cudnn|cublas|tct_cu_)'") == 0, "%s", out);
+  CHECK(lines_of("for f in " FILES "; do readelf -d $f | grep -i -E 'NEEDED.*(cuda|cublas|cudnn|nccl|nvrtc)'; done") == 0, "%s", gpu_out);
+  CHECK(lines_of("nm -D " FILES " | grep -E ' (cu[A-Z]|cudnn|cublas|tct_cu_)'") == 0, "%s", gpu_out);
 #undef FILES
-  CHECK(lines_of("nm -D --defined-only '" MODULES "/libtercet-cuda.so' | grep -v -w tct_backend_entry | grep ' T tct'") == 0, "%s", out);
+  CHECK(lines_of("nm -D --defined-only '" GPU_MODULES "/libtercet-cuda.so' | grep -v -w tct_backend_entry | grep ' T tct'") == 0, "%s", gpu_out);
   /* A sanitized module needs the sanitizer's libraries as well. */
-  CHECK(lines_of("readelf -d '" MODULES "/libtercet-cuda.so' | grep NEEDED | grep -v -E 'libc\\.so|ld-linux|lib(a|t|ub)san|libgcov|libm\\.so|"
-                 "libpthread|libgcc'") == 0, "%s", out);
+  CHECK(lines_of("readelf -d '" GPU_MODULES "/libtercet-cuda.so' | grep NEEDED | grep -v -E 'libc\\.so|ld-linux|lib(a|t|ub)san|libgcov|libm\\.so|"
+                 "libpthread|libgcc'") == 0, "%s", gpu_out);
 }

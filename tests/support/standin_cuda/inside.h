@@ -19,7 +19,7 @@ CUresult standin_free(CUdeviceptr memory);
 size_t standin_used(void);
 
 /* ---- queue.c ---- */
-typedef enum work_kind { WORK_COPY, WORK_WRITE, WORK_LAUNCH, WORK_RECORD, WORK_WAIT, WORK_GRAPH } work_kind;
+typedef enum work_kind { WORK_COPY, WORK_WRITE, WORK_LAUNCH, WORK_RECORD, WORK_WAIT, WORK_GRAPH, WORK_CALL } work_kind;
 
 /* A kernel of kernels.def. */
 struct CUfunc_st {
@@ -45,6 +45,7 @@ typedef struct work {
   uint64_t count;
   CUstream recorded_in;
   CUgraph graph; /* WORK_GRAPH */
+  void (*call)(const void *args); /* WORK_CALL, with `args` */
 } work;
 
 struct CUgraph_st {
@@ -73,6 +74,12 @@ void standin_run_one(CUstream stream);
 void standin_run_everything(void);
 void standin_forget(CUstream stream); /* what is enqueued */
 void standin_drop_graph(CUgraph graph);
+/* For stand-ins of libraries: `call` runs in the stream's order with a copy of its arguments. */
+void standin_enqueue_call(CUstream stream, void (*call)(const void *args), const void *args, size_t bytes);
+
+/* ---- settings.c ---- */
+/* A function is called: the failure that it was told to answer. */
+CUresult standin_called(const char *function);
 
 /* ---- driver.c ---- */
 typedef enum work_pace { PACE_LAZY, PACE_NOW, PACE_AHEAD, PACE_BEHIND } work_pace;

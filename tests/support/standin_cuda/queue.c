@@ -41,6 +41,7 @@ static void run(const work *w) {
     if (w->event->done < w->count) w->event->done = w->count;
     w->event->ms = clock_ms;
     break;
+  case WORK_CALL: w->call(w->args); break;
   case WORK_WAIT: break;
   }
   standin_close();
@@ -95,6 +96,13 @@ void standin_enqueue(CUstream stream, const work *what) {
   else *first = w;
   *last = w;
   run_eager();
+}
+
+void standin_enqueue_call(CUstream stream, void (*call)(const void *args), const void *args, size_t bytes) {
+  work w = {.kind = WORK_CALL, .call = call, .args = malloc(bytes)};
+  if (w.args == NULL) abort();
+  memcpy(w.args, args, bytes);
+  standin_enqueue(stream, &w);
 }
 
 void standin_run_all(CUstream stream) {

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { MOST_RULES = 4, MOST_NAMES = 64 };
+enum { MOST_RULES = 4, MOST_NAMES = 128 };
 
 typedef struct rule {
   char name[48];
@@ -42,7 +42,7 @@ static void set_pace(const char *text) {
 
 void standin_set(const char *settings) {
   char words[512], *rest = words;
-  standin_now = (standin_settings){.n_devices = 1, .driver = 13000, .capability = 90, .memory = (size_t)1 << 30};
+  standin_now = (standin_settings){.n_devices = 1, .driver = 13000, .capability = 90, .memory = (size_t)1 << 30, .cublaslt = 130100};
   standin_pace = PACE_LAZY;
   standin_guards = false;
   memset(fails, 0, sizeof fails);
@@ -55,6 +55,7 @@ void standin_set(const char *settings) {
     else if (strncmp(word, "driver=", 7) == 0) standin_now.driver = atoi(value);
     else if (strncmp(word, "capability=", 11) == 0) standin_now.capability = atoi(value);
     else if (strncmp(word, "memory=", 7) == 0) standin_now.memory = (size_t)atoll(value);
+    else if (strncmp(word, "cublaslt=", 9) == 0) standin_now.cublaslt = (size_t)atoll(value);
     else if (strncmp(word, "queues=", 7) == 0) set_pace(value);
     else if (strncmp(word, "guard=", 6) == 0) standin_guards = atoi(value) != 0;
     else if (strncmp(word, "fail=", 5) == 0) add_rule(fails, value);

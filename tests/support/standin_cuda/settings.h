@@ -6,11 +6,8 @@
 
 typedef struct standin_settings {
   int n_devices, driver, capability;
-  size_t memory;
+  size_t memory, cublaslt;
 } standin_settings;
 extern standin_settings standin_now;
-
-/* A function is called: the failure that it was told to answer. */
-CUresult standin_called(const char *function);
 
 #endif

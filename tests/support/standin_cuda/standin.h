@@ -13,6 +13,7 @@
  *   driver=13000      the CUDA version of the driver
  *   capability=90     of every device
  *   memory=BYTES      of every device; 1 GiB
+ *   cublaslt=130100   the version of libcublasLt.so.13, the stand-in's own (tests/support/standin_cublaslt)
  *   queues=lazy       when work runs: lazy: when it is waited for; now: when it is enqueued and what it waits for is done;
  *                     ahead: transfers now, the computation lazily; behind: the other way round
  *   guard=0           1: device memory can be touched only while queued work runs; set before the first allocation
@@ -20,7 +21,7 @@
  *   fault=NAME:N:CODE the N-th run of the kernel (chain; * for any) faults with CODE, and the context is gone
  * Counts start again. */
 void standin_set(const char *settings);
-/* How often a function of the driver was called, since standin_set. */
+/* How often a function of the driver, or of a library, was called, since standin_set. */
 int64_t standin_calls(const char *function);
 /* Allocations of device memory that are not freed. */
 int64_t standin_allocations(void);

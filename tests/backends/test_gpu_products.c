@@ -1,0 +1,274 @@
+/* Products of the device gpu on cuBLASLt, over the stand-ins for the driver and the library: which run there, that operands, epilogues
+ * and workspace are what the library needs, and every way in which it does not take one. Nothing here ran on a GPU. */
+#include "test.h"
+
+#include "graphs.h"
+#include "standin_gpu.h"
+#include <tercet/tercet.h>
+
+typedef enum activation { NONE, RELU, GELU_TANH, TANH } activation;
+
+typedef struct row {
+  const char *name;
+  int64_t a[4], b[4];
+  int32_t rank;
+  bool transpose_a, transpose_b, bias;
+  tct_dtype dtype;
+  activation activation;
+  const char *kernel;
+} row;
+
+static const row rows[] = {
+    {"plain", {128, 96}, {96, 112}, 2, false, false, false, TCT_F32, NONE, "matmul.cublaslt"},
+    {"both turned", {96, 128}, {112, 96}, 2, true, true, false, TCT_F32, NONE, "matmul.cublaslt"},
+    {"first turned", {96, 128}, {96, 112}, 2, true, false, true, TCT_F32, NONE, "matmul.cublaslt"},
+    {"bias", {128, 96}, {96, 112}, 2, false, false, true, TCT_F32, NONE, "matmul.cublaslt"},
+    {"relu", {128, 96}, {112, 96}, 2, false, true, false, TCT_F32, RELU, "matmul.cublaslt"},
+    {"bias, relu", {128, 96}, {96, 112}, 2, false, false, true, TCT_F32, RELU, "matmul.cublaslt"},
+    {"bias, gelu", {128, 96}, {96, 112}, 2, false, false, true, TCT_F32, GELU_TANH, "matmul.cublaslt"},
+    {"an activation of our own", {128, 96}, {96, 112}, 2, false, false, true, TCT_F32, TANH, "matmul.cublaslt"},
+    {"bf16", {128, 96}, {96, 112}, 2, false, false, true, TCT_BF16, RELU, "matmul.cublaslt"},
+    {"f16, an activation of our own", {128, 96}, {96, 112}, 2, false, false, true, TCT_F16, TANH, "matmul.cublaslt"},
+    {"batches", {3, 64, 96}, {3, 96, 80}, 3, false, false, true, TCT_F32, RELU, "matmul.cublaslt"},
+    {"batches, both turned", {3, 96, 64}, {3, 80, 96}, 3, true, true, false, TCT_F32, NONE, "matmul.cublaslt"},
+    {"one b for every a", {3, 64, 96}, {1, 96, 80}, 3, false, false, true, TCT_F32, RELU, "matmul.cublaslt"},
+    {"one b for every a turned", {3, 96, 64}, {1, 96, 80}, 3, true, false, false, TCT_F32, NONE, "matmul.cublaslt"},
+    {"one a for every b", {1, 64, 96}, {3, 96, 80}, 3, false, false, false, TCT_F32, NONE, "matmul.cublaslt"},
+    {"two strides", {2, 1, 48, 96}, {1, 3, 96, 80}, 4, false, false, false, TCT_F32, NONE, "matmul.tiles"},
+    {"small", {16, 96}, {96, 112}, 2, false, false, true, TCT_F32, RELU, "matmul.tiles"},
+};
+
+static tct_graph *graph_of(const row *r) {
+  tct_graph *const g = graph_make();
+  tct_tensor a = tct_input(g, "a", TCT_F32, tct_shape_of(r->rank, r->a)), b = tct_input(g, "b", TCT_F32, tct_shape_of(r->rank, r->b));
+  if (r->dtype != TCT_F32) a = tct_cast(a, r->dtype), b = tct_cast(b, r->dtype);
+  tct_tensor y = tct_matmul_transposed(a, b, r->transpose_a, r->transpose_b);
+  const tct_shape shape = tct_tensor_shape(y);
+  if (r->bias) {
+    const tct_tensor bias = tct_input(g, "bias", TCT_F32, TCT_SHAPE(shape.dim[shape.rank - 1]));
+    y = tct_add(y, r->dtype != TCT_F32 ? tct_cast(bias, r->dtype) : bias);
+  }
+  if (r->activation == RELU) y = tct_relu(y);
+  if (r->activation == GELU_TANH) y = tct_gelu_tanh(y);
+  if (r->activation == TANH) y = tct_tanh(y);
+  tct_output(g, "y", r->dtype != TCT_F32 ? tct_cast(y, TCT_F32) : y);
+  OK(tct_graph_status(g));
+  return g;
+}
+
+enum { MOST = 3 * 128 * 112, RUNS = 3 };
+
+/* y after RUNS runs, and the kernel of the product. */
+static tct_status run_on(const char *spec, const tct_graph *graph, float *y, int64_t n, char *kernel) {
+  tct_device *device = NULL;
+  tct_program *program = NULL;
+  tct_step_info step;
+  tct_status status = tct_device_open(spec, NULL, &device);
+  if (status == TCT_OK) status = tct_compile(graph, device, NULL, &program);
+  for (int32_t i = 0; status == TCT_OK && tct_program_step(program, i, &step); i++)
+    if (strcmp(step.op, "matmul") == 0 && kernel != NULL) snprintf(kernel, 64, "%s", step.kernel);
+  if (status == TCT_OK) feed(program);
+  for (int i = 0; i < RUNS && status == TCT_OK; i++) status = tct_program_run(program);
+  if (status == TCT_OK) status = tct_program_get(program, "y", y, (size_t)n * sizeof *y);
+  tct_program_free(program);
+  tct_device_close(device);
+  return status;
+}
+
+static int64_t size_of(const tct_graph *graph) {
+  const tct_desc *const desc = &graph->values[graph->outputs[0].value].desc;
+  return tct_shape_size(&desc->shape);
+}
+
+static bool near(const float *a, const float *b, int64_t n, double tolerance) {
+  double most = 1;
+  for (int64_t i = 0; i < n; i++) most = fmax(most, fabs((double)b[i]));
+  for (int64_t i = 0; i < n; i++)
+    if (!(fabs((double)a[i] - (double)b[i]) <= tolerance * most)) return false;
+  return true;
+}
+
+TEST(gpu_products, are_the_references) {
+  NEEDS_GPU("");
+  static const char *const paces[] = {"queues=lazy", "queues=behind", "guard=1"};
+  static float want[MOST], got[MOST], first[MOST];
+  for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+    tct_graph *const graph = graph_of(&rows[i]);
+    const int64_t n = size_of(graph);
+    const bool library = strcmp(rows[i].kernel, "matmul.cublaslt") == 0;
+    CHECK(n <= MOST);
+    OK(run_on("ref", graph, want, n, NULL));
+    for (size_t p = 0; p < sizeof paces / sizeof *paces; p++) {
+      char kernel[64] = "";
+      gpu_set(paces[p]);
+      OK(run_on("gpu", graph, got, n, kernel));
+      CHECK(strcmp(kernel, rows[i].kernel) == 0, "%s: %s", rows[i].name, kernel);
+      /* Two launches before a recording is replayed: the first run and the recording. */
+      CHECK(gpu_calls("cublasLtMatmul") == (library ? 2 : 0), "%s: %d calls", rows[i].name, (int)gpu_calls("cublasLtMatmul"));
+      CHECK(near(got, want, n, rows[i].dtype == TCT_F32 ? 1e-5 : rows[i].dtype == TCT_F16 ? 2e-3 : 1.6e-2), "%s, %s: wrong numbers",
+            rows[i].name, paces[p]);
+      CHECK(p == 0 || memcmp(got, first, (size_t)n * sizeof *got) == 0, "%s, %s: other bits", rows[i].name, paces[p]);
+      memcpy(first, got, (size_t)n * sizeof *got);
+      CHECK(gpu_allocations() == 0 && gpu_library_objects() == 0, "%s: %d objects are left", rows[i].name, (int)gpu_library_objects());
+    }
+    tct_graph_free(graph);
+  }
+}
+
+TEST(gpu_products, small_ones_never_open_the_library) {
+  NEEDS_GPU("");
+  static float y[MOST];
+  tct_graph *const graph = graph_of(&rows[sizeof rows / sizeof *rows - 1]);
+  OK(run_on("gpu", graph, y, size_of(graph), NULL));
+  CHECK(gpu_calls("cublasLtCreate") == 0);
+  tct_graph_free(graph);
+}
+
+TEST(gpu_products, the_same_problem_is_asked_about_once) {
+  NEEDS_GPU("");
+  tct_graph *const g = graph_make();
+  tct_device *const device = device_make("gpu");
+  tct_program *program = NULL;
+  tct_tensor x = tct_input(g, "x", TCT_F32, TCT_SHAPE(128, 128));
+  for (int i = 0; i < 40; i++) x = tct_matmul_transposed(x, x, i % 2 != 0, false);
+  const tct_tensor wide = tct_input(g, "w", TCT_F32, TCT_SHAPE(128, 500));
+  for (int i = 1; i < 40; i++) { /* one of which is among those above; more than there is room for at first */
+    char name[8];
+    snprintf(name, sizeof name, "y%d", i);
+    tct_output(g, name, tct_matmul(x, tct_slice(wide, (const int64_t[]){0, 0}, (const int64_t[]){128, 100 + i}, (const int64_t[]){1, 1})));
+  }
+  OK(tct_compile(g, device, NULL, &program));
+  CHECK(gpu_calls("cublasLtMatmulAlgoGetHeuristic") == 40, "%d", (int)gpu_calls("cublasLtMatmulAlgoGetHeuristic"));
+  tct_program_free(program);
+  tct_graph_free(g);
+  tct_device_close(device);
+}
+
+/* Where the library does not take a product, our own kernel runs it, and the device says why. */
+static void keep_refusal(void *user, const char *name, const char *text) {
+  if (strcmp(name, "refused.1") == 0) snprintf(user, 1600, "%s", text);
+}
+
+TEST(gpu_products, a_refusal_is_kept_and_our_kernel_runs) {
+  NEEDS_GPU("");
+  static const struct {
+    const char *settings, *why;
+  } cases[] = {
+      {"fail=cublasLtCreate:1:1", "products: cuBLASLt 13.1.0 does not start: cublasLtCreate fails: CUBLAS_STATUS_STANDIN; the module's own kernel runs it"},
+      {"fail=cublasLtMatmulAlgoGetHeuristic:1:15",
+       "matmul f32[128,96], f32[96,112], f32[112] -> f32[128,112]: cuBLASLt 13.1.0: it has no algorithm: CUBLAS_STATUS_NOT_SUPPORTED"},
+      {"fail=cublasLtMatmulDescCreate:1:7", "it has no algorithm: CUBLAS_STATUS_INVALID_VALUE"},
+      {"fail=cublasLtMatrixLayoutSetAttribute:5:7", "it has no algorithm: CUBLAS_STATUS_INVALID_VALUE"},
+      {"fail=cublasLtMatmulPreferenceCreate:1:7", "it has no algorithm: CUBLAS_STATUS_INVALID_VALUE"},
+      {"fail=cublasLtMatmulPreferenceSetAttribute:2:7", "it has no algorithm: CUBLAS_STATUS_INVALID_VALUE"},
+  };
+  static float want[MOST], got[MOST];
+  tct_graph *const graph = graph_of(&rows[3]);
+  OK(run_on("ref", graph, want, size_of(graph), NULL));
+  for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+    char refusal[1600] = "";
+    tct_device *device = NULL;
+    tct_program *program = NULL, *again = NULL;
+    tct_step_info step;
+    gpu_set(cases[i].settings);
+    OK(tct_device_open("gpu", NULL, &device));
+    OK(tct_compile(graph, device, NULL, &program));
+    CHECK(tct_program_step(program, 0, &step) && strcmp(step.kernel, "matmul.tiles") == 0, "%s: %s", cases[i].settings, step.kernel);
+    feed(program);
+    OK(tct_program_run(program));
+    OK(tct_program_get(program, "y", got, (size_t)size_of(graph) * sizeof *got));
+    CHECK(near(got, want, size_of(graph), 1e-5), "%s: wrong numbers", cases[i].settings);
+    tct_device_facts(device, keep_refusal, refusal);
+    CHECK(strstr(refusal, cases[i].why) != NULL, "%s: %s", cases[i].settings, refusal);
+    OK(tct_compile(graph, device, NULL, &again)); /* the answer is kept, and so is the sentence, once */
+    tct_program_free(again);
+    tct_program_free(program);
+    tct_device_close(device);
+    CHECK(gpu_allocations() == 0 && gpu_library_objects() == 0, "%s: %d objects are left", cases[i].settings, (int)gpu_library_objects());
+  }
+  tct_graph_free(graph);
+}
+
+TEST(gpu_products, every_call_of_the_library_fails_once) {
+  NEEDS_GPU("");
+  static const char *const functions[] = {
+#define CUBLASLT(member, symbol) #symbol,
+#include "backends/cuda/cublaslt.def"
+#undef CUBLASLT
+  };
+  static float want[MOST], got[MOST];
+  tct_graph *const graph = graph_of(&rows[5]);
+  const int64_t n = size_of(graph);
+  int n_failures = 0, n_refusals = 0;
+  OK(run_on("ref", graph, want, n, NULL));
+  for (size_t f = 0; f < sizeof functions / sizeof *functions; f++) {
+    for (int k = 1; k <= 8; k++) {
+      char settings[96], kernel[64] = "";
+      snprintf(settings, sizeof settings, "fail=%s:%d:13", functions[f], k);
+      gpu_set(settings);
+      tct_error_clear();
+      const tct_status status = run_on("gpu", graph, got, n, kernel);
+      n_failures += status != TCT_OK;
+      n_refusals += strcmp(kernel, "matmul.tiles") == 0;
+      CHECK(status == TCT_OK || strstr(tct_error_message(), "device 'gpu:0': cublasLtMatmul fails: CUBLAS_STATUS_EXECUTION_FAILED (13)") != NULL,
+            "%s: %s", settings, tct_error_message());
+      CHECK(status != TCT_OK || near(got, want, n, 1e-5), "%s: wrong numbers", settings);
+      CHECK(gpu_allocations() == 0 && gpu_library_objects() == 0, "%s: %d objects are left", settings, (int)gpu_library_objects());
+      if (gpu_calls(functions[f]) < k) break;
+    }
+  }
+  CHECK(n_failures >= 1 && n_refusals >= 15, "%d failures, %d refusals", n_failures, n_refusals);
+  tct_graph_free(graph);
+}
+
+TEST(gpu_products, tf32_is_asked_for) {
+  NEEDS_GPU("");
+  static float want[MOST], exact[MOST], rounded[MOST];
+  tct_graph *const graph = graph_of(&rows[0]);
+  const int64_t n = size_of(graph);
+  tct_device_info info;
+  tct_device *device = NULL;
+  OK(run_on("ref", graph, want, n, NULL));
+  OK(run_on("gpu", graph, exact, n, NULL));
+  OK(run_on("gpu:tf32", graph, rounded, n, NULL));
+  CHECK(near(exact, want, n, 1e-6) && !near(rounded, want, n, 1e-5) && near(rounded, want, n, 2e-3));
+  OK(tct_device_open("gpu:tf32", NULL, &device));
+  tct_device_describe(device, &info);
+  CHECK(strstr(info.name, ", TF32") != NULL, "%s", info.name);
+  tct_device_close(device);
+  FAILS(tct_device_open("gpu:fast", NULL, &device), TCT_INVALID, "gpu:fast: device gpu takes a number (gpu:1) or tf32");
+  tct_graph_free(graph);
+}
+
+/* A small network on 64 drawings, of which only the first layer is large enough. */
+TEST(gpu_products, a_result_tells_of_refusals) {
+  NEEDS_GPU("");
+  static const char train[] = "train examples/glyphs.yaml --device gpu --epochs 1 --json --set data.samples=64 --set data.test.samples=8 "
+                              "--set save=null --set model.width=32 --set 'model.layers=[Flatten, {Dense: {units: $width}}, {Dense: {units: 10, activation: softmax}}]'";
+  CHECK(gpu_run("", train) == 0 && strstr(gpu_out, "\"refused\"") == NULL, "%s", gpu_out);
+  CHECK(gpu_run("STANDIN_CUDA=fail=cublasLtMatmulAlgoGetHeuristic:1:15", train) == 0, "%s", gpu_out);
+  const char *const refused = strstr(gpu_out, "\"refused\":[");
+  CHECK(refused != NULL && strstr(refused, "[\"matmul f32[64,784], f32[784,32]") != NULL, "%s", gpu_out);
+  CHECK(strstr(gpu_out, "tercet: warning: device 'gpu:0': matmul f32[64,784], f32[784,32]") != NULL, "%s", gpu_out);
+}
+
+/* The library is looked for once a process: other processes. */
+TEST(gpu_products, doctor_says_which_library) {
+  NEEDS_GPU("");
+  static const struct {
+    const char *environment, *part;
+  } cases[] = {
+      {"", GPU_STANDIN "/libcublasLt.so.13: cuBLASLt 13.1.0; it takes products, but small ones"},
+      {"STANDIN_CUDA=cublaslt=120900", "libcublasLt.so.13 is version 12.9.0, needs 13; install cuBLAS 13."},
+      {"TERCET_CUDA_LIBRARY_PATH=" TCT_BINARY_DIR "/modules/hollow-libraries:" GPU_STANDIN,
+       "modules/hollow-libraries/libcublasLt.so.13 has no function cublasLtGetVersion: it is too old"},
+  };
+  for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+    CHECK(gpu_run(cases[i].environment, "doctor") == 0, "%s", gpu_out);
+    CHECK(strstr(gpu_out, cases[i].part) != NULL, "%s: %s", cases[i].environment, gpu_out);
+  }
+  if (TCT_HIDE[0] == '\0') return; /* a sanitizer comes before what is loaded first */
+  CHECK(gpu_run("HIDDEN_LIBRARY=libcublasLt LD_PRELOAD=" TCT_HIDE, "doctor") == 0, "%s", gpu_out);
+  CHECK(strstr(gpu_out, "not used: products run on the module's own kernels: libcublasLt.so.13 is not in " GPU_STANDIN ", the dynamic") != NULL,
+        "%s", gpu_out);
+}

@@ -1,0 +1,32 @@
+/* The device gpu over the stand-in driver (tests/support/standin_cuda), for tests of several files. Nothing of it runs on a GPU. */
+#ifndef TCT_TESTS_STANDIN_GPU_H
+#define TCT_TESTS_STANDIN_GPU_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#ifndef TCT_NO_GPU_TESTS
+#define TCT_NO_GPU_TESTS ""
+#endif
+#define GPU_MODULES TCT_BINARY_DIR "/modules/cuda"
+#define GPU_STANDIN TCT_BINARY_DIR "/standin"
+
+/* First in a test: the stand-in has these settings (standin.h), and counts anew. */
+#define NEEDS_GPU(settings)                                                                                            \
+  do {                                                                                                                 \
+    if (TCT_NO_GPU_TESTS[0] != '\0') SKIP("%s", TCT_NO_GPU_TESTS);                                                     \
+    if (!gpu_find(settings)) SKIP("this process looked for modules before");                                            \
+  } while (0)
+
+/* false: the device is not known to this process, and can no more be. */
+bool gpu_find(const char *settings);
+void gpu_set(const char *settings);
+int64_t gpu_calls(const char *function);
+int64_t gpu_allocations(void);   /* of device memory, not freed */
+int64_t gpu_library_objects(void); /* of NVIDIA's libraries, not destroyed */
+
+/* What `tercet ARGUMENTS` prints over the stand-in, both streams, valid until the next; `environment`: "A=1 B=2". Its exit code. */
+extern char gpu_out[65536];
+int gpu_run(const char *environment, const char *arguments);
+
+#endif

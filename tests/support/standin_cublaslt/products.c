@@ -1,0 +1,258 @@
+/* A stand-in for cuBLASLt over the stand-in driver, for tests on machines without a GPU: libcublasLt.so.13 with the functions of
+ * backends/cuda/cublaslt.def. Products are computed on host memory in the stream's order. It is stricter than the library: what is said
+ * of matrices must fit together and lie in device memory, an algorithm works for the problem that it was named for only and spoils all
+ * of its workspace, and sums in an order that is not fixed are refused. Calls are counted and told to fail as the driver's are. */
+#include <cublasLt.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include "kernels/common/half.h"
+#include "support/standin_cuda/settings.h"
+
+enum { WORKSPACE = 1000, ALIGNMENT = 256 };
+
+int64_t standin_cublaslt_live(void);
+
+typedef struct layout {
+  int32_t type, batch;
+  uint64_t rows, columns;
+  int64_t pitch, stride;
+} layout;
+
+typedef struct product {
+  int32_t compute, transpose_a, transpose_b;
+  uint32_t epilogue;
+  const void *bias;
+} product;
+
+typedef struct wish {
+  uint64_t most_workspace;
+  uint32_t reductions;
+} wish;
+
+static int64_t n_live; /* descriptors and handles */
+
+#define BEGIN()                                                                                                        \
+  do {                                                                                                                 \
+    const CUresult told_ = standin_called(__func__);                                                                   \
+    if (told_ != CUDA_SUCCESS) return (cublasStatus_t)told_;                                                           \
+  } while (0)
+
+int64_t standin_cublaslt_live(void) { return n_live; }
+
+size_t cublasLtGetVersion(void) { return standin_now.cublaslt; }
+
+const char *cublasLtGetStatusName(cublasStatus_t status) {
+  return status == CUBLAS_STATUS_NOT_SUPPORTED      ? "CUBLAS_STATUS_NOT_SUPPORTED"
+         : status == CUBLAS_STATUS_EXECUTION_FAILED ? "CUBLAS_STATUS_EXECUTION_FAILED"
+         : status == CUBLAS_STATUS_INVALID_VALUE    ? "CUBLAS_STATUS_INVALID_VALUE"
+                                                    : "CUBLAS_STATUS_STANDIN";
+}
+
+/* ---- objects ---- */
+
+static cublasStatus_t make(void **out, const void *first, size_t bytes) {
+  *out = malloc(bytes);
+  if (*out == NULL) return CUBLAS_STATUS_ALLOC_FAILED;
+  memcpy(*out, first, bytes);
+  n_live++;
+  return CUBLAS_STATUS_SUCCESS;
+}
+
+/* It is gone, also when the call was told to fail. */
+static cublasStatus_t unmake(void *object, CUresult told) {
+  free(object);
+  n_live--;
+  return (cublasStatus_t)told;
+}
+
+static cublasStatus_t set(void *member, size_t member_bytes, const void *value, size_t bytes) {
+  if (bytes != member_bytes) return CUBLAS_STATUS_INVALID_VALUE;
+  memcpy(member, value, bytes);
+  return CUBLAS_STATUS_SUCCESS;
+}
+
+cublasStatus_t cublasLtCreate(cublasLtHandle_t *out) {
+  BEGIN();
+  return make((void **)out, "", 1);
+}
+
+cublasStatus_t cublasLtDestroy(cublasLtHandle_t handle) { return unmake(handle, standin_called(__func__)); }
+
+cublasStatus_t cublasLtMatmulDescCreate(cublasLtMatmulDesc_t *out, cublasComputeType_t compute, cudaDataType_t scale) {
+  BEGIN();
+  if (scale != CUDA_R_32F) return CUBLAS_STATUS_NOT_SUPPORTED;
+  return make((void **)out, &(product){.compute = compute, .epilogue = CUBLASLT_EPILOGUE_DEFAULT}, sizeof(product));
+}
+
+cublasStatus_t cublasLtMatmulDescDestroy(cublasLtMatmulDesc_t of) { return unmake(of, standin_called(__func__)); }
+
+cublasStatus_t cublasLtMatmulDescSetAttribute(cublasLtMatmulDesc_t of, cublasLtMatmulDescAttributes_t which, const void *value, size_t bytes) {
+  BEGIN();
+  product *const p = (product *)(void *)of;
+  switch (which) {
+  case CUBLASLT_MATMUL_DESC_TRANSA: return set(&p->transpose_a, sizeof p->transpose_a, value, bytes);
+  case CUBLASLT_MATMUL_DESC_TRANSB: return set(&p->transpose_b, sizeof p->transpose_b, value, bytes);
+  case CUBLASLT_MATMUL_DESC_EPILOGUE: return set(&p->epilogue, sizeof p->epilogue, value, bytes);
+  case CUBLASLT_MATMUL_DESC_BIAS_POINTER: return set(&p->bias, sizeof p->bias, value, bytes);
+  default: return CUBLAS_STATUS_INVALID_VALUE;
+  }
+}
+
+cublasStatus_t cublasLtMatrixLayoutCreate(cublasLtMatrixLayout_t *out, cudaDataType type, uint64_t rows, uint64_t columns, int64_t pitch) {
+  BEGIN();
+  return make((void **)out, &(layout){type, 1, rows, columns, pitch, 0}, sizeof(layout));
+}
+
+cublasStatus_t cublasLtMatrixLayoutDestroy(cublasLtMatrixLayout_t of) { return unmake(of, standin_called(__func__)); }
+
+cublasStatus_t cublasLtMatrixLayoutSetAttribute(cublasLtMatrixLayout_t of, cublasLtMatrixLayoutAttribute_t which, const void *value,
+                                                size_t bytes) {
+  BEGIN();
+  layout *const l = (layout *)(void *)of;
+  if (which == CUBLASLT_MATRIX_LAYOUT_BATCH_COUNT) return set(&l->batch, sizeof l->batch, value, bytes);
+  if (which == CUBLASLT_MATRIX_LAYOUT_STRIDED_BATCH_OFFSET) return set(&l->stride, sizeof l->stride, value, bytes);
+  return CUBLAS_STATUS_INVALID_VALUE;
+}
+
+cublasStatus_t cublasLtMatmulPreferenceCreate(cublasLtMatmulPreference_t *out) {
+  BEGIN();
+  return make((void **)out, &(wish){0, CUBLASLT_REDUCTION_SCHEME_MASK}, sizeof(wish));
+}
+
+cublasStatus_t cublasLtMatmulPreferenceDestroy(cublasLtMatmulPreference_t of) { return unmake(of, standin_called(__func__)); }
+
+cublasStatus_t cublasLtMatmulPreferenceSetAttribute(cublasLtMatmulPreference_t of, cublasLtMatmulPreferenceAttributes_t which,
+                                                    const void *value, size_t bytes) {
+  BEGIN();
+  wish *const w = (wish *)(void *)of;
+  if (which == CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES) return set(&w->most_workspace, sizeof w->most_workspace, value, bytes);
+  if (which == CUBLASLT_MATMUL_PREF_REDUCTION_SCHEME_MASK) return set(&w->reductions, sizeof w->reductions, value, bytes);
+  return CUBLAS_STATUS_INVALID_VALUE;
+}
+
+/* ---- the product ---- */
+
+typedef struct call {
+  product p;
+  layout a, b, d;
+  const char *at_a, *at_b;
+  char *at_d, *workspace;
+} call;
+
+static size_t bytes_of(int32_t type) { return type == CUDA_R_32F ? 4 : 2; }
+
+static float get(const char *at, int32_t type, int64_t i) {
+  float f;
+  uint16_t h;
+  if (type == CUDA_R_32F) return memcpy(&f, at + 4 * i, 4), f;
+  memcpy(&h, at + 2 * i, 2);
+  return type == CUDA_R_16BF ? tct_bf16_to_f32(h) : tct_f16_to_f32(h);
+}
+
+static void put(char *at, int32_t type, int64_t i, float f) {
+  const uint16_t h = type == CUDA_R_16BF ? tct_bf16_from_f32(f) : tct_f16_from_f32(f);
+  if (type == CUDA_R_32F) memcpy(at + 4 * i, &f, 4);
+  else memcpy(at + 2 * i, &h, 2);
+}
+
+/* 10 bits of mantissa. */
+static float rounded(float x, int32_t compute) {
+  uint32_t bits;
+  if (compute != CUBLAS_COMPUTE_32F_FAST_TF32) return x;
+  memcpy(&bits, &x, sizeof bits);
+  bits = (bits + 0x1000u) & ~0x1fffu;
+  memcpy(&x, &bits, sizeof x);
+  return x;
+}
+
+static bool fits(const product *p, const layout *a, const layout *b, const layout *d) {
+  const uint64_t m = p->transpose_a != 0 ? a->columns : a->rows, k = p->transpose_a != 0 ? a->rows : a->columns;
+  const uint64_t n = p->transpose_b != 0 ? b->rows : b->columns, also_k = p->transpose_b != 0 ? b->columns : b->rows;
+  const bool types = a->type == b->type && (d->type == a->type || d->type == CUDA_R_32F);
+  const bool pitches = a->pitch >= (int64_t)a->rows && b->pitch >= (int64_t)b->rows && d->pitch >= (int64_t)d->rows;
+  return m == d->rows && n == d->columns && k == also_k && types && pitches && a->batch == d->batch && b->batch == d->batch &&
+         (p->compute == CUBLAS_COMPUTE_32F || (p->compute == CUBLAS_COMPUTE_32F_FAST_TF32 && a->type == CUDA_R_32F));
+}
+
+/* What an algorithm is for, as its first word. */
+static uint64_t key_of(const product *p, const layout *a, const layout *b, const layout *d) {
+  uint64_t key = 1469598103934665603u;
+  const uint64_t words[] = {(uint64_t)p->compute, (uint64_t)p->transpose_a, (uint64_t)p->transpose_b, p->epilogue, (uint64_t)a->type,
+                            a->rows, a->columns, (uint64_t)a->stride, b->columns, (uint64_t)b->stride, (uint64_t)d->type, (uint64_t)d->batch};
+  for (size_t i = 0; i < sizeof words / sizeof *words; i++) key = (key ^ words[i]) * 1099511628211u;
+  return key;
+}
+
+static bool lies(const layout *l, const void *at) {
+  const size_t last = (size_t)((int64_t)(l->batch - 1) * l->stride + ((int64_t)l->columns - 1) * l->pitch) + (size_t)l->rows;
+  return (uintptr_t)at % ALIGNMENT == 0 && standin_holds((CUdeviceptr)(uintptr_t)at, last * bytes_of(l->type));
+}
+
+cublasStatus_t cublasLtMatmulAlgoGetHeuristic(cublasLtHandle_t handle, cublasLtMatmulDesc_t of, cublasLtMatrixLayout_t a_,
+                                              cublasLtMatrixLayout_t b_, cublasLtMatrixLayout_t c, cublasLtMatrixLayout_t d_,
+                                              cublasLtMatmulPreference_t wish_, int most, cublasLtMatmulHeuristicResult_t *out, int *out_n) {
+  BEGIN();
+  const product *const p = (const product *)(const void *)of;
+  const layout *const a = (const layout *)(const void *)a_, *const b = (const layout *)(const void *)b_, *const d = (const layout *)(const void *)d_;
+  const wish *const w = (const wish *)(const void *)wish_;
+  *out_n = 0;
+  if (handle == NULL || c != d_ || most < 1 || !fits(p, a, b, d)) return CUBLAS_STATUS_INVALID_VALUE;
+  const uint32_t unordered = CUBLASLT_REDUCTION_SCHEME_INPLACE | CUBLASLT_REDUCTION_SCHEME_OUTPUT_TYPE;
+  const bool no_bias = (p->epilogue & CUBLASLT_EPILOGUE_BIAS) != 0 && p->bias == NULL;
+  if ((w->reductions & unordered) != 0 || no_bias || w->most_workspace < WORKSPACE) return CUBLAS_STATUS_NOT_SUPPORTED;
+  memset(out, 0, sizeof *out);
+  out->algo.data[0] = key_of(p, a, b, d);
+  out->workspaceSize = WORKSPACE;
+  *out_n = 1;
+  return CUBLAS_STATUS_SUCCESS;
+}
+
+static float finished(const product *p, float x, const char *bias, int32_t type, int64_t row) {
+  if ((p->epilogue & CUBLASLT_EPILOGUE_BIAS) != 0) x += get(bias, type, row);
+  if ((p->epilogue & CUBLASLT_EPILOGUE_RELU) != 0) return x < 0 ? 0 : x;
+  if ((p->epilogue & CUBLASLT_EPILOGUE_GELU) == 0) return x;
+  return 0.5f * x * (1 + tanhf(0.7978845608f * (x + 0.044715f * x * x * x)));
+}
+
+static void multiply(const void *args) {
+  const call *const c = args;
+  const product *const p = &c->p;
+  const int64_t m = (int64_t)c->d.rows, n = (int64_t)c->d.columns, k = (int64_t)(p->transpose_a != 0 ? c->a.rows : c->a.columns);
+  const int64_t a_row = p->transpose_a != 0 ? c->a.pitch : 1, a_column = p->transpose_a != 0 ? 1 : c->a.pitch;
+  const int64_t b_row = p->transpose_b != 0 ? c->b.pitch : 1, b_column = p->transpose_b != 0 ? 1 : c->b.pitch;
+  memset(c->workspace, 0xe7, WORKSPACE);
+  for (int64_t z = 0; z < c->d.batch; z++)
+    for (int64_t j = 0; j < n; j++)
+      for (int64_t i = 0; i < m; i++) {
+        double sum = 0;
+        for (int64_t t = 0; t < k; t++)
+          sum += (double)rounded(get(c->at_a, c->a.type, z * c->a.stride + i * a_row + t * a_column), p->compute) *
+                 (double)rounded(get(c->at_b, c->b.type, z * c->b.stride + t * b_row + j * b_column), p->compute);
+        put(c->at_d, c->d.type, z * c->d.stride + j * c->d.pitch + i, finished(p, (float)sum, p->bias, c->d.type, i));
+      }
+}
+
+cublasStatus_t cublasLtMatmul(cublasLtHandle_t handle, cublasLtMatmulDesc_t of, const void *alpha, const void *a, cublasLtMatrixLayout_t a_,
+                              const void *b, cublasLtMatrixLayout_t b_, const void *beta, const void *c, cublasLtMatrixLayout_t c_, void *d,
+                              cublasLtMatrixLayout_t d_, const cublasLtMatmulAlgo_t *algo, void *workspace, size_t workspace_bytes,
+                              cudaStream_t stream) {
+  BEGIN();
+  call now = {.at_a = a, .at_b = b, .at_d = d, .workspace = workspace};
+  memcpy(&now.p, of, sizeof now.p);
+  memcpy(&now.a, a_, sizeof now.a);
+  memcpy(&now.b, b_, sizeof now.b);
+  memcpy(&now.d, d_, sizeof now.d);
+  const layout bias = {now.d.type, 1, now.d.rows, 1, (int64_t)now.d.rows, 0};
+  const bool has_bias = (now.p.epilogue & CUBLASLT_EPILOGUE_BIAS) != 0;
+  float one, zero;
+  memcpy(&one, alpha, sizeof one);
+  memcpy(&zero, beta, sizeof zero);
+  const bool known = handle != NULL && c == d && c_ == d_ && one == 1.0f && zero == 0.0f && fits(&now.p, &now.a, &now.b, &now.d) &&
+                     algo->data[0] == key_of(&now.p, &now.a, &now.b, &now.d);
+  const bool here = lies(&now.a, a) && lies(&now.b, b) && lies(&now.d, d) && (!has_bias || lies(&bias, now.p.bias)) &&
+                    workspace_bytes >= WORKSPACE && standin_holds((CUdeviceptr)(uintptr_t)workspace, workspace_bytes);
+  if (!known || !here) return CUBLAS_STATUS_INVALID_VALUE;
+  standin_enqueue_call(stream, multiply, &now, sizeof now);
+  return CUBLAS_STATUS_SUCCESS;
+}

@@ -1,0 +1,66 @@
+/* See tests/standin_gpu.h. */
+#include "standin_gpu.h"
+
+#include <dlfcn.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include "device/device.h"
+#include "test.h"
+
+char gpu_out[65536];
+
+/* Of a library that is open or can be opened. */
+static void *symbol_of(const char *file, const char *name) {
+  void *const library = dlopen(file, RTLD_NOW | RTLD_LOCAL);
+  CHECK(library != NULL, "%s", dlerror());
+  void *const symbol = dlsym(library, name);
+  CHECK(symbol != NULL, "%s", name);
+  return symbol;
+}
+
+void gpu_set(const char *settings) {
+  void *const symbol = symbol_of(GPU_STANDIN "/libcuda.so.1", "standin_set");
+  void (*set)(const char *);
+  memcpy(&set, &symbol, sizeof set);
+  set(settings);
+}
+
+int64_t gpu_calls(const char *function) {
+  void *const symbol = symbol_of(GPU_STANDIN "/libcuda.so.1", "standin_calls");
+  int64_t (*calls)(const char *);
+  memcpy(&calls, &symbol, sizeof calls);
+  return calls(function);
+}
+
+static int64_t count_of(const char *file, const char *name) {
+  void *const symbol = symbol_of(file, name);
+  int64_t (*count)(void);
+  memcpy(&count, &symbol, sizeof count);
+  return count();
+}
+
+int64_t gpu_allocations(void) { return count_of(GPU_STANDIN "/libcuda.so.1", "standin_allocations"); }
+
+int64_t gpu_library_objects(void) { return count_of(GPU_STANDIN "/libcublasLt.so.13", "standin_cublaslt_live"); }
+
+bool gpu_find(const char *settings) {
+  const tct_backend *backend = NULL;
+  CHECK(setenv("TERCET_BACKEND_PATH", GPU_MODULES, 1) == 0 && setenv("TERCET_CUDA_LIBRARY_PATH", GPU_STANDIN, 1) == 0);
+  gpu_set(settings);
+  return tct_find_backend("gpu", &backend) == TCT_OK;
+}
+
+int gpu_run(const char *environment, const char *arguments) {
+  char command[2048];
+  const int n = snprintf(command, sizeof command, "cd '%s' && TERCET_BACKEND_PATH=" GPU_MODULES " TERCET_CUDA_LIBRARY_PATH=" GPU_STANDIN
+                         " %s " TCT_BINARY_DIR "/tercet %s 2>&1", TCT_SOURCE_DIR, environment, arguments);
+  CHECK(n > 0 && (size_t)n < sizeof command);
+  FILE *const pipe = popen(command, "r");
+  CHECK(pipe != NULL);
+  gpu_out[fread(gpu_out, 1, sizeof gpu_out - 1, pipe)] = '\0';
+  const int status = pclose(pipe);
+  CHECK(WIFEXITED(status), "%s was killed: %d\n%s", command, status, gpu_out);
+  return WEXITSTATUS(status);
+}
