@@ -14,8 +14,8 @@ bool tct_cu_refuse(char *why, size_t why_bytes, const char *format, ...) {
 }
 
 size_t tct_cu_bytes(tct_dtype dtype) {
-  static const size_t bytes[TCT_N_DTYPES] = {[TCT_F32] = 4, [TCT_I32] = 4,  [TCT_I64] = 8, [TCT_U8] = 1,
-                                             [TCT_BOOL] = 1, [TCT_BF16] = 2, [TCT_F16] = 2};
+  static const size_t bytes[TCT_N_DTYPES] = {[TCT_F32] = 4, [TCT_I32] = 4, [TCT_I64] = 8,  [TCT_I8] = 1,
+                                             [TCT_U8] = 1,  [TCT_BOOL] = 1, [TCT_BF16] = 2, [TCT_F16] = 2};
   return bytes[dtype];
 }
 
@@ -23,7 +23,7 @@ bool tct_cu_stores(const tct_node_view *node, char *why, size_t why_bytes) {
   for (int32_t i = 0; i < node->n_in + node->n_out; i++) {
     const tct_desc *const desc = i < node->n_in ? &node->in[i] : &node->out[i - node->n_in];
     if (tct_cu_bytes(desc->dtype) == 0)
-      return tct_cu_refuse(why, why_bytes, "its kernels have no %s; it runs on device ref", desc->dtype == TCT_F64 ? "f64" : "i8");
+      return tct_cu_refuse(why, why_bytes, "its kernels have no f64; it runs on device ref");
   }
   return true;
 }

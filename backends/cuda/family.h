@@ -8,7 +8,7 @@
 
 /* Writes the reason; returns false. */
 bool tct_cu_refuse(char *why, size_t why_bytes, const char *format, ...) TCT_PRINTF(3, 4);
-/* Every operand and result is of a dtype that kernels store: all but f64 and i8. */
+/* Every operand and result is of a dtype that kernels store: all but f64. */
 bool tct_cu_stores(const tct_node_view *node, char *why, size_t why_bytes);
 
 /* Zeroed, for tct_prepared.state; NULL after recording TCT_OUT_OF_MEMORY. */

@@ -1,13 +1,17 @@
-/* The matrix product by our own tiles: every dtype, transposition and batch, for what no library takes. A long sum with few tiles
- * is cut into parts, which a second launch joins. */
+/* The matrix product by our own tiles: every dtype, transposition and batch, i8 into i32, for what no library takes. A long sum of
+ * floats with few tiles is cut into parts, which a second launch joins. */
 #include "backends/cuda/tiling.h"
 
 typedef struct matmul_state {
   tct_cu_gemm_args args;
   tct_cu_extent extent;
+  bool is_whole;
 } matmul_state;
 
 bool tct_cu_matmul_supports(const tct_node_view *node, char *why, size_t why_bytes) {
+  const tct_matmul_attrs *const attrs = node->attrs;
+  if (node->in[0].dtype == TCT_I8)
+    return (node->n_in == 2 && attrs->activation == TCT_OP_NONE) || tct_cu_refuse(why, why_bytes, "device gpu adds nothing to products of i8");
   return tct_cu_floats(node, ~0u, why, why_bytes);
 }
 
@@ -53,7 +57,15 @@ tct_status tct_cu_matmul_prepare(tct_device_impl *device, const tct_node_view *n
   tct_cu_gemm_args *const a = &state->args;
   tct_cu_gemm_of(node, a);
   *out = (tct_prepared){.state = state};
-  state->extent = tct_cu_tiles(device, &a->tiling, a->m, a->n, a->k, a->batch, a->batch * a->m * a->n, &out->workspace_bytes);
+  state->is_whole = node->in[0].dtype == TCT_I8;
+  const int64_t size = a->batch * a->m * a->n;
+  if (!state->is_whole) {
+    state->extent = tct_cu_tiles(device, &a->tiling, a->m, a->n, a->k, a->batch, size, &out->workspace_bytes);
+    return TCT_OK;
+  }
+  /* no parts: as if the sums were short */
+  state->extent = tct_cu_tiles(device, &a->tiling, a->m, a->n, 1, a->batch, size, &out->workspace_bytes);
+  a->tiling.part_length = a->k;
   return TCT_OK;
 }
 
@@ -66,6 +78,7 @@ tct_status tct_cu_matmul_launch(tct_device_impl *device, const tct_launch *launc
   a.b = tct_cu_tensor_of(&node->in[1], launch->in[1]);
   a.y = tct_cu_tensor_of(&node->out[0], launch->out[0]);
   if (node->n_in > 2) a.end.bias = tct_cu_tensor_of(&node->in[2], launch->in[2]);
+  if (state->is_whole) return tct_cu_launch(device, node, TCT_CU_KERNEL_gemm_i8, &state->extent, &a);
   a.tiling.partial = launch->workspace;
   const tct_status status = tct_cu_launch(device, node, TCT_CU_KERNEL_gemm, &state->extent, &a);
   return status == TCT_OK ? tct_cu_join_tiles(device, node, &a.tiling, &a.end, &a.y, a.batch * a.m * a.n, a.n) : status;

@@ -76,6 +76,8 @@ TCT_CU_FN float tct_cu_load(const void *data, int32_t dtype, int64_t i) {
     return (float)((const int32_t *)data)[i];
   case TCT_I64:
     return (float)((const int64_t *)data)[i];
+  case TCT_I8:
+    return (float)((const int8_t *)data)[i];
   case TCT_U8:
   case TCT_BOOL:
     return (float)((const uint8_t *)data)[i];

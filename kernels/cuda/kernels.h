@@ -483,6 +483,8 @@ typedef struct tct_cu_gemm_args {
   int64_t batch;
   tct_cu_view a_batch, b_batch;
 } tct_cu_gemm_args;
+/* a and b of i8, y of i32, one part of ⌈k/4⌉ terms, no epilogue. */
+typedef tct_cu_gemm_args tct_cu_gemm_i8_args;
 
 /* y [size] = epilogue(Σ_part partial[part, i]); bias by i % n.d. Grid-stride. */
 typedef struct tct_cu_sum_parts_args {
@@ -506,5 +508,51 @@ typedef struct tct_cu_conv_args {
   int64_t pad_h, pad_w, dilation_h, dilation_w;
 } tct_cu_conv_args;
 typedef tct_cu_conv_args tct_cu_conv_grad_input_args, tct_cu_conv_grad_filter_args;
+
+/* ---- attention ---- */
+
+/* q [B,T,H,d], k [B,S,H,d], v [B,S,H,width], y and dy [B,T,H,width], l [B,H,T]; T queries, S keys; heads B·H, per_sample H. A query
+ * sees what mask (strides over [B,H,T,S]; NULL: everything) and causal leave. Grid: (tile·heads + head)·chunks + chunk; 256 threads.
+ *   attention               y and l       tiles of TCT_CU_TILE queries, chunks of TCT_CU_ATTENTION_CHUNKS·TCT_CU_TILE columns of y, at
+ *                                         least one; each chunk makes the scores again
+ *   attention_delta         delta [B,T,H] = Σ dy·y     a row kernel over B·T·H rows of width
+ *   attention_grad_queries  dq            tiles of queries, chunks of TCT_CU_TILE columns of dq
+ *   attention_grad_keys     dk and dv     tiles of keys (`tiles` is not read), chunks of TCT_CU_TILE columns of the wider one */
+enum { TCT_CU_ATTENTION_CHUNKS = 2 };
+typedef struct tct_cu_attention_args {
+  tct_cu_tensor q, k, v, y, l;
+  tct_cu_tensor dy, dq, dk, dv; /* gradients */
+  float *delta;
+  const uint8_t *mask;
+  int64_t mask_stride[4];
+  int64_t queries, keys, d, width, tiles;
+  int64_t pitch, wide_pitch; /* H·d, H·width: from one position to the next */
+  tct_cu_divisor heads, per_sample, chunks;
+  float scale;
+  int32_t causal;
+} tct_cu_attention_args;
+typedef tct_cu_attention_args tct_cu_attention_delta_args, tct_cu_attention_grad_queries_args, tct_cu_attention_grad_keys_args;
+
+/* ---- recurrent layers ---- */
+
+/* What follows the product with the state in one step, at `time`, of B samples and H units; formulas at runtime/ops/recurrent.c.
+ * product [parts, B, product_width]: h·u forward, what the step behind sends back through uᵀ in gradients; parts 0: none.
+ *   lstm_cell       y, c [B,T,H], gates [B,T,4H] (which may be `projected`), state and cell; before: c of the step before, or c₀
+ *   gru_cell        y, gates, state; projected [B,T,3H]; before: h
+ *   lstm_cell_grad  da [B,T,4H] and, dense, state [B,4H]; cell: dc, carried back; dc: its gradient from outside, if any
+ *   gru_cell_grad   da, dq [B,T,3H], state [B,3H] = dq; cell: what goes back beside the product
+ *   cell_grad_end   dh₀ and, lstm's, dc₀ in dh and dc; gru's dc is NULL
+ * Grid-stride over size = B·H. */
+typedef struct tct_cu_cell_args {
+  const float *product, *projected; /* projected: x·w + b [B,T,..] */
+  float *state, *cell;
+  tct_cu_tensor before; /* [B,H], before_pitch apart; NULL: zeros */
+  tct_cu_tensor bias, y, c, gates, dy, dc, da, dq, dh; /* bias: gru's [2,3H] */
+  int64_t size, steps, time, parts, product_width, before_pitch;
+  tct_cu_divisor units;
+  int32_t is_last, reserved; /* is_last: the gradients' first step, nothing is carried yet */
+} tct_cu_cell_args;
+typedef tct_cu_cell_args tct_cu_lstm_cell_args, tct_cu_gru_cell_args, tct_cu_lstm_cell_grad_args, tct_cu_gru_cell_grad_args,
+    tct_cu_cell_grad_end_args;
 
 #endif

@@ -6,7 +6,8 @@
  *   left(row, k), right(column, k)   the element; k < the sum's length
  *   left_by_k, right_by_k  true: neighbouring k lie together, so neighbouring threads load them; else neighbouring rows
  *
- * Each sum runs over k in order, so the bits depend on the shapes alone. */
+ * Each sum runs over k in order, so the bits depend on the shapes alone. An element is a float, or four i8 of one row in a word, whose
+ * products are summed in i32. */
 #ifndef TCT_KERNELS_CUDA_TILE_H
 #define TCT_KERNELS_CUDA_TILE_H
 
@@ -19,11 +20,27 @@ enum {
   TCT_CU_TILE_PITCH = TCT_CU_TILE + 4,
 };
 
-/* A kernel's shared memory. */
-struct tct_cu_tile_buffers {
-  __align__(16) float left[2][TCT_CU_TILE_DEPTH][TCT_CU_TILE_PITCH];
-  __align__(16) float right[2][TCT_CU_TILE_DEPTH][TCT_CU_TILE_PITCH];
+/* What is loaded at once, and a term of a sum. */
+template <class E> struct tct_cu_element;
+template <> struct tct_cu_element<float> {
+  typedef float4 four;
+  static __device__ __forceinline__ float add(float x, float y, float sum) {
+    return TCT_FMAF(x, y, sum);
+  }
 };
+template <> struct tct_cu_element<int32_t> {
+  typedef int4 four;
+  static __device__ __forceinline__ int32_t add(int32_t x, int32_t y, int32_t sum) {
+    return __dp4a(x, y, sum);
+  }
+};
+
+/* A kernel's shared memory. */
+template <class E> struct tct_cu_tile_buffers_of {
+  __align__(16) E left[2][TCT_CU_TILE_DEPTH][TCT_CU_TILE_PITCH];
+  __align__(16) E right[2][TCT_CU_TILE_DEPTH][TCT_CU_TILE_PITCH];
+};
+typedef tct_cu_tile_buffers_of<float> tct_cu_tile_buffers;
 
 /* Which elements of a 64x16 piece thread t loads: number e has index `row` and term `k`. */
 template <bool BY_K> struct tct_cu_share {
@@ -36,15 +53,16 @@ template <bool BY_K> struct tct_cu_share {
 };
 
 /* sums [4][4] of rows i0 + 4·(t / 16) + r and columns j0 + 4·(t % 16) + c, over k in [begin, end). */
-template <class Problem>
-TCT_CU_FN void tct_cu_multiply(const Problem &p, tct_cu_tile_buffers &shared, int64_t i0, int64_t j0, int64_t begin,
-                               int64_t end, float sums[TCT_CU_TILE_OWN][TCT_CU_TILE_OWN]) {
+template <class Problem, class E>
+TCT_CU_FN void tct_cu_multiply(const Problem &p, tct_cu_tile_buffers_of<E> &shared, int64_t i0, int64_t j0, int64_t begin,
+                               int64_t end, E sums[TCT_CU_TILE_OWN][TCT_CU_TILE_OWN]) {
+  typedef typename tct_cu_element<E>::four four;
   typedef tct_cu_share<Problem::left_by_k> left_share;
   typedef tct_cu_share<Problem::right_by_k> right_share;
   const int t = (int)threadIdx.x;
   typename Problem::row row[TCT_CU_TILE_LOADS];
   typename Problem::column column[TCT_CU_TILE_LOADS];
-  float next_left[TCT_CU_TILE_LOADS], next_right[TCT_CU_TILE_LOADS];
+  E next_left[TCT_CU_TILE_LOADS], next_right[TCT_CU_TILE_LOADS];
 #pragma unroll
   for (int e = 0; e < TCT_CU_TILE_LOADS; e++) {
     row[e] = p.row_of(i0 + left_share::row(t, e));
@@ -53,7 +71,7 @@ TCT_CU_FN void tct_cu_multiply(const Problem &p, tct_cu_tile_buffers &shared, in
 #pragma unroll
   for (int r = 0; r < TCT_CU_TILE_OWN; r++)
 #pragma unroll
-    for (int c = 0; c < TCT_CU_TILE_OWN; c++) sums[r][c] = 0.0f;
+    for (int c = 0; c < TCT_CU_TILE_OWN; c++) sums[r][c] = 0;
 
   int buffer = 0;
   for (int64_t k0 = begin - TCT_CU_TILE_DEPTH; k0 < end; k0 += TCT_CU_TILE_DEPTH) {
@@ -62,20 +80,20 @@ TCT_CU_FN void tct_cu_multiply(const Problem &p, tct_cu_tile_buffers &shared, in
 #pragma unroll
       for (int e = 0; e < TCT_CU_TILE_LOADS; e++) {
         const int64_t kl = next + left_share::k(t, e), kr = next + right_share::k(t, e);
-        next_left[e] = kl < end ? p.left(row[e], kl) : 0.0f;
-        next_right[e] = kr < end ? p.right(column[e], kr) : 0.0f;
+        next_left[e] = kl < end ? p.left(row[e], kl) : 0;
+        next_right[e] = kr < end ? p.right(column[e], kr) : 0;
       }
     }
     if (k0 >= begin) {
-      const float *const a = &shared.left[buffer][0][t / 16 * TCT_CU_TILE_OWN], *const b = &shared.right[buffer][0][t % 16 * TCT_CU_TILE_OWN];
+      const E *const a = &shared.left[buffer][0][t / 16 * TCT_CU_TILE_OWN], *const b = &shared.right[buffer][0][t % 16 * TCT_CU_TILE_OWN];
 #pragma unroll
       for (int k = 0; k < TCT_CU_TILE_DEPTH; k++) {
-        const float4 u = *(const float4 *)(a + k * TCT_CU_TILE_PITCH), v = *(const float4 *)(b + k * TCT_CU_TILE_PITCH);
-        const float x[TCT_CU_TILE_OWN] = {u.x, u.y, u.z, u.w}, y[TCT_CU_TILE_OWN] = {v.x, v.y, v.z, v.w};
+        const four u = *(const four *)(a + k * TCT_CU_TILE_PITCH), v = *(const four *)(b + k * TCT_CU_TILE_PITCH);
+        const E x[TCT_CU_TILE_OWN] = {u.x, u.y, u.z, u.w}, y[TCT_CU_TILE_OWN] = {v.x, v.y, v.z, v.w};
 #pragma unroll
         for (int r = 0; r < TCT_CU_TILE_OWN; r++)
 #pragma unroll
-          for (int c = 0; c < TCT_CU_TILE_OWN; c++) sums[r][c] = TCT_FMAF(x[r], y[c], sums[r][c]);
+          for (int c = 0; c < TCT_CU_TILE_OWN; c++) sums[r][c] = tct_cu_element<E>::add(x[r], y[c], sums[r][c]);
       }
     }
     if (next < end) {

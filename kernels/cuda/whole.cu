@@ -117,6 +117,9 @@ TCT_CU_FN void cast_float(float x, void *y, int32_t dtype, int64_t i) {
   case TCT_U8:
     ((uint8_t *)y)[i] = x >= 255.0f ? 255 : x > 0.0f ? (uint8_t)x : 0;
     break;
+  case TCT_I8:
+    ((int8_t *)y)[i] = (int8_t)(x >= 127.0f ? 127 : x > -128.0f ? (int32_t)x : x == x ? -128 : 0);
+    break;
   default:
     tct_cu_store(y, dtype, i, x);
   }
@@ -133,6 +136,9 @@ TCT_CU_FN void cast_whole(int64_t x, void *y, int32_t dtype, int64_t i) {
     break;
   case TCT_U8:
     ((uint8_t *)y)[i] = (uint8_t)bounded(x, 0, UINT8_MAX);
+    break;
+  case TCT_I8:
+    ((int8_t *)y)[i] = (int8_t)bounded(x, INT8_MIN, INT8_MAX);
     break;
   case TCT_BOOL:
     ((uint8_t *)y)[i] = x != 0;
@@ -154,6 +160,8 @@ TCT_CUDA_KERNEL(cast, TCT_CU_BLOCK) {
       cast_whole(((const int32_t *)a.x)[i], a.y, a.y_dtype, i);
     else if (a.x_dtype == TCT_I64)
       cast_whole(((const int64_t *)a.x)[i], a.y, a.y_dtype, i);
+    else if (a.x_dtype == TCT_I8)
+      cast_whole(((const int8_t *)a.x)[i], a.y, a.y_dtype, i);
     else if (a.x_dtype == TCT_U8 || a.x_dtype == TCT_BOOL)
       cast_whole(((const uint8_t *)a.x)[i], a.y, a.y_dtype, i);
     else

@@ -155,6 +155,22 @@ static void losses_on(const char *spec, const tct_graph *graph, float *loss) {
   tct_device_close(device);
 }
 
+/* Momentum for each of the variables, all at one rate; `scale` of their gradients may be unset. */
+static void descend(tct_graph *g, const tct_tensor *w, const tct_tensor *d, int32_t n, double rate, tct_tensor scale) {
+  const tct_tensor at = tct_scalar(g, TCT_F32, rate), none = {NULL, -1};
+  for (int32_t i = 0; i < n; i++) {
+    char name[8];
+    snprintf(name, sizeof name, "v%d", (int)i);
+    const tct_tensor velocity = tct_variable(g, name, TCT_F32, tct_tensor_shape(w[i]), (tct_init){TCT_INIT_ZEROS, 0, 0, 0});
+    tct_update(TCT_OP_sgd_update, w[i], &velocity, 1, d[i], at, none, scale, &(tct_update_attrs){.momentum = 0.9, .nesterov = true});
+  }
+  OK(tct_graph_status(g));
+}
+
+static tct_tensor weights_of(tct_graph *g, const char *name, int64_t rows, int64_t columns) {
+  return tct_variable(g, name, TCT_F32, TCT_SHAPE(rows, columns), (tct_init){TCT_INIT_GLOROT_UNIFORM, 0, 0, 0});
+}
+
 /* Two dense layers with biases, clipped by the gradients' global norm, and momentum. */
 static tct_graph *mlp_step(void) {
   tct_graph *const g = graph_make();
@@ -165,33 +181,66 @@ static tct_graph *mlp_step(void) {
   const tct_tensor hidden = tct_relu(tct_add(tct_matmul(x, w[0]), w[1])), logits = tct_add(tct_matmul(hidden, w[2]), w[3]);
   const tct_tensor loss = tct_reduce_mean(tct_sparse_softmax_cross_entropy(logits, y, 0), NULL, 0, false);
   tct_output(g, "loss", loss);
-  tct_tensor d[4], velocity[4];
+  tct_tensor d[4];
   tct_gradients(loss, w, 4, d);
   const tct_tensor norm = tct_global_norm(d, 4), one = tct_scalar(g, TCT_F32, 1);
-  const tct_tensor scale = tct_div(one, tct_maximum(norm, one)), rate = tct_scalar(g, TCT_F32, 0.05), none = {NULL, -1};
-  for (int i = 0; i < 4; i++) {
-    char name[8];
-    snprintf(name, sizeof name, "v%d", i);
-    velocity[i] = tct_variable(g, name, TCT_F32, tct_tensor_shape(w[i]), zeros);
-    tct_update(TCT_OP_sgd_update, w[i], &velocity[i], 1, d[i], rate, none, scale, &(tct_update_attrs){.momentum = 0.9, .nesterov = true});
+  descend(g, w, d, 4, 0.05, tct_div(one, tct_maximum(norm, one)));
+  return g;
+}
+
+/* Causal attention of two heads over 7 positions; each position names its own label. */
+static tct_graph *attention_step(void) {
+  enum { BATCH = 5, POSITIONS = 7, HEADS = 2, WIDTH = 6, FEATURES = 9, ROWS = BATCH * POSITIONS };
+  tct_graph *const g = graph_make();
+  const tct_tensor x = tct_input(g, "x", TCT_F32, TCT_SHAPE(ROWS, FEATURES)), y = tct_input(g, "y", TCT_I32, TCT_SHAPE(ROWS));
+  tct_tensor w[4], part[3], d[4];
+  for (int i = 0; i < 3; i++) {
+    w[i] = weights_of(g, (const char *[]){"q", "k", "v"}[i], FEATURES, HEADS * WIDTH);
+    part[i] = tct_reshape(tct_matmul(x, w[i]), TCT_SHAPE(BATCH, POSITIONS, HEADS, WIDTH));
   }
-  OK(tct_graph_status(g));
+  w[3] = weights_of(g, "out", HEADS * WIDTH, 3);
+  const tct_tensor seen = tct_attention(part[0], part[1], part[2], NO_MASK, CAUSAL);
+  const tct_tensor logits = tct_matmul(tct_reshape(seen, TCT_SHAPE(ROWS, HEADS * WIDTH)), w[3]);
+  const tct_tensor loss = tct_reduce_mean(tct_sparse_softmax_cross_entropy(logits, y, 0), NULL, 0, false);
+  tct_output(g, "loss", loss);
+  tct_gradients(loss, w, 4, d);
+  descend(g, w, d, 4, 0.3, NO_MASK);
+  return g;
+}
+
+/* An LSTM, then a GRU from the end of the sequence, then a class for each step. */
+static tct_graph *recurrent_step(void) {
+  enum { BATCH = 5, STEPS_OF = 6, FEATURES = 4, UNITS = 7, ROWS = BATCH * STEPS_OF };
+  tct_graph *const g = graph_make();
+  const tct_tensor x = tct_input(g, "x", TCT_F32, TCT_SHAPE(BATCH, STEPS_OF, FEATURES)), y = tct_input(g, "y", TCT_I32, TCT_SHAPE(ROWS));
+  const tct_tensor w[] = {weights_of(g, "w0", FEATURES, 4 * UNITS), weights_of(g, "u0", UNITS, 4 * UNITS), weights_of(g, "w1", UNITS, 3 * UNITS),
+                          weights_of(g, "u1", UNITS, 3 * UNITS),    weights_of(g, "b1", 2, 3 * UNITS),     weights_of(g, "out", UNITS, 3),
+                          tct_variable(g, "b0", TCT_F32, TCT_SHAPE(4 * UNITS), (tct_init){TCT_INIT_ZEROS, 0, 0, 0})};
+  enum { WEIGHTS = sizeof w / sizeof *w };
+  tct_tensor d[WEIGHTS];
+  const tct_tensor first = tct_lstm(x, w[0], w[1], w[6], NO_MASK, NO_MASK, false, NULL);
+  const tct_tensor second = tct_gru(first, w[2], w[3], w[4], NO_MASK, true);
+  const tct_tensor logits = tct_matmul(tct_reshape(second, TCT_SHAPE(ROWS, UNITS)), w[5]);
+  const tct_tensor loss = tct_reduce_mean(tct_sparse_softmax_cross_entropy(logits, y, 0), NULL, 0, false);
+  tct_output(g, "loss", loss);
+  tct_gradients(loss, w, WEIGHTS, d);
+  descend(g, w, d, WEIGHTS, 0.8, NO_MASK);
   return g;
 }
 
 TEST(cuda, trains_with_the_losses_of_the_cpu) {
   NEEDS_GPU();
-  tct_graph *const graphs[] = {mlp_step(), training_step(TCT_F32, 8)};
-  for (int net = 0; net < 2; net++) {
+  tct_graph *const graphs[] = {mlp_step(), training_step(TCT_F32, 8), attention_step(), recurrent_step()};
+  for (size_t net = 0; net < sizeof graphs / sizeof *graphs; net++) {
     float want[STEPS], got[STEPS], again[STEPS];
     losses_on("cpu", graphs[net], want);
     losses_on("gpu", graphs[net], got);
     losses_on("gpu", graphs[net], again);
     for (int i = 0; i < STEPS; i++)
-      CHECK(fabs((double)got[i] - (double)want[i]) <= 1e-3 * fabs((double)want[i]), "net %d, step %d: %g, the CPU has %g", net, i,
+      CHECK(fabs((double)got[i] - (double)want[i]) <= 1e-3 * fabs((double)want[i]), "net %zu, step %d: %g, the CPU has %g", net, i,
             (double)got[i], (double)want[i]);
-    CHECK(got[STEPS - 1] < 0.8f * got[0], "net %d learns nothing: %g, then %g", net, (double)got[0], (double)got[STEPS - 1]);
-    CHECK(memcmp(got, again, sizeof got) == 0, "net %d: other bits the second time", net);
+    CHECK(got[STEPS - 1] < 0.8f * got[0], "net %zu learns nothing: %g, then %g", net, (double)got[0], (double)got[STEPS - 1]);
+    CHECK(memcmp(got, again, sizeof got) == 0, "net %zu: other bits the second time", net);
     tct_graph_free(graphs[net]);
   }
 }

@@ -25,6 +25,9 @@ struct alignas(8) float2 {
 struct alignas(16) float4 {
   float x, y, z, w;
 };
+struct alignas(16) int4 {
+  int x, y, z, w;
+};
 struct alignas(8) ushort4 {
   unsigned short x, y, z, w;
 };
@@ -95,6 +98,10 @@ static inline int atomicAdd(int *to, int x) {
 
 static inline unsigned __umulhi(unsigned a, unsigned b) {
   return (unsigned)(((uint64_t)a * b) >> 32);
+}
+static inline int __dp4a(int a, int b, int sum) {
+  for (int i = 0; i < 32; i += 8) sum += (int8_t)((unsigned)a >> i) * (int8_t)((unsigned)b >> i);
+  return sum;
 }
 static inline int __popc(unsigned x) {
   return __builtin_popcount(x);
