@@ -15,6 +15,15 @@
    .prepare = tct_cu_##family##_prepare,                                                                               \
    .launch = tct_cu_##family##_launch,                                                                                 \
    .release = release_function},
+/* The updates of a program are one launch, or few. */
+#define UPDATE(op_name)                                                                                                \
+  {.op = #op_name,                                                                                                     \
+   .name = #op_name ".lists",                                                                                          \
+   .supports = tct_cu_update_supports,                                                                                 \
+   .prepare = tct_cu_update_prepare,                                                                                   \
+   .launch = tct_cu_update_launch,                                                                                     \
+   .launch_many = tct_cu_update_launch_many,                                                                           \
+   .release = tct_cu_release_state},
 #define ROW(op_name) BY(op_name, chain, IN_PLACE, chain) BY(op_name, whole, IN_PLACE, whole)
 
 const tct_kernel tct_cu_kernel_table[] = {
@@ -81,10 +90,10 @@ const tct_kernel tct_cu_kernel_table[] = {
     BY(sparse_softmax_cross_entropy_grad, rows, APART, cross_entropy)
     BY(softmax_cross_entropy, rows, APART, cross_entropy)
     BY(softmax_cross_entropy_grad, rows, APART, cross_entropy)
-    BY(sgd_update, lists, APART, update)
-    BY(adam_update, lists, APART, update)
-    BY(rmsprop_update, lists, APART, update)
-    BY(adagrad_update, lists, APART, update)
+    UPDATE(sgd_update)
+    UPDATE(adam_update)
+    UPDATE(rmsprop_update)
+    UPDATE(adagrad_update)
     /* clang-format on */
 };
 const size_t tct_cu_kernel_count = sizeof tct_cu_kernel_table / sizeof tct_cu_kernel_table[0];

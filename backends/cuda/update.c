@@ -1,10 +1,12 @@
-/* Optimizer updates: which states a rule has, and what its kernel reads from the device in every step. */
+/* Optimizer updates: which states a rule has, and what its kernel reads from the device in every step. The updates of a program come
+ * together, and those of one rule and rate are one launch for every TCT_CU_UPDATES of them. */
 #include <math.h>
+#include <string.h>
 #include "backends/cuda/shape.h"
 
 typedef struct update_state {
-  tct_cu_update_args args;
-  tct_cu_extent extent;
+  tct_cu_update_args args; /* the rule, no tensors */
+  int64_t n;
   tct_cu_kernel kernel;
 } update_state;
 
@@ -34,46 +36,90 @@ tct_status tct_cu_update_prepare(tct_device_impl *device, const tct_node_view *n
   const tct_update_attrs *const attrs = node->attrs;
   update_state *const state = tct_cu_state(device, sizeof *state);
   if (state == NULL) return TCT_OUT_OF_MEMORY;
-  tct_cu_update_args *const a = &state->args;
-  *a = (tct_cu_update_args){.beta1 = attrs->beta1,
-                            .beta2 = attrs->beta2,
-                            .epsilon = (float)attrs->epsilon,
-                            .momentum = (float)attrs->momentum,
-                            .l1 = (float)attrs->l1,
-                            .l2 = (float)attrs->l2,
-                            .weight_decay = (float)attrs->weight_decay,
-                            .clip = attrs->clip_value > 0.0 ? (float)attrs->clip_value : INFINITY,
-                            .nesterov = attrs->nesterov,
-                            .n_tensors = 1};
-  a->tensor[0].n = tct_cu_size(&node->in[0].shape);
-  a->from[1] = (int32_t)((a->tensor[0].n + TCT_CU_UPDATE_CHUNK - 1) / TCT_CU_UPDATE_CHUNK);
-  state->extent = tct_cu_extent_1d(a->from[1], 1, TCT_CU_BLOCK, 0);
+  state->args = (tct_cu_update_args){.beta1 = attrs->beta1,
+                                     .beta2 = attrs->beta2,
+                                     .epsilon = (float)attrs->epsilon,
+                                     .momentum = (float)attrs->momentum,
+                                     .l1 = (float)attrs->l1,
+                                     .l2 = (float)attrs->l2,
+                                     .weight_decay = (float)attrs->weight_decay,
+                                     .clip = attrs->clip_value > 0.0 ? (float)attrs->clip_value : INFINITY,
+                                     .nesterov = attrs->nesterov};
+  state->n = tct_cu_size(&node->in[0].shape);
   state->kernel = kernel_of(node->op);
   *out = (tct_prepared){.state = state};
   return TCT_OK;
 }
 
 /* rmsprop's mean gradient is its last state; its kernel has it third. */
-static void set_states(tct_cu_update_tensor *tensor, const tct_launch *launch, const tct_update_attrs *attrs) {
-  tensor->w = launch->in[0];
+static tct_cu_update_tensor tensor_of(const tct_launch *launch) {
+  const update_state *const state = launch->state;
+  const tct_update_attrs *const attrs = launch->node->attrs;
   const bool centered = launch->node->op == TCT_OP_rmsprop_update && attrs->centered;
   const int32_t plain = attrs->n_state - (centered ? 1 : 0);
-  for (int32_t i = 1; i < plain; i++) tensor->state[i - 1] = launch->in[i];
-  if (centered) tensor->state[2] = launch->in[attrs->n_state - 1];
+  tct_cu_update_tensor tensor = {.w = launch->in[0],
+                                 .g = tct_cu_tensor_of(&launch->node->in[attrs->n_state], launch->in[attrs->n_state]),
+                                 .n = state->n};
+  for (int32_t i = 1; i < plain; i++) tensor.state[i - 1] = launch->in[i];
+  if (centered) tensor.state[2] = launch->in[attrs->n_state - 1];
+  return tensor;
+}
+
+/* Both are of one rule and read the same scalars: all operands behind the gradient. */
+static bool are_alike(const tct_launch *a, const tct_launch *b) {
+  const tct_update_attrs *const attrs = a->node->attrs;
+  if (a->node->op != b->node->op || a->node->n_in != b->node->n_in || memcmp(attrs, b->node->attrs, sizeof *attrs) != 0) return false;
+  for (int32_t i = attrs->n_state + 1; i < a->node->n_in; i++)
+    if (a->in[i] != b->in[i]) return false;
+  return true;
+}
+
+static void set_scalars(tct_cu_update_args *a, const tct_launch *launch) {
+  const tct_node_view *const node = launch->node;
+  const tct_update_attrs *const attrs = node->attrs;
+  a->lr = launch->in[attrs->n_state + 1];
+  if (node->op == TCT_OP_adam_update) a->step = launch->in[attrs->n_state + 2];
+  const int32_t behind = node->n_in - (attrs->conditional ? 1 : 0);
+  if (attrs->conditional) a->finite = launch->in[behind];
+  if (attrs->has_scale) a->scale = launch->in[behind - 1];
+}
+
+/* What is listed, if anything is; the list is empty then. */
+static tct_status launch_list(tct_device_impl *device, const tct_launch *first, tct_cu_update_args *a) {
+  const update_state *const state = first->state;
+  if (a->n_tensors == 0) return TCT_OK;
+  const tct_cu_extent extent = tct_cu_extent_1d(a->from[a->n_tensors], 1, TCT_CU_BLOCK, 0);
+  const tct_status status = tct_cu_launch(device, first->node, state->kernel, &extent, a);
+  a->n_tensors = 0;
+  return status;
+}
+
+/* launches[first] and all that are like it, in as few launches as hold them. */
+static tct_status launch_alike(tct_device_impl *device, const tct_launch *const *launches, int32_t first, int32_t n) {
+  const update_state *const state = launches[first]->state;
+  tct_cu_update_args a = state->args;
+  tct_status status = TCT_OK;
+  set_scalars(&a, launches[first]);
+  for (int32_t i = first; i < n && status == TCT_OK; i++) {
+    const tct_cu_update_tensor tensor = tensor_of(launches[i]);
+    if (tensor.n == 0 || !are_alike(launches[first], launches[i])) continue;
+    a.tensor[a.n_tensors] = tensor;
+    a.from[a.n_tensors + 1] = a.from[a.n_tensors] + (int32_t)((tensor.n + TCT_CU_UPDATE_CHUNK - 1) / TCT_CU_UPDATE_CHUNK);
+    if (++a.n_tensors == TCT_CU_UPDATES) status = launch_list(device, launches[first], &a);
+  }
+  return status == TCT_OK ? launch_list(device, launches[first], &a) : status;
+}
+
+tct_status tct_cu_update_launch_many(tct_device_impl *device, const tct_launch *const *launches, int32_t n) {
+  tct_status status = TCT_OK;
+  for (int32_t i = 0; i < n && status == TCT_OK; i++) {
+    bool is_listed = false;
+    for (int32_t j = 0; j < i && !is_listed; j++) is_listed = are_alike(launches[j], launches[i]);
+    if (!is_listed) status = launch_alike(device, launches, i, n);
+  }
+  return status;
 }
 
 tct_status tct_cu_update_launch(tct_device_impl *device, const tct_launch *launch) {
-  const update_state *const state = launch->state;
-  const tct_node_view *const node = launch->node;
-  const tct_update_attrs *const attrs = node->attrs;
-  tct_cu_update_args a = state->args;
-  if (a.tensor[0].n == 0) return TCT_OK;
-  set_states(&a.tensor[0], launch, attrs);
-  a.tensor[0].g = tct_cu_tensor_of(&node->in[attrs->n_state], launch->in[attrs->n_state]);
-  a.lr = launch->in[attrs->n_state + 1];
-  if (node->op == TCT_OP_adam_update) a.step = launch->in[attrs->n_state + 2];
-  const int32_t behind = node->n_in - (attrs->conditional ? 1 : 0);
-  if (attrs->conditional) a.finite = launch->in[behind];
-  if (attrs->has_scale) a.scale = launch->in[behind - 1];
-  return tct_cu_launch(device, node, state->kernel, &state->extent, &a);
+  return tct_cu_update_launch_many(device, &launch, 1);
 }

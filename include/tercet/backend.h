@@ -10,7 +10,7 @@ TCT_BEGIN_DECLS
 
 /* The version of this interface, checked when a module is loaded. tct_host may grow at its end without a new one; any
  * other change of a struct here has a new number. */
-#define TCT_BACKEND_ABI 7u
+#define TCT_BACKEND_ABI 8u
 
 /* ---- what the runtime gives ------------------------------------------------------------------------- */
 
@@ -108,6 +108,10 @@ typedef struct tct_kernel {
   /* Enqueues on the compute queue; allocates nothing, decides nothing that prepare could. */
   tct_status (*launch)(tct_device_impl *device, const tct_launch *launch);
   void (*release)(tct_device_impl *device, void *state); /* NULL: state needs none */
+  /* For updates, which have neither results nor workspace then: `n` steps of this entry that follow each other, none of which writes
+   * what another reads or writes, in one call, so that a device can make one launch of them. The schedule puts a program's updates of
+   * such entries behind all else. A profile launches each by itself. NULL: always by `launch`. */
+  tct_status (*launch_many)(tct_device_impl *device, const tct_launch *const *launches, int32_t n);
 } tct_kernel;
 
 typedef struct tct_counter {

@@ -435,7 +435,7 @@ typedef struct tct_cu_prod_grad_args {
 /* One launch for up to TCT_CU_UPDATES tensors of one rule; tensor t has the blocks from[t] … from[t+1]-1 of TCT_CU_UPDATE_CHUNK
  * elements; TCT_CU_BLOCK threads. finite false: nothing is written. NULL: scale 1, finite true, no such state. Formulas at
  * tct_update_attrs. states: sgd velocity; adam m, v; rmsprop mean square, momentum, mean gradient; adagrad accumulator. */
-enum { TCT_CU_UPDATES = 32, TCT_CU_UPDATE_CHUNK = 2048 };
+enum { TCT_CU_UPDATES = 64, TCT_CU_UPDATE_CHUNK = 2048 }; /* as many as a launch has room for */
 typedef struct tct_cu_update_tensor {
   float *w, *state[3];
   tct_cu_tensor g;

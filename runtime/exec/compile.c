@@ -112,10 +112,43 @@ static tct_status bind_values(tct_program *program, void **base) {
   return TCT_OK;
 }
 
+/* Step a writes a buffer that step b reads or writes. Only variables are written here, each of which has one address. */
+static bool writes_for(const tct_program *program, int32_t a, int32_t b) {
+  const tct_launch *const from = program->launches[a], *const to = program->launches[b];
+  const int32_t n_writes = tct_node_writes(&program->graph->nodes[program->schedule.node[a]]);
+  for (int32_t i = 0; i < n_writes; i++)
+    for (int32_t j = 0; j < to->node->n_in; j++)
+      if (from->in[i] == to->in[j]) return true;
+  return false;
+}
+
+/* Whether step s may be launched together with those from `first` on. */
+static bool joins(const tct_program *program, int32_t first, int32_t s) {
+  const tct_step *const step = &program->steps[s];
+  if (step->kernel->launch_many == NULL || step->kernel != program->steps[first].kernel || step->device != program->steps[first].device)
+    return false;
+  for (int32_t before = first; before < s; before++)
+    if (writes_for(program, before, s) || writes_for(program, s, before)) return false;
+  return true;
+}
+
+static void join_steps(tct_program *program) {
+  for (int32_t s = 0, first = 0; s < program->n_steps; s++) {
+    if (s > first && joins(program, first, s)) {
+      program->steps[first].together++;
+      program->steps[s].together = 0;
+    } else {
+      first = s;
+      program->steps[s].together = 1;
+    }
+  }
+}
+
 static tct_status bind_steps(tct_program *program, void *const *base) {
   const tct_graph *graph = program->graph;
   program->steps = tct_arena_alloc(&program->arena, ((size_t)program->schedule.n_steps + 1) * sizeof *program->steps);
-  if (program->steps == NULL) return TCT_OUT_OF_MEMORY;
+  program->launches = tct_arena_alloc(&program->arena, ((size_t)program->schedule.n_steps + 1) * sizeof *program->launches);
+  if (program->steps == NULL || program->launches == NULL) return TCT_OUT_OF_MEMORY;
   for (int32_t s = 0; s < program->schedule.n_steps; s++) {
     const int32_t n = program->schedule.node[s];
     const tct_node *node = &graph->nodes[n];
@@ -132,8 +165,10 @@ static tct_status bind_steps(tct_program *program, void *const *base) {
     step->launch = (tct_launch){.node = view, .in = in, .out = out, .state = selection->prepared.state,
                                 .workspace = (char *)program->memory->data + program->plan.workspace_offset[s]};
     tct_op_definition(node->op)->cost(view, &step->cost);
+    program->launches[s] = &step->launch;
   }
   program->n_steps = program->schedule.n_steps;
+  join_steps(program);
   return TCT_OK;
 }
 
@@ -166,7 +201,7 @@ static tct_status compile(tct_program *program, const tct_graph *graph, const tc
   }
   TCT_TRY(tct_run_passes(graph, &context, &program->graph));
   TCT_TRY(tct_select_kernels(program->graph, &context, &program->arena, &program->selections));
-  TCT_TRY(tct_plan_schedule(program->graph, &program->arena, &program->schedule));
+  TCT_TRY(tct_plan_schedule(program->graph, program->selections, &program->arena, &program->schedule));
   TCT_TRY(tct_plan_memory(program->graph, &program->schedule, program->selections, alignment_of(program->device),
                           &program->arena, &program->plan));
   program->variables = options->variables;

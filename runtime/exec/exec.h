@@ -40,7 +40,8 @@ typedef struct tct_step {
   tct_device *device;
   tct_launch launch;
   tct_cost cost;
-  double seconds; /* profiled, summed */
+  double seconds;   /* profiled, summed */
+  int32_t together; /* steps from this one on that are launched as one; 0: one before it launches it */
 } tct_step;
 
 /* Enqueues it; an error names the step. */
@@ -73,6 +74,7 @@ struct tct_program {
   tct_shared_arena *memory; /* counted */
   void *fixed;              /* inputs and constants on the device; owned */
   tct_step *steps;
+  const tct_launch **launches; /* [n_steps] the steps' */
   int32_t n_steps;
   tct_port *inputs, *outputs;
   int32_t n_inputs, n_outputs;

@@ -51,6 +51,14 @@ tct_status tct_step_launch(const tct_step *step) {
   return tct_context("in step '%s' (%s)", step->launch.node->name, step->kernel->name);
 }
 
+/* The steps that are launched as one from s on. */
+static tct_status launch_together(const tct_program *program, int32_t s) {
+  const tct_step *const step = &program->steps[s];
+  if (step->together == 1) return tct_step_launch(step);
+  if (step->kernel->launch_many(step->device->impl, &program->launches[s], step->together) == TCT_OK) return TCT_OK;
+  return tct_context("in step '%s' and the %d behind it (%s)", step->launch.node->name, (int)step->together - 1, step->kernel->name);
+}
+
 static tct_status launch_timed(tct_step *step) {
   tct_ticket begin, end;
   tct_device *device = step->device;
@@ -81,7 +89,7 @@ static void announce(tct_program *program) {
 
 static tct_status launch_all(void *user) {
   const tct_program *const program = user;
-  for (int32_t s = 0; s < program->n_steps; s++) TCT_TRY(tct_step_launch(&program->steps[s]));
+  for (int32_t s = 0; s < program->n_steps; s += program->steps[s].together) TCT_TRY(launch_together(program, s));
   return TCT_OK;
 }
 
@@ -107,11 +115,11 @@ tct_status tct_program_run(tct_program *program) {
   tct_step *const steps = program->steps;
   const int32_t n_steps = program->n_steps;
   if (!program->profiling && has_recording(program)) return device->backend->replay(device->impl, program->recording);
-  for (int32_t s = 0; s < n_steps; s++) {
+  for (int32_t s = 0; s < n_steps; s += program->profiling ? 1 : steps[s].together) {
     tct_counter time = {.value = 0};
     const bool charged = steps[s].device != device && step_aside(device, &steps[s], true, &time, 1) == 1;
     if (charged) steps[s].seconds += program->profiling ? time.value : 0;
-    TCT_TRY(program->profiling && !charged ? launch_timed(&steps[s]) : tct_step_launch(&steps[s]));
+    TCT_TRY(!program->profiling ? launch_together(program, s) : charged ? tct_step_launch(&steps[s]) : launch_timed(&steps[s]));
   }
   program->warm = true;
   program->profiled_runs += program->profiling;

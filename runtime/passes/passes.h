@@ -33,12 +33,13 @@ tct_status tct_select_kernels(const tct_graph *graph, const tct_pass_context *co
 void tct_selections_free(tct_selection *selections, int32_t n);
 
 /* The order of execution: node numbers of the steps. An update comes as early as it can, behind every other reader of what
- * it writes. */
+ * it writes; one whose kernel launches many at once comes behind all that is no update. */
 typedef struct tct_schedule {
   int32_t *node; /* [n_steps], from the arena */
   int32_t n_steps;
 } tct_schedule;
-tct_status tct_plan_schedule(const tct_graph *graph, tct_arena *arena, tct_schedule *out) TCT_CHECKED;
+/* selections: NULL, or one per node. */
+tct_status tct_plan_schedule(const tct_graph *graph, const tct_selection *selections, tct_arena *arena, tct_schedule *out) TCT_CHECKED;
 
 /* Where each value lives. Views share their operand's storage. */
 typedef enum tct_storage { TCT_STORAGE_ARENA, TCT_STORAGE_VARIABLE, TCT_STORAGE_INPUT, TCT_STORAGE_CONSTANT } tct_storage;

@@ -1,5 +1,6 @@
 /* The schedule. Nodes keep their order of creation (forward, then backward in reverse); an update is pulled up to where
- * its gradient is ready and the last other reader of its variables has run, so that gradients die young. */
+ * its gradient is ready and the last other reader of its variables has run, so that gradients die young; where the device
+ * launches many updates at once they stay together at the end instead, and their gradients live till then. */
 #include "base/status.h"
 #include "passes/passes.h"
 
@@ -99,7 +100,13 @@ static bool schedule_updates(scheduler *s, const int32_t *updates, const int32_t
   return left;
 }
 
-tct_status tct_plan_schedule(const tct_graph *graph, tct_arena *arena, tct_schedule *out) {
+/* Its kernel takes a list of updates. */
+static bool gathers(const tct_selection *selections, int32_t n) {
+  const tct_kernel *const kernel = selections != NULL ? selections[n].kernel : NULL;
+  return kernel != NULL && kernel->launch_many != NULL;
+}
+
+tct_status tct_plan_schedule(const tct_graph *graph, const tct_selection *selections, tct_arena *arena, tct_schedule *out) {
   *out = (tct_schedule){0};
   const size_t n_values = (size_t)graph->n_values + 1, n_nodes = (size_t)graph->n_nodes + 1;
   scheduler s = {.graph = graph, .out = out};
@@ -119,7 +126,7 @@ tct_status tct_plan_schedule(const tct_graph *graph, tct_arena *arena, tct_sched
   int32_t n_updates = 0;
   for (int32_t n = 0; n < graph->n_nodes; n++) {
     if (!tct_op_is_update(graph->nodes[n].op)) continue;
-    after[n_updates] = ready_after(&s, &graph->nodes[n]);
+    after[n_updates] = gathers(selections, n) ? INT32_MAX : ready_after(&s, &graph->nodes[n]);
     updates[n_updates++] = n;
   }
   bool left = schedule_updates(&s, updates, after, n_updates, -1);
@@ -129,6 +136,7 @@ tct_status tct_plan_schedule(const tct_graph *graph, tct_arena *arena, tct_sched
     schedule_node(&s, n);
     if (left) left = schedule_updates(&s, updates, after, n_updates, s.position[n]);
   }
+  if (left) left = schedule_updates(&s, updates, after, n_updates, INT32_MAX);
   if (left) {
     for (int32_t u = 0; u < n_updates; u++) {
       if (s.done[updates[u]]) continue;

@@ -51,7 +51,7 @@ TEST(modules, broken_ones_say_why) {
   static const struct {
     const char *name, *why;
   } rows[] = {
-      {"abi", "speaks version 13 of the backend interface, this library version 7"},
+      {"abi", "speaks version 14 of the backend interface, this library version 8"},
       {"alias", "the name 'reference' is taken by a backend of the library"},
       {"function", "lacks the function 'elapsed'"},
       {"kernel", "kernel 0 ('relu.broken') lacks the op, the name or the function 'launch'"},

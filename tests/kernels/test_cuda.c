@@ -244,3 +244,88 @@ TEST(cuda, trains_with_the_losses_of_the_cpu) {
     tct_graph_free(graphs[net]);
   }
 }
+
+/* ---- updates in one launch ---- */
+
+enum { VALUES = 5 };
+
+/* n variables, of which each is moved by the square of its own values, or (`chained`) by the next one's as they were before; two rates
+ * in turn. */
+static tct_graph *updates_of(int32_t n, bool chained) {
+  tct_graph *const g = graph_make();
+  const tct_tensor rate[] = {tct_scalar(g, TCT_F32, 0.25), tct_scalar(g, TCT_F32, 0.5)}, none = {NULL, -1};
+  tct_tensor w[100];
+  CHECK(n <= 100);
+  for (int32_t i = 0; i < n; i++) {
+    char name[16];
+    snprintf(name, sizeof name, "w%d", (int)i);
+    w[i] = tct_variable(g, name, TCT_F32, TCT_SHAPE(VALUES), (tct_init){TCT_INIT_NORMAL, 1, 0, 0});
+  }
+  for (int32_t i = 0; i < n; i++)
+    tct_update(TCT_OP_sgd_update, w[i], NULL, 0, chained && i + 1 < n ? w[i + 1] : tct_square(w[i]), rate[i % 2], none, none,
+               &(tct_update_attrs){.momentum = 0});
+  OK(tct_graph_status(g));
+  return g;
+}
+
+/* The variables behind two runs; out_saved: launches fewer in a run than in one that is profiled, step by step. */
+static void run_updates(const tct_graph *g, const char *spec, int32_t n, float (*w)[VALUES], double *out_saved) {
+  tct_device *const device = device_make(spec);
+  tct_program *program = NULL;
+  double launches[3] = {0};
+  OK(tct_compile(g, device, NULL, &program));
+  for (int run = 0; run < 2; run++) {
+    tct_program_profile(program, run == 1);
+    OK(tct_program_run(program));
+    if (out_saved != NULL) launches[run + 1] = counter_of(device, "launches");
+  }
+  if (out_saved != NULL) *out_saved = launches[2] - launches[1] - launches[1];
+  for (int32_t i = 0; i < n; i++) {
+    char name[16];
+    snprintf(name, sizeof name, "w%d", (int)i);
+    OK(tct_variables_read(tct_program_variables(program), name, w[i], sizeof w[i]));
+  }
+  tct_program_free(program);
+  tct_device_close(device);
+}
+
+TEST(cuda, updates_of_a_program_are_few_launches) {
+  NEEDS_GPU();
+  static const struct {
+    int32_t n, saved; /* two rates: two lists, of at most TCT_CU_UPDATES */
+    bool chained;
+  } rows[] = {{1, 0, false}, {2, 0, false}, {7, 5, false}, {100, 98, false}, {4, 0, true}};
+  for (size_t r = 0; r < sizeof rows / sizeof *rows; r++) {
+    tct_graph *const g = updates_of(rows[r].n, rows[r].chained);
+    float want[100][VALUES], got[100][VALUES];
+    double saved = -1;
+    run_updates(g, "cpu", rows[r].n, want, NULL);
+    for (uint64_t order = 0; order < 3; order++) {
+      set_order(order);
+      run_updates(g, "gpu", rows[r].n, got, &saved);
+      CHECK(saved == rows[r].saved, "row %zu: %g launches saved", r, saved);
+      CHECK(memcmp(got, want, sizeof *got * (size_t)rows[r].n) == 0, "row %zu, order %d: other bits than the CPU's", r, (int)order);
+    }
+    tct_graph_free(g);
+  }
+}
+
+/* The norm of all gradients, the factor made of it and the updates that use it, without a byte to the host between two steps. */
+TEST(cuda, clipping_by_the_global_norm_stays_on_the_device) {
+  NEEDS_GPU();
+  tct_device *const gpu = device_make("gpu");
+  tct_graph *const g = mlp_step();
+  tct_program *program = NULL;
+  OK(tct_compile(g, gpu, NULL, &program));
+  feed(program);
+  CHECK(count_op(g, TCT_OP_global_norm) == 1);
+  const double before = counter_of(gpu, "downloaded");
+  for (int step = 0; step < 4; step++) OK(tct_program_run(program));
+  CHECK(counter_of(gpu, "downloaded") == before && counter_of(gpu, "recordings") == 1 && counter_of(gpu, "replays") == 3);
+  float loss = -1;
+  OK(tct_program_get(program, "loss", &loss, sizeof loss));
+  CHECK(loss > 0 && counter_of(gpu, "downloaded") == before + sizeof loss);
+  tct_program_free(program);
+  tct_graph_free(g);
+  tct_device_close(gpu);
+}

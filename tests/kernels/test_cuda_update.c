@@ -1,5 +1,5 @@
-/* Updates of a list of tensors in one launch, which the device's table does not make yet: the bits of a launch for each, and nothing
- * written where the gradients are not finite. */
+/* Updates of a list of tensors in one launch: the bits of a launch for each, and nothing written where the gradients are not
+ * finite. */
 #include "kernels/cuda_fixture.h"
 
 enum { TENSORS = 4, ROOM = 5000 };

@@ -38,7 +38,7 @@ static void check_order(const tct_graph *graph, const tct_schedule *schedule) {
 }
 
 static void plan(const tct_graph *graph, tct_arena *arena, tct_schedule *out) {
-  OK(tct_plan_schedule(graph, arena, out));
+  OK(tct_plan_schedule(graph, NULL, arena, out));
 }
 
 TEST(schedule, updates_wait_for_other_readers) {
@@ -70,6 +70,33 @@ TEST(schedule, updates_come_as_early_as_they_can) {
   tct_graph_free(graph);
 }
 
+static tct_status launch_many(tct_device_impl *device, const tct_launch *const *launches, int32_t n) {
+  (void)device, (void)launches, (void)n;
+  return TCT_INTERNAL; /* a schedule launches nothing */
+}
+
+TEST(schedule, updates_of_a_kernel_for_many_come_last_in_their_order) {
+  static const tct_kernel many = {.op = "assign", .name = "assign.many", .launch_many = launch_many};
+  tct_graph *graph = graph_make();
+  const tct_tensor a = VARIABLE(graph, "a", 3), b = VARIABLE(graph, "b", 3), x = INPUT(graph, "x", 3);
+  const tct_tensor first = tct_add(a, x);
+  tct_output(graph, "late", tct_exp(tct_sin(x)));
+  tct_assign(a, first);
+  tct_assign(b, tct_neg(x));
+  tct_selection selections[32] = {{.kernel = NULL}};
+  CHECK(graph->n_nodes <= 32);
+  for (int32_t n = 0; n < graph->n_nodes; n++)
+    if (tct_op_is_update(graph->nodes[n].op)) selections[n].kernel = &many;
+  tct_arena arena = {0};
+  tct_schedule schedule;
+  OK(tct_plan_schedule(graph, selections, &arena, &schedule));
+  check_order(graph, &schedule);
+  const int32_t n = schedule.n_steps;
+  CHECK(graph->nodes[schedule.node[n - 2]].in[0] == a.id && graph->nodes[schedule.node[n - 1]].in[0] == b.id);
+  tct_arena_free(&arena);
+  tct_graph_free(graph);
+}
+
 TEST(schedule, an_update_that_reads_another_variable_comes_before_its_update) {
   tct_graph *graph = graph_make();
   const tct_tensor a = VARIABLE(graph, "a", 3), b = VARIABLE(graph, "b", 3), c = VARIABLE(graph, "c", 3);
@@ -91,7 +118,7 @@ TEST(schedule, updates_that_await_each_other_are_refused) {
   tct_assign(b, a);
   tct_arena arena = {0};
   tct_schedule schedule;
-  FAILS(tct_plan_schedule(graph, &arena, &schedule), TCT_INVALID, "read each other's variables");
+  FAILS(tct_plan_schedule(graph, NULL, &arena, &schedule), TCT_INVALID, "read each other's variables");
   tct_arena_free(&arena);
   tct_graph_free(graph);
 }
