@@ -2,6 +2,7 @@
  *
  *   calibrate [--steps N] [--rounds N] > cells.json   every job of perf/support/calibration.def at batch 1, 8, 64, 512 on 1 and 2 threads,
  *                                                     each in a process of its own, N rounds in turn (the median counts)
+ *   calibrate --again cells.json                      the same steps with their features anew, when the model looks at other things
  *   calibrate --fit cells.json                        the weights, for perf/advise/weights.def, and how well each job is predicted by
  *                                                     the fit of the others, on stderr */
 #include <math.h>
@@ -70,7 +71,7 @@ static int fit(const char *path) {
 
 /* ---- record ---- */
 
-static bool features_of(int j, int64_t batch, int32_t threads, const perf_peaks *peaks, perf_features *out) {
+static bool features_of(int j, int64_t batch, int32_t threads, const perf_peaks peaks[N_THREADS], perf_features *out) {
   char text[2048], of_batch[40], of_threads[40];
   tct_job *job = NULL;
   tct_model *model = NULL;
@@ -81,7 +82,7 @@ static bool features_of(int j, int64_t batch, int32_t threads, const perf_peaks 
   const char *const set[] = {of_batch, of_threads};
   const bool ok = tct_job_parse(text, strlen(text), jobs[j].name, &(tct_job_options){.set = set, .n_set = 2}, &job) == TCT_OK && tct_job_model(job, &model) == TCT_OK &&
                   tct_model_program(model, batch, true, &program) == TCT_OK;
-  if (ok) perf_features_of(program, peaks, threads, 28 * 28 * 4.0 * (double)batch, out);
+  if (ok) perf_features_of(program, &peaks[0], &peaks[threads - 1], 28 * 28 * 4.0 * (double)batch, out);
   tct_job_free(job);
   return ok;
 }
@@ -102,11 +103,12 @@ static double measure(const char *worker, const char *path, int64_t batch, int32
 }
 
 static json_t *cell_json(int j, int64_t batch, int32_t threads, const perf_features *features, double *seconds, int rounds) {
-  json_t *const of = json_object();
+  json_t *const of = json_object(), *const each = json_array();
+  for (int r = 0; r < rounds; r++) json_array_append_new(each, json_real(seconds[r])); /* before they are sorted */
   const perf_estimate e = perf_estimate_of(seconds, rounds);
   for (int f = 0; f < PERF_N_FEATURES; f++) json_object_set_new(of, perf_feature_name(f), json_real(features->f[f]));
-  return json_pack("{s:s, s:I, s:i, s:f, s:f, s:f, s:o}", "job", jobs[j].name, "batch", (json_int_t)batch, "threads", (int)threads, "seconds", e.median, "low", e.low, "high", e.high,
-                   "features", of);
+  return json_pack("{s:s, s:I, s:i, s:f, s:f, s:f, s:o, s:o}", "job", jobs[j].name, "batch", (json_int_t)batch, "threads", (int)threads, "seconds", e.median, "low", e.low, "high", e.high,
+                   "rounds", each, "features", of);
 }
 
 static bool write_job(int j, char path[64]) {
@@ -148,6 +150,36 @@ static bool write_data(void) {
   return mkdtemp(folder) != NULL && write_npy("x.npy", "<f4", shapes[0], x, sizeof x) && write_npy("y.npy", "<i4", shapes[1], y, sizeof y);
 }
 
+static void remove_data(void) {
+  for (int f = 0; f < 2; f++) {
+    char data[64];
+    (void)snprintf(data, sizeof data, "%s/%s", folder, f == 0 ? "x.npy" : "y.npy");
+    (void)unlink(data);
+  }
+  (void)rmdir(folder);
+}
+
+static int print_cells(const perf_peaks peaks[N_THREADS], double seconds[N_JOBS][N_BATCHES][N_THREADS][MOST_ROUNDS], int rounds) {
+  json_t *const cells = json_array(), *const of_threads = json_array();
+  for (int t = 0; t < N_THREADS; t++)
+    json_array_append_new(of_threads, json_pack("{s:i, s:f, s:f, s:f, s:f, s:f}", "threads", t + 1, "flops", peaks[t].flops, "bytes_per_second", peaks[t].bytes, "cache_bytes_per_second",
+                                                peaks[t].cache_bytes, "near_bytes_per_second", peaks[t].near_bytes, "near_bytes", peaks[t].near_size));
+  for (int j = 0; j < N_JOBS; j++) {
+    for (int b = 0; b < N_BATCHES; b++) {
+      for (int t = 0; t < N_THREADS; t++) {
+        perf_features features;
+        if (!features_of(j, batches[b], t + 1, peaks, &features)) return fail(jobs[j].name);
+        json_array_append_new(cells, cell_json(j, batches[b], t + 1, &features, seconds[j][b][t], rounds));
+      }
+    }
+  }
+  json_t *const all = json_pack("{s:s, s:i, s:o, s:o}", "what", "steps of build/calibrate: medians of rounds in turn", "rounds", rounds, "peaks", of_threads, "cells", cells);
+  (void)json_dumpf(all, stdout, JSON_INDENT(1));
+  putchar('\n');
+  json_decref(all);
+  return 0;
+}
+
 static int record(int64_t steps, int rounds) {
   static double seconds[N_JOBS][N_BATCHES][N_THREADS][MOST_ROUNDS];
   static char path[N_JOBS][64];
@@ -174,30 +206,47 @@ static int record(int64_t steps, int rounds) {
     }
     fprintf(stderr, "round %d of %d\n", r + 1, rounds);
   }
-  json_t *const cells = json_array(), *const of_threads = json_array();
-  for (int t = 0; t < N_THREADS; t++)
-    json_array_append_new(of_threads, json_pack("{s:i, s:f, s:f, s:f}", "threads", t + 1, "flops", peaks[t].flops, "bytes_per_second", peaks[t].bytes, "cache_bytes_per_second", peaks[t].cache_bytes));
-  for (int j = 0; j < N_JOBS; j++) {
-    for (int b = 0; b < N_BATCHES; b++) {
-      for (int t = 0; t < N_THREADS; t++) {
-        perf_features features;
-        if (!features_of(j, batches[b], t + 1, &peaks[t], &features)) return fail(jobs[j].name);
-        json_array_append_new(cells, cell_json(j, batches[b], t + 1, &features, seconds[j][b][t], rounds));
-      }
-    }
-    (void)unlink(path[j]);
+  const int code = print_cells(peaks, seconds, rounds);
+  for (int j = 0; j < N_JOBS; j++) (void)unlink(path[j]);
+  remove_data();
+  return code;
+}
+
+/* ---- again ---- */
+
+static bool read_recorded(const char *path, perf_peaks *peaks, double seconds[N_JOBS][N_BATCHES][N_THREADS][MOST_ROUNDS], int *out_rounds) {
+  json_t *const all = json_load_file(path, 0, NULL);
+  size_t i;
+  json_t *row;
+  const json_t *const rows = json_object_get(all, "cells"), *const of_peaks = json_object_get(all, "peaks");
+  *out_rounds = (int)perf_get_number(all, "rounds");
+  for (int t = 0; t < N_THREADS; t++) {
+    const json_t *const p = json_array_get(of_peaks, (size_t)t);
+    peaks[t] = (perf_peaks){.flops = perf_get_number(p, "flops"), .bytes = perf_get_number(p, "bytes_per_second"), .cache_bytes = perf_get_number(p, "cache_bytes_per_second"),
+                            .near_bytes = perf_get_number(p, "near_bytes_per_second"), .near_size = perf_get_number(p, "near_bytes")};
   }
-  for (int f = 0; f < 2; f++) {
-    char data[64];
-    (void)snprintf(data, sizeof data, "%s/%s", folder, f == 0 ? "x.npy" : "y.npy");
-    (void)unlink(data);
+  bool ok = *out_rounds > 0 && *out_rounds <= MOST_ROUNDS && json_array_size(rows) == N_JOBS * N_BATCHES * N_THREADS;
+  json_array_foreach(rows, i, row) {
+    const size_t j = i / (N_BATCHES * N_THREADS), b = i / N_THREADS % N_BATCHES, t = i % N_THREADS;
+    ok = ok && j < N_JOBS && perf_is(row, "job", jobs[j].name) && (int64_t)perf_get_number(row, "batch") == batches[b];
+    for (int r = 0; ok && r < *out_rounds; r++) seconds[j][b][t][r] = json_number_value(json_array_get(json_object_get(row, "rounds"), (size_t)r));
   }
-  (void)rmdir(folder);
-  json_t *const all = json_pack("{s:s, s:o, s:o}", "what", "steps of build/calibrate: medians of rounds in turn", "peaks", of_threads, "cells", cells);
-  (void)json_dumpf(all, stdout, JSON_INDENT(1));
-  putchar('\n');
   json_decref(all);
-  return 0;
+  return ok;
+}
+
+static int again(const char *path) {
+  static double seconds[N_JOBS][N_BATCHES][N_THREADS][MOST_ROUNDS];
+  perf_peaks peaks[N_THREADS];
+  int rounds = 0;
+  if (!read_recorded(path, peaks, seconds, &rounds)) {
+    fprintf(stderr, "calibrate: '%s' holds no cells of today's jobs\n", path);
+    return 1;
+  }
+  if (!write_data()) return fail("the data's files");
+  const int code = print_cells(peaks, seconds, rounds);
+  remove_data();
+  return code;
 }
 
 int main(int argc, char **argv) {
@@ -205,11 +254,12 @@ int main(int argc, char **argv) {
   int rounds = 5;
   for (int i = 1; i + 1 < argc; i += 2) {
     if (strcmp(argv[i], "--fit") == 0) return fit(argv[i + 1]);
+    if (strcmp(argv[i], "--again") == 0) return again(argv[i + 1]);
     if (strcmp(argv[i], "--steps") == 0) steps = strtol(argv[i + 1], NULL, 10);
     if (strcmp(argv[i], "--rounds") == 0) rounds = (int)strtol(argv[i + 1], NULL, 10);
   }
   if (argc % 2 == 0 || steps < 4 || rounds < 1 || rounds > MOST_ROUNDS) {
-    fprintf(stderr, "calibrate: --fit FILE, or --steps N (at least 4) --rounds N (1 to %d)\n", MOST_ROUNDS);
+    fprintf(stderr, "calibrate: --fit FILE, --again FILE, or --steps N (at least 4) --rounds N (1 to %d)\n", MOST_ROUNDS);
     return 2;
   }
   return record(steps, rounds);

@@ -104,10 +104,19 @@ static tct_status measured_step(const perf_request *r, tct_model *model, const s
   return status;
 }
 
+/* Of the CPU with a single thread, at which small ops run. */
+static tct_status peaks_of_one(perf_peaks *out) {
+  tct_device *device = NULL;
+  tct_status status = tct_device_open("cpu", &(tct_device_options){.n_threads = 1}, &device);
+  if (status == TCT_OK) status = perf_peaks_of(device, PEAK_SECONDS, out);
+  tct_device_close(device);
+  return status;
+}
+
 static tct_status analytic_step(tct_job *job, tct_model *model, const size *n, json_t *record) {
   tct_device *const device = tct_model_device(model);
   tct_device_info info;
-  perf_peaks peaks;
+  perf_peaks one, all;
   perf_features features;
   tct_program *program = NULL;
   const perf_weights *const w = &perf_own_weights;
@@ -117,20 +126,22 @@ static tct_status analytic_step(tct_job *job, tct_model *model, const size *n, j
     json_object_set_new(record, "why", perf_text("no steps of a device like %s are recorded, so nothing is predicted without running any; leave --analytic out", tct_device_spec(device)));
     return TCT_OK;
   }
-  tct_status status = perf_peaks_of(device, PEAK_SECONDS, &peaks);
+  tct_status status = peaks_of_one(&one);
+  if (status == TCT_OK) status = perf_peaks_of(device, PEAK_SECONDS, &all);
+  const perf_peaks *const several = info.n_threads > 1 ? &all : &one;
   if (status == TCT_OK) status = tct_model_program(model, n->batch, true, &program);
   if (status != TCT_OK) return status;
-  perf_features_of(program, &peaks, info.n_threads, input_bytes_of(job, n->batch), &features);
+  perf_features_of(program, &one, several, input_bytes_of(job, n->batch), &features);
   const double loader = loader_seconds(job, n->batch), compute = perf_model_seconds(w, &features), step = fmax(compute, isfinite(loader) ? loader : 0);
   json_object_set_new(record, "step", estimate(step, step / w->factor, step * w->factor, "analytic, 90%"));
   json_object_set_new(record, "input_bound", json_boolean(step > compute));
   status = tct_model_program(model, n->batch, false, &program);
   if (status != TCT_OK) return status;
-  perf_features_of(program, &peaks, info.n_threads, input_bytes_of(job, n->batch), &features);
+  perf_features_of(program, &one, several, input_bytes_of(job, n->batch), &features);
   json_object_set_new(record, "forward", perf_number(perf_model_seconds(w, &features)));
   status = tct_model_program(model, 1, false, &program);
   if (status != TCT_OK) return status;
-  perf_features_of(program, &peaks, info.n_threads, input_bytes_of(job, 1), &features);
+  perf_features_of(program, &one, several, input_bytes_of(job, 1), &features);
   json_object_set_new(record, "latency", perf_number(perf_model_seconds(w, &features)));
   return TCT_OK;
 }

@@ -4,15 +4,21 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include <tercet/backend.h>
 #include "perf/compare/statistics.h"
 #include "perf/support/json.h"
 
-enum { FITS_CACHE = 32 << 20, ROUNDS = 60, MOST_CELLS = 4096 };
-static const double PULL = 0.02; /* of the prior: as much as a fiftieth of a cell */
+enum { LANES = 16, FITS_CACHE = 32 << 20, ROUNDS = 60, MOST_CELLS = 4096 };
+static const double PULL = 0.03;       /* of the prior: as much as a thirtieth of a cell */
+static const double WORTH_SHARING = 1e-4; /* seconds of an op on one thread, from which on it is taken to run on several */
+static const double STAYS = 4;         /* a step that moves at most so many times what the threads' own caches hold leaves its variables there */
 
-static const char *const names[PERF_N_FEATURES] = {"matmul", "conv", "conv_gradient", "recurrent", "attention", "update", "rest", "ops_one", "ops_several", "input"};
-/* Ops at two thirds of their roofline; a microsecond to start one, three where threads are woken for it. */
-static const double prior[PERF_N_FEATURES] = {1.5, 1.5, 1.5, 1.5, 1.5, 1.5, 1.5, 1e-6, 3e-6, 2};
+static const char *const names[PERF_N_FEATURES] = {"matmul_flops",    "matmul_bytes",    "conv_flops",   "conv_bytes",   "conv_gradient_flops", "conv_gradient_bytes",
+                                                   "recurrent_flops", "recurrent_bytes", "attention_flops", "attention_bytes", "update_flops", "update_bytes",
+                                                   "pool_flops",   "pool_bytes",
+                                                   "function_flops",  "function_bytes",  "rest_flops",   "rest_bytes",        "ops",          "forks",        "input"};
+/* Ops at their roofline; a third of a microsecond to start one, ten to have threads at it. */
+static const double prior[PERF_N_FEATURES] = {1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 3e-7, 1e-5, 2};
 
 const perf_weights perf_own_weights = {
 #include "perf/advise/weights.def"
@@ -22,23 +28,61 @@ const char *perf_feature_name(int i) { return i >= 0 && i < PERF_N_FEATURES ? na
 
 static bool contains(const char *text, const char *part) { return strstr(text, part) != NULL; }
 
-static perf_feature class_of(const char *op) {
+/* Several steps of arithmetic for each element, exp among them, or several passes. */
+static bool is_function(const char *op) {
+  static const char *const all[] = {"tanh", "sigmoid", "gelu", "softmax", "layer_norm", "batch_norm", "chain", "dropout"};
+  for (size_t i = 0; i < sizeof all / sizeof all[0]; i++) {
+    const size_t n = strlen(all[i]);
+    if (strncmp(op, all[i], n) == 0 && (op[n] == '\0' || strcmp(op + n, "_grad") == 0)) return true;
+  }
+  return false;
+}
+
+static perf_class class_of(const char *op) {
   if (contains(op, "lstm") || contains(op, "gru")) return PERF_RECURRENT;
   if (contains(op, "attention")) return PERF_ATTENTION;
   if (contains(op, "_update")) return PERF_UPDATE;
   if (contains(op, "conv")) return contains(op, "grad") ? PERF_CONV_GRADIENT : PERF_CONV;
-  return contains(op, "matmul") || contains(op, "dense") ? PERF_MATMUL : PERF_REST;
+  if (contains(op, "matmul")) return PERF_MATMUL;
+  return contains(op, "pool") ? PERF_POOL : is_function(op) ? PERF_FUNCTION : PERF_REST;
 }
 
-void perf_features_of(const tct_program *program, const perf_peaks *peaks, int32_t n_threads, double input_bytes, perf_features *out) {
-  tct_step_info step;
-  *out = (perf_features){{0}};
-  for (int32_t i = 0; tct_program_step(program, i, &step); i++) {
-    const double rate = step.bytes <= FITS_CACHE && peaks->cache_bytes > 0 ? peaks->cache_bytes : peaks->bytes;
-    out->f[class_of(step.op)] += fmax(step.flops / peaks->flops, step.bytes / rate);
-    out->f[n_threads > 1 ? PERF_OPS_SEVERAL : PERF_OPS_ONE] += 1;
+/* By how much the vectors of a product's kernel are longer than what they hold. */
+static double padding_of(perf_class c, const tct_node_view *node) {
+  const tct_shape *shape = NULL;
+  int from_end = 1;
+  if (c == PERF_MATMUL || c == PERF_CONV || c == PERF_CONV_GRADIENT) shape = &node->out[0].shape;
+  if (c == PERF_ATTENTION && node->n_in > 1) {
+    shape = &node->in[1].shape; /* [B,S,H,D] */
+    from_end = 3;
   }
-  out->f[PERF_INPUT] = input_bytes / peaks->bytes;
+  if (shape == NULL || shape->rank < from_end) return 1;
+  const double extent = (double)shape->dim[shape->rank - from_end];
+  return extent > 0 ? LANES * ceil(extent / LANES) / extent : 1;
+}
+
+/* Seconds to move the op's bytes; `reach`: how much lies between two uses of them. */
+static double seconds_of_bytes(const perf_peaks *p, double bytes, double reach) {
+  if (reach <= p->near_size && p->near_bytes > 0) return bytes / p->near_bytes;
+  return bytes / (reach <= FITS_CACHE && p->cache_bytes > 0 ? p->cache_bytes : p->bytes);
+}
+
+void perf_features_of(const tct_program *program, const perf_peaks *one, const perf_peaks *all, double input_bytes, perf_features *out) {
+  tct_step_info step;
+  double moved = 0;
+  *out = (perf_features){{0}};
+  for (int32_t i = 0; tct_program_step(program, i, &step); i++) moved += step.bytes;
+  for (int32_t i = 0; tct_program_step(program, i, &step); i++) {
+    const perf_class c = class_of(step.op);
+    const double flops = step.flops * padding_of(c, step.node), reach = c == PERF_UPDATE ? fmax(step.bytes, moved / STAYS) : step.bytes;
+    const bool shared = all != one && fmax(flops / one->flops, seconds_of_bytes(one, step.bytes, reach)) >= WORTH_SHARING;
+    const perf_peaks *const p = shared ? all : one;
+    out->f[2 * c] += flops / p->flops;
+    out->f[2 * c + 1] += seconds_of_bytes(p, step.bytes, reach);
+    out->f[PERF_OPS] += 1;
+    out->f[PERF_FORKS] += shared ? 1 : 0;
+  }
+  out->f[PERF_INPUT] = input_bytes / one->bytes;
 }
 
 double perf_model_seconds(const perf_weights *weights, const perf_features *features) {

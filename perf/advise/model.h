@@ -1,11 +1,14 @@
 /* What a training step takes, from the ops' flops and bytes and the machine's measured peaks alone: no step of the job runs.
  *
- *   t = Σ_c w_c · Σ_{ops of class c} max(flops / F, bytes / B) + w_op · ops + w_in · input bytes / B
+ *   t = Σ_c (u_c · Σ flops / F + v_c · Σ bytes / B, of the ops of class c) + w_op · ops + w_fork · ops on several threads + w_in · input bytes / B
  *
- * F and B are the machine's measured flops and bytes per second (Williams, Waterman and Patterson, "Roofline", 2009; B of the cache for ops
- * of up to 32 MiB). The weights, how many times its roofline a class of ops takes, are fitted to recorded steps of other jobs
- * (perf/calibrate, perf/results/advise-cells.json); the interval is conformal: the residuals of each recorded job, predicted by the fit
- * of the others, give the factor that 90 % of them stay within (Vovk, Gammerman and Shafer, 2005). */
+ * F and B are the machine's measured flops and bytes per second (Williams, Waterman and Patterson, "Roofline", 2009): of one thread for an
+ * op too small to be shared, of all for the others; B is that of the threads' own caches for an op that fits them, of the shared cache
+ * up to 32 MiB, else of memory. An update's variables come from as far as all that a step moves lies. A product's flops count with its
+ * innermost extent (of attention: the keys) filled up to a vector of sixteen. The weights, how many times its
+ * roofline a class of ops takes, are fitted to recorded steps of other jobs (perf/calibrate, perf/results/advise-cells.json); the
+ * interval is conformal: the residuals of each recorded job, predicted by the fit of the others, give the factor that 90 % of them stay
+ * within (Vovk, Gammerman and Shafer, 2005). */
 #ifndef TERCET_PERF_MODEL_H
 #define TERCET_PERF_MODEL_H
 
@@ -13,20 +16,18 @@
 #include <tercet/tercet.h>
 #include "perf/support/peaks.h"
 
-typedef enum perf_feature {
-  PERF_MATMUL, PERF_CONV, PERF_CONV_GRADIENT, PERF_RECURRENT, PERF_ATTENTION, PERF_UPDATE, PERF_REST, /* seconds of the roofline */
-  PERF_OPS_ONE, PERF_OPS_SEVERAL,                                                       /* how many ops, on one thread or on several */
-  PERF_INPUT,                                                                           /* seconds to move the batch once */
-  PERF_N_FEATURES
-} perf_feature;
-const char *perf_feature_name(int i); /* "matmul" …; NULL past the last */
+typedef enum perf_class { PERF_MATMUL, PERF_CONV, PERF_CONV_GRADIENT, PERF_RECURRENT, PERF_ATTENTION, PERF_UPDATE, PERF_POOL, PERF_FUNCTION, PERF_REST, PERF_N_CLASSES } perf_class;
+
+/* Seconds of the roofline: of class c by its flops at 2·c, by its bytes behind that. */
+enum { PERF_OPS = 2 * PERF_N_CLASSES, /* how many */ PERF_FORKS, /* of them on several threads */ PERF_INPUT, /* seconds to move the batch once */ PERF_N_FEATURES };
+const char *perf_feature_name(int i); /* "matmul_flops" …; NULL past the last */
 
 typedef struct perf_features {
   double f[PERF_N_FEATURES];
 } perf_features;
 
-/* Of a compiled step. input_bytes: of the batch. */
-void perf_features_of(const tct_program *program, const perf_peaks *peaks, int32_t n_threads, double input_bytes, perf_features *out);
+/* Of a compiled step; one, all: the peaks of one thread and of all of them. input_bytes: of the batch. */
+void perf_features_of(const tct_program *program, const perf_peaks *one, const perf_peaks *all, double input_bytes, perf_features *out);
 
 /* A recorded step: of which job, and how long it took. */
 typedef struct perf_cell {

@@ -3,10 +3,11 @@
 
 #include <string.h>
 #include <tercet/chip.h>
+#include <unistd.h>
 #include "perf/support/machine.h"
 #include "perf/support/cases.h"
 
-enum { LEAST_EXTENT = 128, CPU_EXTENT = 1024, MOST_EXTENT = 8192, LEAST_SUM = 1 << 20, IN_MEMORY = 384 << 20, IN_CACHE = 12 << 20 };
+enum { LEAST_EXTENT = 128, CPU_EXTENT = 1024, MOST_EXTENT = 8192, LEAST_SUM = 1 << 20, IN_MEMORY = 384 << 20, IN_CACHE = 12 << 20, USUAL_CACHE = 1 << 20 };
 
 static void build_sum(tct_graph *graph, int64_t n) {
   const tct_desc desc = {.dtype = TCT_F32, .shape = TCT_SHAPE(n)};
@@ -68,6 +69,10 @@ tct_status perf_peaks_of(tct_device *device, double seconds, perf_peaks *out) {
   out->fma_flops = perf_fma_flops(info.n_threads);
   const double triad = perf_triad_bytes(info.n_threads, IN_MEMORY);
   out->cache_bytes = perf_triad_bytes(info.n_threads, IN_CACHE);
+  /* Of one thread: several would be timed with their meeting, which takes as long as the loop. */
+  const long own = sysconf(_SC_LEVEL2_CACHE_SIZE);
+  out->near_size = (double)(own > 0 ? own : USUAL_CACHE) * info.n_threads;
+  out->near_bytes = perf_triad_bytes(1, (own > 0 ? own : USUAL_CACHE) / 3) * info.n_threads;
   if (out->fma_flops > out->flops) out->flops = out->fma_flops;
   if (triad > out->bytes) out->bytes = triad;
   return TCT_OK;

@@ -9,6 +9,7 @@ typedef struct perf_peaks {
   double flops, bytes;              /* per second */
   double fma_flops, product_flops;  /* of which: fma is of the CPU alone, else 0 */
   double cache_bytes;               /* the CPU's triad over 12 MiB; else 0 */
+  double near_bytes, near_size;     /* the triad within the caches that are the threads' own, and how much these hold; else 0 */
 } perf_peaks;
 
 /* Best times within about `seconds` for each figure. */

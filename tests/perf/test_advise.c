@@ -97,15 +97,16 @@ TEST(advise, limits_are_read) {
 
 /* Steps of known weights are found again. */
 TEST(advise, model_finds_weights) {
-  enum { N = 60 };
+  enum { N = 600 };
   static perf_cell cells[N];
-  const perf_weights truth = {.w = {2, 3, 4, 2.5, 1.2, 1.1, 2.2, 2e-6, 5e-6, 1.5}};
+  perf_weights truth;
   unsigned state = 5;
+  for (int j = 0; j < PERF_N_FEATURES; j++) truth.w[j] = j == PERF_OPS ? 1e-6 : j == PERF_FORKS ? 2e-5 : 1 + 0.1 * j;
   for (int i = 0; i < N; i++) {
-    (void)snprintf(cells[i].job, sizeof cells[i].job, "job%d", i / 6);
+    (void)snprintf(cells[i].job, sizeof cells[i].job, "job%d", i / 60);
     for (int j = 0; j < PERF_N_FEATURES; j++) {
       state = state * 1664525u + 1013904223u;
-      cells[i].features.f[j] = (double)(state >> 8) * 0x1p-24 * (j == PERF_OPS_ONE || j == PERF_OPS_SEVERAL ? 60 : 1e-3);
+      cells[i].features.f[j] = (double)(state >> 8) * 0x1p-24 * (j == PERF_OPS || j == PERF_FORKS ? 60 : 1e-3);
     }
     cells[i].seconds = perf_model_seconds(&truth, &cells[i].features);
   }
@@ -143,6 +144,8 @@ TEST(advise, model_predicts_unseen_jobs) {
   perf_sort(width, n);
   CHECK(jobs >= 10, "%d jobs", jobs);
   CHECK(inside >= 0.85 * n, "%d of %d within their intervals", inside, n);
+  CHECK(perf_quantile(error, n, 0.5) <= 0.2, "median error %g", perf_quantile(error, n, 0.5));
+  CHECK(perf_quantile(width, n, 0.5) <= 0.45, "median half-width %g", perf_quantile(width, n, 0.5));
   perf_model_calibrate(cells, n, &all);
   for (int j = 0; j < PERF_N_FEATURES; j++) CHECK(fabs(perf_own_weights.w[j] / all.w[j] - 1) < 0.01, "weights.def is not of these cells: %s", perf_feature_name(j));
   free(cells);
