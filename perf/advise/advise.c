@@ -23,7 +23,9 @@ static json_t *request_of(const perf_comparison *c, const char *device, bool ana
   json_object_set_new(request, "job", json_string(c->job));
   if (c->directory != NULL) json_object_set_new(request, "directory", json_string(c->directory));
   json_object_set_new(request, "set", set);
-  json_object_set_new(request, "device", perf_text("%s", device));
+  const bool absent = perf_has_datasheet(device); /* its ops are the CPU's */
+  json_object_set_new(request, "device", perf_text("%s", absent ? "cpu" : device));
+  if (absent) json_object_set_new(request, "datasheet", perf_text("%s", device));
   json_object_set_new(request, "mode", json_string("steps"));
   json_object_set_new(request, "steps", json_integer((json_int_t)c->steps));
   json_object_set_new(request, "seed", json_integer(1));

@@ -5,6 +5,7 @@
 #include <tercet/forecast.h>
 #include "perf/advise/advise.h"
 #include "perf/advise/model.h"
+#include "perf/compare/prices.h"
 #include "perf/compare/run.h"
 #include "perf/compare/statistics.h"
 #include "perf/support/json.h"
@@ -13,6 +14,8 @@
 enum { LATENCY_RUNS = 30, LOADED_BATCHES = 20, WARMUP = 5 };
 /* Assumed: no real chip was measured. */
 static const double ASSUMED = 0.25, PEAK_SECONDS = 0.3;
+/* Assumed of a device that only its datasheet tells of: how many times its roofline a step takes at most, and seconds to launch an op. */
+static const double SLOWER = 5, LAUNCH = 10e-6;
 
 static json_t *estimate(double median, double low, double high, const char *how) {
   if (!isfinite(median)) return json_null();
@@ -184,6 +187,37 @@ static tct_status modelled_step(const perf_request *r, tct_job *job, const size 
   return TCT_OK;
 }
 
+/* Seconds of a step at a maker's figures: no faster than the roofline; how much slower is assumed. */
+static json_t *at_datasheet(tct_program *program, const json_t *sheet, double *out_median) {
+  const double flops = perf_get_number(sheet, "flops"), bytes = perf_get_number(sheet, "bytes_per_second");
+  double least = 0;
+  int32_t n = 0;
+  tct_step_info step;
+  for (; tct_program_step(program, n, &step); n++) least += fmax(step.flops / flops, step.bytes / bytes);
+  const double most = SLOWER * least + LAUNCH * n;
+  *out_median = sqrt(least * most);
+  return estimate(*out_median, least, most, "datasheet, assumed");
+}
+
+static tct_status datasheet_step(tct_model *model, const size *n, json_t *record) {
+  const json_t *const sheet = json_object_get(record, "datasheet");
+  tct_program *program = NULL;
+  double seconds = 0;
+  tct_status status = tct_model_program(model, n->batch, true, &program);
+  if (status != TCT_OK) return status;
+  json_object_set_new(record, "step", at_datasheet(program, sheet, &seconds));
+  status = tct_model_program(model, n->batch, false, &program);
+  if (status != TCT_OK) return status;
+  json_decref(at_datasheet(program, sheet, &seconds));
+  json_object_set_new(record, "forward", perf_number(seconds));
+  status = tct_model_program(model, 1, false, &program);
+  if (status != TCT_OK) return status;
+  json_decref(at_datasheet(program, sheet, &seconds));
+  json_object_set_new(record, "latency", perf_number(seconds));
+  json_object_set_new(record, "capacity", json_null());
+  return TCT_OK;
+}
+
 static double available_memory(void) {
   char line[256];
   double kib = (double)NAN;
@@ -228,7 +262,8 @@ static tct_status predict(const perf_request *r, const json_t *request, json_t *
     json_object_set_new(record, "steps", json_integer((json_int_t)n.steps));
     json_object_set_new(record, "batch", json_integer((json_int_t)n.batch));
     json_object_set_new(record, "validation_batches", json_integer((json_int_t)n.validation));
-    if (perf_is_modelled(tct_model_device(model))) status = modelled_step(&whole, job, &n, record);
+    if (json_object_get(record, "quoted_from") != NULL) status = datasheet_step(model, &n, record);
+    else if (perf_is_modelled(tct_model_device(model))) status = modelled_step(&whole, job, &n, record);
     else if (json_is_true(json_object_get(request, "analytic"))) status = analytic_step(job, model, &n, record);
     else status = measured_step(r, model, &n, record);
   }
@@ -237,9 +272,18 @@ static tct_status predict(const perf_request *r, const json_t *request, json_t *
   return status;
 }
 
+/* The record of a device that is not here, from its datasheet. */
+static json_t *absent_device(const char *name) {
+  json_t *const record = json_pack("{s:s, s:s, s:s, s:o, s:b}", "id", name, "kind", "gpu", "clock", "quoted", "description", perf_text("%s", name), "available", 1);
+  json_object_set_new(record, "datasheet", perf_datasheet_of(record));
+  json_object_set_new(record, "quoted_from", json_incref(json_object_get(json_object_get(record, "datasheet"), "source")));
+  return record;
+}
+
 json_t *perf_candidate(const json_t *request) {
   perf_request r = perf_read_request(request);
-  json_t *const record = perf_device(&r);
+  const char *const sheet = perf_get_text(request, "datasheet");
+  json_t *const record = sheet[0] != '\0' ? absent_device(sheet) : perf_device(&r);
   json_object_set_new(record, "record", json_string("candidate"));
   if (!json_is_true(json_object_get(record, "available"))) {
     json_object_set_new(record, "status", json_string("absent"));

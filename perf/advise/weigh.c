@@ -175,6 +175,10 @@ static void say_runner_up(const json_t *advice, const json_t *use, perf_goal goa
                       missed(second) != NULL ? perf_get_text(missed(second), "text") : "it does not fit into its memory");
   say(lines, text);
   json_object_set(verdict, "runner_up", json_object_get(second, "id"));
+  const totals a = totals_of(use), b = totals_of(second);
+  if (!eligible || goal != PERF_TIME || !(b.low <= a.high)) return;
+  (void)snprintf(text, sizeof text, "The intervals of %s and %s overlap: these two may be the other way round.", perf_get_text(use, "id"), perf_get_text(second, "id"));
+  say(lines, text);
 }
 
 static void say_target(const json_t *target, json_t *lines) {
@@ -228,12 +232,16 @@ void perf_advice_table(const json_t *advice, FILE *to) {
       fprintf(to, "  %-18.18s %s: %s\n", perf_get_text(d, "id"), perf_get_text(d, "status"), perf_get_text(d, "why"));
       continue;
     }
-    fprintf(to, "%c %-18.18s%10s%s%10s%s ±%2.0f%%%9s%s%9s%s%10s%s\n", json_is_true(json_object_get(d, "pareto")) ? '*' : ' ', perf_get_text(d, "id"),
+    char around[24];
+    const double half = 50 * (t.high - t.low) / t.value[PERF_TIME];
+    if (half < 100) (void)snprintf(around, sizeof around, "±%2.0f%%", half);
+    else (void)snprintf(around, sizeof around, "x%3.1f", t.high / t.value[PERF_TIME]); /* to either side */
+    fprintf(to, "%c %-18.18s%10s%s%10s%s %s%9s%s%9s%s%10s%s\n", json_is_true(json_object_get(d, "pareto")) ? '*' : ' ', perf_get_text(d, "id"),
             perf_show_seconds(perf_get_number(json_object_get(d, "step"), "median"), step), mark, perf_show_seconds(t.value[PERF_TIME], total), mark,
-            50 * (t.high - t.low) / t.value[PERF_TIME], perf_show_dollars(t.value[PERF_COST], cost), mark, perf_show_joules(t.value[PERF_ENERGY], energy), mark,
+            around, perf_show_dollars(t.value[PERF_COST], cost), mark, perf_show_joules(t.value[PERF_ENERGY], energy), mark,
             perf_show_seconds(t.value[PERF_LATENCY], latency), mark);
   }
-  fputs("\n* not beaten in time, cost and energy at once   ~ modelled   \" quoted\n", to);
+  fputs("\n* not beaten in time, cost and energy at once   ~ modelled   \" quoted   x2 within a factor of 2\n", to);
   json_array_foreach(json_object_get(advice, "devices"), i, d) {
     if (!perf_is(d, "status", "done")) continue;
     json_array_foreach(json_object_get(d, "constraints"), j, row) {

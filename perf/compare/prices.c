@@ -91,6 +91,15 @@ json_t *perf_price_of(const json_t *device, const json_t *user_prices) {
   return json_null();
 }
 
+const char *perf_datasheet_name(int i) { return i >= 0 && (size_t)i < sizeof datasheets / sizeof datasheets[0] ? datasheets[i].name : NULL; }
+
+bool perf_has_datasheet(const char *name) {
+  for (int i = 0; perf_datasheet_name(i) != NULL; i++) {
+    if (strcmp(perf_datasheet_name(i), name) == 0) return true;
+  }
+  return false;
+}
+
 json_t *perf_datasheet_of(const json_t *device) {
   for (size_t i = 0; i < sizeof datasheets / sizeof datasheets[0]; i++) {
     if (!perf_is(device, "kind", datasheets[i].kind) || !contains(perf_get_text(device, "description"), datasheets[i].name)) continue;

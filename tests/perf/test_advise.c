@@ -74,6 +74,21 @@ TEST(advise, latency_for_ten_percent) {
   check_use(&l, "cpu", "cost limit", "gpu");
 }
 
+/* Two whose times may be the other way round are said to be so. */
+TEST(advise, overlaps_are_said) {
+  for (int near = 0; near < 2; near++) {
+    json_t *const advice = json_object(), *const devices = json_array();
+    json_array_append_new(devices, candidate("a", "cpu", 0.5, 0.1, (double)NAN, 5e-4));
+    json_array_append_new(devices, candidate("b", "gpu", near ? 0.55 : 1.5, 0.1, (double)NAN, 5e-4));
+    json_object_set_new(advice, "devices", devices);
+    perf_weigh(advice, &no_limits);
+    char *const text = json_dumps(json_object_get(advice, "verdict"), 0);
+    CHECK((strstr(text, "overlap") != NULL) == (near == 1), "%s", text);
+    free(text);
+    json_decref(advice);
+  }
+}
+
 TEST(advise, pareto) {
   json_t *const advice = three();
   json_array_append_new(json_object_get(advice, "devices"), candidate("slow", "tpu", 0.7, 0.2, 30e3, 1));
@@ -201,6 +216,17 @@ TEST(advise, command) {
   json_decref(until);
   RUN("advise", "job.yaml", "--devices", "tpu:v3", "-q", "--target", "loss=1");
   EXITS(3);
+  /* What is known by its datasheet alone: between its roofline and what is assumed, quoted, with a price. */
+  RUN("advise", "job.yaml", "--devices", "cpu,H200", "--now", "H200", "-q", "--json", "--analytic");
+  EXITS(0);
+  json_t *const sheets = json_load_file(in_folder("stdout.txt"), 0, NULL);
+  const json_t *const h200 = json_array_get(json_object_get(sheets, "devices"), 1), *const step = json_object_get(h200, "step");
+  const double low = perf_get_number(step, "low"), median = perf_get_number(step, "median"), high = perf_get_number(step, "high");
+  CHECK(perf_is(step, "how", "datasheet, assumed") && low > 0 && low < median && median < high && fabs(median * median / (low * high) - 1) < 1e-9);
+  CHECK(perf_get_number(h200, "dollars") > 0 && strstr(perf_get_text(h200, "quoted_from"), "datasheet") != NULL && perf_get_number(h200, "steps") == 60);
+  json_decref(sheets);
+  RUN("advise", "job.yaml", "--devices", "cpu,H300", "-q");
+  EXITS(4);
   static const char *const wrong[][3] = {{"--max-cost", "ten", "--max-cost is 'ten'"}, {"--deadline", "10", "--deadline is '10'"}, {"--goal", "speed", "--goal is 'speed'"},
                                          {"--needs", "luck", "--needs is 'luck'"}, {"--now", "gpu:9", "--now 'gpu:9'"}, {"--max-energy", "1cal", "--max-energy is '1cal'"}};
   for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {

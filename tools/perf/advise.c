@@ -7,6 +7,7 @@
 #include <string.h>
 #include "outputs.h"
 #include "perf/compare/plan.h"
+#include "perf/compare/prices.h"
 #include "perf/compare/show.h"
 #include "perf/support/json.h"
 
@@ -33,6 +34,13 @@ static int check_now(const char *devices, const char *now) {
     if (strcmp(plan.device[i], now) == 0) return TOOL_OK;
   }
   return tool_usage("advise: --now '%s' is none of --devices", now);
+}
+
+/* What can be here, and what datasheets tell of. */
+static const char *known_devices(char *text, size_t size) {
+  size_t n = (size_t)snprintf(text, size, "cpu,gpu,tpu:v3,tpu:v5e");
+  for (int i = 0; perf_datasheet_name(i) != NULL && n < size; i++) n += (size_t)snprintf(text + n, size - n, ",%s", perf_datasheet_name(i));
+  return text;
 }
 
 static const char *file_of(const tool_options *o, char *text, size_t size) {
@@ -137,10 +145,10 @@ static void show(void *user, const json_t *record, int done, int all) {
   fprintf(stderr, "[%d/%d] %s: %s\n", done, all, perf_get_text(record, "id"), perf_get_text(record, perf_is(record, "status", "done") ? "description" : "why"));
 }
 
-static int advise(const tool_options *o, const perf_limits *limits, json_t *prices, json_t *const *quoted, const char *path) {
+static int advise(const tool_options *o, const char *devices, const perf_limits *limits, json_t *prices, json_t *const *quoted, const char *path) {
   char command[8192];
   perf_problem problem;
-  const perf_comparison c = {.job = o->positional, .directory = o->job_dir, .set = o->set, .n_set = o->n_set, .devices = o->devices != NULL ? o->devices : "cpu,gpu,tpu:v3,tpu:v5e",
+  const perf_comparison c = {.job = o->positional, .directory = o->job_dir, .set = o->set, .n_set = o->n_set, .devices = devices,
                              .steps = 20, .target = o->target, .quoted = quoted, .quoted_from = o->with.item, .n_quoted = o->with.n, .user_prices = prices, .machine = tool_machine_json(), .cancel = &tool_stop_signal, .told = o->quiet ? NULL : show,
                              .command = outputs_command(command, sizeof command)};
   tool_catch_signals();
@@ -157,8 +165,9 @@ static int advise(const tool_options *o, const perf_limits *limits, json_t *pric
 }
 
 int perf_advise(const tool_options *options) {
-  char name[1024];
+  char name[1024], known[512];
   perf_limits limits;
+  const char *const devices = options->devices != NULL ? options->devices : known_devices(known, sizeof known);
   json_t *prices = NULL, *quoted[TOOL_MOST_ITEMS] = {NULL};
   const char *const path = file_of(options, name, sizeof name);
   const char *const dot = strrchr(options->positional, '.');
@@ -167,11 +176,11 @@ int perf_advise(const tool_options *options) {
   if (code == TOOL_OK && options->verify != NULL && (options->goal || options->max_cost || options->deadline || options->max_latency || options->max_energy || options->needs || options->now || options->devices))
     return tool_usage("advise: --verify compares the last prediction; it takes no limits and no --devices");
   if (code == TOOL_OK && options->verify != NULL) return verify(options, path);
-  if (code == TOOL_OK) code = check_now(options->devices != NULL ? options->devices : "cpu,gpu,tpu:v3,tpu:v5e", options->now);
+  if (code == TOOL_OK) code = check_now(devices, options->now);
   if (code == TOOL_OK) code = check_kept(path);
   if (code == TOOL_OK) code = outputs_prices(options, &prices);
   for (int32_t i = 0; code == TOOL_OK && i < options->with.n; i++) code = outputs_read(options->with.item[i], &quoted[i]);
-  if (code == TOOL_OK) code = advise(options, &limits, prices, quoted, path);
+  if (code == TOOL_OK) code = advise(options, devices, &limits, prices, quoted, path);
   for (int i = 0; i < TOOL_MOST_ITEMS; i++) json_decref(quoted[i]);
   json_decref(prices);
   return code;
