@@ -6,6 +6,7 @@
 #include <string.h>
 #include "backends/cuda/cublaslt.h"
 #include "backends/cuda/launch.h"
+#include "backends/cuda/ranges.h"
 #include "backends/cuda/table.h"
 
 /* ---- opening and closing ---- */
@@ -39,7 +40,7 @@ tct_status tct_cu_open(const tct_host *host, const tct_cu_driver *cu, const tct_
                       "mantissa", options->options);
   tct_device_impl *const device = host->alloc(sizeof *device, 64);
   if (device == NULL) return TCT_OUT_OF_MEMORY;
-  *device = (tct_device_impl){.host = host, .cu = cu, .ordinal = options->ordinal, .tf32 = tf32};
+  *device = (tct_device_impl){.host = host, .cu = cu, .ordinal = options->ordinal, .tf32 = tf32, .ranges = tct_cu_ranges_wanted(host)};
   device->records = strcmp(host->env("TERCET_CUDA_GRAPHS"), "0") != 0;
   tct_status status = TCT_OK;
   if (!tct_cu_chip_of(cu, device->ordinal, &device->chip, why, sizeof why) || !tct_cu_chip_has_code(&device->chip, why, sizeof why))

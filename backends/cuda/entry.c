@@ -5,6 +5,7 @@
 #include <string.h>
 #include "backends/cuda/cublaslt.h"
 #include "backends/cuda/image.h"
+#include "backends/cuda/ranges.h"
 #include "backends/cuda/table.h"
 
 /* The table of the process, set by the entry. */
@@ -73,6 +74,35 @@ static void facts(tct_device_impl *device, tct_fact_fn fn, void *user) {
   tct_cu_tell_refusals(device, fn, user);
 }
 
+/* ---- the table's functions that a profiler shows by name ---- */
+
+#define NAMED(name, call)                                                                                              \
+  if (device->ranges) tct_cu_range_push(name);                                                                         \
+  const tct_status status = call;                                                                                      \
+  if (device->ranges) tct_cu_range_pop();                                                                              \
+  return status
+
+static tct_status upload(tct_device_impl *device, void *to, const void *from_host, size_t bytes) {
+  NAMED("upload", tct_cu_upload(device, to, from_host, bytes));
+}
+
+static tct_status download(tct_device_impl *device, void *to_host, const void *from, size_t bytes) {
+  NAMED("download", tct_cu_download(device, to_host, from, bytes));
+}
+
+static tct_status sync(tct_device_impl *device) {
+  NAMED("wait", tct_cu_sync(device));
+}
+
+static tct_status record(tct_device_impl *device, tct_status (*launches)(void *user), void *user, void **out) {
+  NAMED("record step", tct_cu_record(device, launches, user, out));
+}
+
+static tct_status replay(tct_device_impl *device, void *recording) {
+  NAMED("replay step", tct_cu_replay(device, recording));
+}
+#undef NAMED
+
 static const char *const aliases[] = {"cuda", NULL};
 
 const tct_backend *tct_backend_entry(const tct_host *given) {
@@ -87,16 +117,16 @@ const tct_backend *tct_backend_entry(const tct_host *given) {
       .info = tct_cu_info,
       .alloc = tct_cu_alloc,
       .free = tct_cu_free,
-      .upload = tct_cu_upload,
-      .download = tct_cu_download,
+      .upload = upload,
+      .download = download,
       .mark = tct_cu_mark,
       .reached = tct_cu_reached,
       .elapsed = tct_cu_elapsed,
-      .sync = tct_cu_sync,
+      .sync = sync,
       .copy = tct_cu_copy,
       .wait = tct_cu_wait,
-      .record = tct_cu_record,
-      .replay = tct_cu_replay,
+      .record = record,
+      .replay = replay,
       .drop = tct_cu_drop,
       .counters = counters,
       .facts = facts,

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 #include "backends/cuda/image.h"
+#include "backends/cuda/ranges.h"
 
 static const char *const names[TCT_CU_N_KERNELS] = {
 #define KERNEL(name) [TCT_CU_KERNEL_##name] = "tct_cu_" #name,
@@ -73,6 +74,7 @@ tct_status tct_cu_begin_work(tct_device_impl *device, const tct_node_view *node,
   const tct_status status = tct_cu_enter(device);
   if (status != TCT_OK) return status;
   device->counts.launches++;
+  if (device->ranges) tct_cu_range_push(node->name);
   if (device->capturing) return TCT_OK;
   tct_cu_trail_entry *const entry = &device->trail[++device->n_launched % TCT_CU_TRAIL];
   snprintf(entry->step, sizeof entry->step, "%s", node->name);
@@ -83,6 +85,7 @@ tct_status tct_cu_begin_work(tct_device_impl *device, const tct_node_view *node,
 
 tct_status tct_cu_end_work(tct_device_impl *device, const char *what) {
   const tct_cu_driver *const cu = device->cu;
+  if (device->ranges) tct_cu_range_pop();
   if (device->capturing || device->done == NULL) return TCT_OK;
   /* Under unified addressing, which every 64-bit system has, the pinned number has one address for host and device. */
   TCT_CU_TRY(device, cu->stream_write(device->stream[TCT_QUEUE_COMPUTE], TCT_CU_ADDRESS((uintptr_t)device->done), device->n_launched,
@@ -96,13 +99,15 @@ tct_status tct_cu_launch(tct_device_impl *device, const tct_node_view *node, tct
   CUfunction function = device->functions[kernel];
   CUstream compute = device->stream[TCT_QUEUE_COMPUTE];
   const uint32_t *const g = extent->grid, *const b = extent->block;
-  const tct_status status = tct_cu_begin_work(device, node, names[kernel]);
+  tct_status status = tct_cu_begin_work(device, node, names[kernel]);
   if (status != TCT_OK) return status;
+  CUresult result = CUDA_SUCCESS;
   if (extent->shared_bytes > STATIC_SHARED_BYTES)
-    TCT_CU_TRY(device, cu->function_set(function, CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES, (int)extent->shared_bytes), names[kernel]);
+    result = cu->function_set(function, CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES, (int)extent->shared_bytes);
   /* The driver copies the struct during the call and takes it as mutable. */
   void *parameters[] = {(void *)(uintptr_t)args};
-  TCT_CU_TRY(device, cu->launch(function, g[0], g[1], g[2], b[0], b[1], b[2], extent->shared_bytes, compute, parameters, NULL),
-             names[kernel]);
-  return tct_cu_end_work(device, names[kernel]);
+  if (result == CUDA_SUCCESS)
+    result = cu->launch(function, g[0], g[1], g[2], b[0], b[1], b[2], extent->shared_bytes, compute, parameters, NULL);
+  status = tct_cu_end_work(device, names[kernel]);
+  return result != CUDA_SUCCESS ? tct_cu_failed(device, result, names[kernel]) : status;
 }

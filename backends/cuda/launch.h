@@ -25,7 +25,8 @@ tct_cu_extent tct_cu_extent_1d(int64_t n, int64_t per_block, uint32_t threads, i
 tct_status tct_cu_launch(tct_device_impl *device, const tct_node_view *node, tct_cu_kernel kernel, const tct_cu_extent *extent,
                          const void *args) TCT_CHECKED;
 
-/* Around what enqueues work of the node, `what` by name ("tct_cu_gemm", "cublasLtMatmul"; lives as long as the process). */
+/* Around what enqueues work of the node, `what` by name ("tct_cu_gemm", "cublasLtMatmul"). Where the first succeeds the second is called,
+ * whatever the work's own answer. */
 tct_status tct_cu_begin_work(tct_device_impl *device, const tct_node_view *node, const char *what) TCT_CHECKED;
 tct_status tct_cu_end_work(tct_device_impl *device, const char *what) TCT_CHECKED;
 

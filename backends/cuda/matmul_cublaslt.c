@@ -291,10 +291,10 @@ tct_status tct_cu_matmul_cublaslt_launch(tct_device_impl *device, const tct_laun
   tct_status status = tct_cu_begin_work(device, launch->node, call);
   if (status != TCT_OK) return status;
   const cublasStatus_t answer = multiply(device, state, launch, y);
+  status = tct_cu_end_work(device, call);
   if (answer != CUBLAS_STATUS_SUCCESS)
     return tct_cu_library_failed(device, answer == CUBLAS_STATUS_ALLOC_FAILED ? TCT_OUT_OF_MEMORY : TCT_INTERNAL, call,
                                  device->products->api->status_name(answer), (int)answer);
-  status = tct_cu_end_work(device, call);
   return status == TCT_OK && state->finish ? finish(device, launch, y) : status;
 }
 #undef SET

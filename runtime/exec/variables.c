@@ -152,7 +152,11 @@ static tct_status allocate(tct_variables *variables, int32_t from) {
   }
   void *slab = NULL;
   if (device->backend->alloc(device->impl, total + alignment, &slab) != TCT_OK) {
-    return tct_context("allocating %zu bytes of variables", total);
+    const tct_variable_entry *largest = &variables->entries[from];
+    for (int32_t i = from; i < variables->n; i++)
+      if (variables->entries[i].bytes > largest->bytes) largest = &variables->entries[i];
+    return tct_context("allocating %zu bytes of variables (the largest: '%.60s' %.1f MiB)", total, largest->name,
+                       (double)largest->bytes / (1 << 20));
   }
   variables->slabs[variables->n_slabs++] = slab;
   char *at = slab;

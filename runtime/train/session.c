@@ -279,6 +279,48 @@ static tct_program *largest_program(const tct_session *session) {
   return largest;
 }
 
+static tct_status compile_step(tct_model *model, tct_mode mode, int64_t batch, bool weighted, tct_program **out) {
+  const tct_session *session = model->session;
+  tct_graph *graph = NULL;
+  TCT_TRY(tct_build_step(model, session, mode, batch, weighted, &graph));
+  const tct_compile_options options = {.variables = session->variables, .fallback_host = session->fallback_host,
+                                       .precision = session->precision,
+                                       .share_arena = largest_program(session)};
+  const tct_status status = tct_compile(graph, session->device, &options, out);
+  tct_graph_free(graph);
+  return status;
+}
+
+static bool has_own_memory(tct_device *device) {
+  tct_device_info info;
+  tct_device_describe(device, &info);
+  return !info.host_memory;
+}
+
+static bool fits(tct_model *model, tct_mode mode, int64_t batch, bool weighted) {
+  tct_program *program = NULL;
+  const bool compiled = compile_step(model, mode, batch, weighted, &program) == TCT_OK;
+  tct_program_free(program);
+  return compiled;
+}
+
+/* The record says that the device has no memory for the batch: smaller ones are compiled, by halves, then between the largest that fits
+ * and the smallest that does not, down to a sixteenth of what was asked for. */
+static tct_status say_what_fits(tct_model *model, tct_mode mode, int64_t batch, bool weighted) {
+  tct_error_record failed;
+  int64_t fitting = batch / 2, too_large = batch;
+  tct_error_save(&failed);
+  for (; fitting > 0 && !fits(model, mode, fitting, weighted); fitting /= 2) too_large = fitting;
+  while (fitting > 0 && too_large - fitting > 1 + batch / 16) {
+    const int64_t middle = fitting + (too_large - fitting) / 2;
+    if (fits(model, mode, middle, weighted)) fitting = middle;
+    else too_large = middle;
+  }
+  tct_error_restore(&failed);
+  if (fitting > 0) return tct_context("a batch of %lld fits, of %lld does not: both were planned and tried", (long long)fitting, (long long)too_large);
+  return tct_context("a batch of 1 does not fit either");
+}
+
 tct_status tct_session_program(tct_model *model, tct_mode mode, int64_t batch, bool weighted, tct_program **out) {
   tct_session *session = model->session;
   *out = NULL;
@@ -289,14 +331,10 @@ tct_status tct_session_program(tct_model *model, tct_mode mode, int64_t batch, b
     *out = cached->program;
     return TCT_OK;
   }
-  tct_graph *graph = NULL;
-  TCT_TRY(tct_build_step(model, session, mode, batch, weighted, &graph));
-  const tct_compile_options options = {.variables = session->variables, .fallback_host = session->fallback_host,
-                                       .precision = session->precision,
-                                       .share_arena = largest_program(session)};
   tct_program *program = NULL;
-  const tct_status status = tct_compile(graph, session->device, &options, &program);
-  tct_graph_free(graph);
+  const tct_status status = compile_step(model, mode, batch, weighted, &program);
+  if (status == TCT_OUT_OF_MEMORY && batch > 1 && has_own_memory(session->device))
+    (void)say_what_fits(model, mode, batch, weighted);
   if (status != TCT_OK) return tct_context("in model '%s' at batch %lld", model->name, (long long)batch);
   *free_slot(session) = (tct_cached_program){program, mode, batch, weighted, ++session->clock};
   *out = program;

@@ -162,6 +162,28 @@ TEST(gpu, out_of_memory_says_how_much) {
   OK(attempt("gpu", y, NULL));
 }
 
+/* Of a job, also the batch that would fit: with it the job runs. */
+TEST(gpu, out_of_memory_says_which_batch_fits) {
+  NEEDS_GPU("");
+  static const char job[] = "train examples/glyphs.yaml --device gpu --epochs 1 -q --set data.samples=1024 --set data.test.samples=8 --set "
+                            "save=null --set model.width=32 --set 'model.layers=[Flatten, {Dense: {units: $width, name: first}}, {Dense: {units: "
+                            "10, activation: softmax}}]' --set train.batch_size=";
+  char arguments[512];
+  long long fitting = 0, too_large = 0;
+  snprintf(arguments, sizeof arguments, "%s1024", job);
+  CHECK(gpu_run("STANDIN_CUDA=memory=19000000", arguments) == 161, "%s", gpu_out);
+  CHECK(strstr(gpu_out, "MiB are asked for, ") != NULL && strstr(gpu_out, " MiB are free; use a smaller batch") != NULL, "%s", gpu_out);
+  const char *const found = strstr(gpu_out, "a batch of ");
+  CHECK(found != NULL && sscanf(found, "a batch of %lld fits, of %lld does not", &fitting, &too_large) == 2, "%s", gpu_out);
+  CHECK(fitting > 0 && too_large <= 1024 && too_large - fitting <= 65, "%lld fits, %lld does not", fitting, too_large);
+  snprintf(arguments, sizeof arguments, "%s%lld", job, fitting);
+  CHECK(gpu_run("STANDIN_CUDA=memory=19000000", arguments) == 0, "%s", gpu_out);
+  snprintf(arguments, sizeof arguments, "%s%lld", job, too_large);
+  CHECK(gpu_run("STANDIN_CUDA=memory=19000000", arguments) != 0, "%s", gpu_out);
+  snprintf(arguments, sizeof arguments, "%s2 --set model.width=400", job);
+  CHECK(gpu_run("STANDIN_CUDA=memory=200000", arguments) != 0 && strstr(gpu_out, "of variables (the largest: '") != NULL, "%s", gpu_out);
+}
+
 TEST(gpu, a_fault_names_its_step) {
   NEEDS_GPU("");
   static const struct {
@@ -279,6 +301,21 @@ TEST(gpu, doctor_says_what_is_here) {
   CHECK(gpu_run("STANDIN_CUDA=devices=0 TERCET_CUDA_GRAPHS=0", "doctor") == 0, "%s", gpu_out);
   CHECK(strstr(gpu_out, "device gpu: the driver ") != NULL, "%s", gpu_out);
   CHECK(gpu_run("STANDIN_CUDA=devices=2", "devices") == 0 && strstr(gpu_out, "\ngpu      2  stand-in GPU 0") != NULL, "%s", gpu_out);
+}
+
+/* Without a profiler nothing is printed; with one, ranges nest and end. */
+TEST(gpu, a_profiler_is_told_names) {
+  NEEDS_GPU("");
+  static const char job[] = "train examples/glyphs.yaml --device gpu --epochs 1 --json -q --set data.samples=12 --set data.test.samples=4 --set "
+                            "save=null --set train.batch_size=4 --set model.width=8 --set 'model.layers=[Flatten, {Dense: {units: $width, "
+                            "name: first}}, {Dense: {units: 10, activation: softmax}}]'";
+  static const char *const parts[] = {"tercet: upload\n", "tercet: record step\n", "tercet:   first/", "tercet: replay step\n", "tercet: wait\n",
+                                      "tercet: download\n", "tercet ends at depth 0\n"};
+  CHECK(gpu_run("", job) == 0 && strstr(gpu_out, "tercet: ") == NULL, "%s", gpu_out);
+  CHECK(gpu_run("NVTX_INJECTION64_PATH=" GPU_STANDIN "/profiler.so", job) == 0, "%s", gpu_out);
+  for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) CHECK(strstr(gpu_out, parts[i]) != NULL, "no '%s' in:\n%s", parts[i], gpu_out);
+  CHECK(gpu_run("STANDIN_CUDA=fail=cuLaunchKernel:3:1 NVTX_INJECTION64_PATH=" GPU_STANDIN "/profiler.so", job) != 0, "%s", gpu_out);
+  CHECK(strstr(gpu_out, "tercet ends at depth 0\n") != NULL, "%s", gpu_out);
 }
 
 /* ---- what the files need ---- */

@@ -256,7 +256,7 @@ TEST(env, table_and_lists) {
   CHECK(unsetenv("TERCET_DISABLE") == 0);
   for (int i = 0; i < TCT_N_ENV; i++) {
     const char *const name = tct_env_table[i].name;
-    CHECK(name[strspn(name, "ABCDEFGHIJKLMNOPQRSTUVWXYZ_")] == '\0' && tct_env_table[i].what[0] != '\0', "row %d", i);
+    CHECK(name[strspn(name, "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_")] == '\0' && tct_env_table[i].what[0] != '\0', "row %d", i);
     CHECK(tct_env_table[i].fallback != NULL, "row %d", i);
   }
   static const struct {
