@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 #include "backends/cuda/cublaslt.h"
+#include "backends/cuda/cudnn.h"
 #include "backends/cuda/launch.h"
 #include "backends/cuda/ranges.h"
 #include "backends/cuda/table.h"
@@ -70,6 +71,7 @@ void tct_cu_close(tct_device_impl *device) {
     }
     if (device->order != NULL) (void)cu->event_destroy(device->order);
     tct_cu_close_products(device);
+    tct_cu_close_convolutions(device);
     tct_cu_unload_code(device);
     (void)cu->context_release(device->device);
   }

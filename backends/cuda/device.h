@@ -51,6 +51,7 @@ struct tct_device_impl {
   bool ranges;              /* a profiler wants names: ranges.h */
   bool tf32;                /* products of f32 with operands of 10 bits of mantissa: gpu:tf32 */
   struct tct_cu_products *products;   /* cuBLASLt for this device; NULL: no product asked for it yet; owned */
+  struct tct_cu_convolutions *convolutions; /* cuDNN likewise */
   struct tct_cu_refusals *refusals;   /* what libraries did not take; NULL: nothing yet; owned */
   bool ended;
   tct_status end_status;

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 #include "backends/cuda/cublaslt.h"
+#include "backends/cuda/cudnn.h"
 #include "backends/cuda/image.h"
 #include "backends/cuda/ranges.h"
 #include "backends/cuda/table.h"
@@ -37,15 +38,6 @@ static int32_t counters(tct_device_impl *device, tct_counter *out, int32_t most)
   return n;
 }
 
-/* Where a library is, or where it was looked for, and what that means for the ops. */
-static void library_fact(const char *name, const char *file, const char *meaning, tct_fact_fn fn, void *user) {
-  tct_cu_library library;
-  char text[1400];
-  if (tct_cu_library_open(host, file, &library)) snprintf(text, sizeof text, "%s; %s", library.path, meaning);
-  else snprintf(text, sizeof text, "%s is not in %s; %s", file, library.looked, meaning);
-  fn(user, name, text);
-}
-
 static void facts(tct_device_impl *device, tct_fact_fn fn, void *user) {
   const tct_cu_driver *const cu = device->cu;
   char text[200] = "";
@@ -70,7 +62,7 @@ static void facts(tct_device_impl *device, tct_fact_fn fn, void *user) {
   }
   fn(user, "graphs", device->records ? "a step is recorded once and replayed" : "off by TERCET_CUDA_GRAPHS=0: a step is launched op by op");
   tct_cu_tell_cublaslt(host, fn, user);
-  library_fact("cudnn", "libcudnn.so.9", "not used: convolutions run on the module's own kernels", fn, user);
+  tct_cu_tell_cudnn(host, fn, user);
   tct_cu_tell_refusals(device, fn, user);
 }
 

@@ -103,3 +103,37 @@ const char *tct_cu_library_take(const tct_cu_library *library, const tct_cu_func
   }
   return NULL;
 }
+
+/* "13.1.0" of 130100. */
+#define VERSION_ARGS(number) (int)((number) / 10000), (int)((number) / 100 % 100), (int)((number) % 100)
+
+bool tct_cu_library_use(const tct_host *host, const tct_cu_library_kind *kind, tct_cu_library *out, void *table, char out_name[32],
+                        char *why, size_t why_bytes) {
+  if (!tct_cu_library_open(host, kind->file, out)) {
+    snprintf(why, why_bytes, "%s is not in %s; install %s, or name its folder in TERCET_CUDA_LIBRARY_PATH", kind->file, out->looked,
+             kind->package);
+    return false;
+  }
+  const char *const lacks = tct_cu_library_take(out, kind->functions, kind->n_functions, table);
+  if (lacks != NULL) {
+    snprintf(why, why_bytes, "%s has no function %s: it is too old; install %s %d.%d or later", out->path, lacks, kind->name, kind->major,
+             kind->minor);
+    return false;
+  }
+  size_t (*version_of)(void);
+  memcpy(&version_of, (char *)table + kind->functions[0].offset, sizeof version_of);
+  const size_t version = version_of();
+  snprintf(out_name, 32, "%s %d.%d.%d", kind->name, VERSION_ARGS(version));
+  if (version / 10000 == (size_t)kind->major) return true;
+  snprintf(why, why_bytes, "%s is version %d.%d.%d, needs %d; install %s %d.%d or later", out->path, VERSION_ARGS(version), kind->major,
+           kind->name, kind->major, kind->minor);
+  return false;
+}
+
+void tct_cu_tell_library(const char *fact, const tct_cu_library *library, const char *name, const char *ops, const char *why,
+                         tct_fact_fn fn, void *user) {
+  char text[1400];
+  if (name != NULL) snprintf(text, sizeof text, "%s: %s; it takes %s, but small ones", library->path, name, ops);
+  else snprintf(text, sizeof text, "not used: %s run on the module's own kernels: %s", ops, why);
+  fn(user, fact, text);
+}

@@ -25,4 +25,20 @@ typedef struct tct_cu_function {
 /* Sets the pointers in `table`. NULL, or the first name that the library does not have. */
 const char *tct_cu_library_take(const tct_cu_library *library, const tct_cu_function *functions, size_t n, void *table);
 
+/* A library that is opened when a graph needs it. */
+typedef struct tct_cu_library_kind {
+  const char *file, *name; /* "libcudnn.so.9", "cuDNN" */
+  const char *package;     /* what to install: "cuDNN 9 (…)" */
+  int major, minor;        /* of the headers */
+  const tct_cu_function *functions; /* the first tells the version: 10000·major + 100·minor + patch */
+  size_t n_functions;
+} tct_cu_library_kind;
+/* Opens it, takes its functions into `table` and checks that its major version is the headers'. `out_name` gets "cuDNN 9.19.0". false:
+ * `why` says what is missing, where it was looked for and what to do. */
+bool tct_cu_library_use(const tct_host *host, const tct_cu_library_kind *kind, tct_cu_library *out, void *table, char out_name[32],
+                        char *why, size_t why_bytes);
+/* The fact `fact`: where the library is and that it takes `ops`, or why it does not. `name` NULL: `why`. */
+void tct_cu_tell_library(const char *fact, const tct_cu_library *library, const char *name, const char *ops, const char *why,
+                         tct_fact_fn fn, void *user);
+
 #endif

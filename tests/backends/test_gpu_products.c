@@ -259,7 +259,7 @@ TEST(gpu_products, doctor_says_which_library) {
     const char *environment, *part;
   } cases[] = {
       {"", GPU_STANDIN "/libcublasLt.so.13: cuBLASLt 13.1.0; it takes products, but small ones"},
-      {"STANDIN_CUDA=cublaslt=120900", "libcublasLt.so.13 is version 12.9.0, needs 13; install cuBLAS 13."},
+      {"STANDIN_CUDA=cublaslt=120900", "libcublasLt.so.13 is version 12.9.0, needs 13; install cuBLASLt 13."},
       {"TERCET_CUDA_LIBRARY_PATH=" TCT_BINARY_DIR "/modules/hollow-libraries:" GPU_STANDIN,
        "modules/hollow-libraries/libcublasLt.so.13 has no function cublasLtGetVersion: it is too old"},
   };

@@ -43,7 +43,9 @@ static int64_t count_of(const char *file, const char *name) {
 
 int64_t gpu_allocations(void) { return count_of(GPU_STANDIN "/libcuda.so.1", "standin_allocations"); }
 
-int64_t gpu_library_objects(void) { return count_of(GPU_STANDIN "/libcublasLt.so.13", "standin_cublaslt_live"); }
+int64_t gpu_library_objects(void) {
+  return count_of(GPU_STANDIN "/libcublasLt.so.13", "standin_cublaslt_live") + count_of(GPU_STANDIN "/libcudnn.so.9", "standin_cudnn_live");
+}
 
 bool gpu_find(const char *settings) {
   const tct_backend *backend = NULL;

@@ -6,7 +6,7 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
-#include "kernels/common/half.h"
+#include "support/standin_cuda/numbers.h"
 #include "support/standin_cuda/settings.h"
 
 enum { WORKSPACE = 1000, ALIGNMENT = 256 };
@@ -140,31 +140,7 @@ typedef struct call {
   char *at_d, *workspace;
 } call;
 
-static size_t bytes_of(int32_t type) { return type == CUDA_R_32F ? 4 : 2; }
-
-static float get(const char *at, int32_t type, int64_t i) {
-  float f;
-  uint16_t h;
-  if (type == CUDA_R_32F) return memcpy(&f, at + 4 * i, 4), f;
-  memcpy(&h, at + 2 * i, 2);
-  return type == CUDA_R_16BF ? tct_bf16_to_f32(h) : tct_f16_to_f32(h);
-}
-
-static void put(char *at, int32_t type, int64_t i, float f) {
-  const uint16_t h = type == CUDA_R_16BF ? tct_bf16_from_f32(f) : tct_f16_from_f32(f);
-  if (type == CUDA_R_32F) memcpy(at + 4 * i, &f, 4);
-  else memcpy(at + 2 * i, &h, 2);
-}
-
-/* 10 bits of mantissa. */
-static float rounded(float x, int32_t compute) {
-  uint32_t bits;
-  if (compute != CUBLAS_COMPUTE_32F_FAST_TF32) return x;
-  memcpy(&bits, &x, sizeof bits);
-  bits = (bits + 0x1000u) & ~0x1fffu;
-  memcpy(&x, &bits, sizeof x);
-  return x;
-}
+static number number_of(int32_t type) { return type == CUDA_R_32F ? NUMBER_F32 : type == CUDA_R_16BF ? NUMBER_BF16 : NUMBER_F16; }
 
 static bool fits(const product *p, const layout *a, const layout *b, const layout *d) {
   const uint64_t m = p->transpose_a != 0 ? a->columns : a->rows, k = p->transpose_a != 0 ? a->rows : a->columns;
@@ -186,7 +162,7 @@ static uint64_t key_of(const product *p, const layout *a, const layout *b, const
 
 static bool lies(const layout *l, const void *at) {
   const size_t last = (size_t)((int64_t)(l->batch - 1) * l->stride + ((int64_t)l->columns - 1) * l->pitch) + (size_t)l->rows;
-  return (uintptr_t)at % ALIGNMENT == 0 && standin_holds((CUdeviceptr)(uintptr_t)at, last * bytes_of(l->type));
+  return (uintptr_t)at % ALIGNMENT == 0 && standin_holds((CUdeviceptr)(uintptr_t)at, last * number_bytes(number_of(l->type)));
 }
 
 cublasStatus_t cublasLtMatmulAlgoGetHeuristic(cublasLtHandle_t handle, cublasLtMatmulDesc_t of, cublasLtMatrixLayout_t a_,
@@ -209,7 +185,7 @@ cublasStatus_t cublasLtMatmulAlgoGetHeuristic(cublasLtHandle_t handle, cublasLtM
 }
 
 static float finished(const product *p, float x, const char *bias, int32_t type, int64_t row) {
-  if ((p->epilogue & CUBLASLT_EPILOGUE_BIAS) != 0) x += get(bias, type, row);
+  if ((p->epilogue & CUBLASLT_EPILOGUE_BIAS) != 0) x += number_get(bias, number_of(type), row);
   if ((p->epilogue & CUBLASLT_EPILOGUE_RELU) != 0) return x < 0 ? 0 : x;
   if ((p->epilogue & CUBLASLT_EPILOGUE_GELU) == 0) return x;
   return 0.5f * x * (1 + tanhf(0.7978845608f * (x + 0.044715f * x * x * x)));
@@ -221,15 +197,17 @@ static void multiply(const void *args) {
   const int64_t m = (int64_t)c->d.rows, n = (int64_t)c->d.columns, k = (int64_t)(p->transpose_a != 0 ? c->a.rows : c->a.columns);
   const int64_t a_row = p->transpose_a != 0 ? c->a.pitch : 1, a_column = p->transpose_a != 0 ? 1 : c->a.pitch;
   const int64_t b_row = p->transpose_b != 0 ? c->b.pitch : 1, b_column = p->transpose_b != 0 ? 1 : c->b.pitch;
+  const number in = number_of(c->a.type);
+  const bool tf32 = p->compute == CUBLAS_COMPUTE_32F_FAST_TF32;
   memset(c->workspace, 0xe7, WORKSPACE);
   for (int64_t z = 0; z < c->d.batch; z++)
     for (int64_t j = 0; j < n; j++)
       for (int64_t i = 0; i < m; i++) {
         double sum = 0;
         for (int64_t t = 0; t < k; t++)
-          sum += (double)rounded(get(c->at_a, c->a.type, z * c->a.stride + i * a_row + t * a_column), p->compute) *
-                 (double)rounded(get(c->at_b, c->b.type, z * c->b.stride + t * b_row + j * b_column), p->compute);
-        put(c->at_d, c->d.type, z * c->d.stride + j * c->d.pitch + i, finished(p, (float)sum, p->bias, c->d.type, i));
+          sum += (double)number_tf32(number_get(c->at_a, in, z * c->a.stride + i * a_row + t * a_column), tf32) *
+                 (double)number_tf32(number_get(c->at_b, in, z * c->b.stride + t * b_row + j * b_column), tf32);
+        number_put(c->at_d, number_of(c->d.type), z * c->d.stride + j * c->d.pitch + i, finished(p, (float)sum, p->bias, c->d.type, i));
       }
 }
 

@@ -14,6 +14,7 @@
  *   capability=90     of every device
  *   memory=BYTES      of every device; 1 GiB
  *   cublaslt=130100   the version of libcublasLt.so.13, the stand-in's own (tests/support/standin_cublaslt)
+ *   cudnn=91900       of libcudnn.so.9 likewise (tests/support/standin_cudnn)
  *   queues=lazy       when work runs: lazy: when it is waited for; now: when it is enqueued and what it waits for is done;
  *                     ahead: transfers now, the computation lazily; behind: the other way round
  *   guard=0           1: device memory can be touched only while queued work runs; set before the first allocation
