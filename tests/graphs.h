@@ -35,6 +35,8 @@ void evaluate(const tct_graph *graph, tct_device *device, const char *skip, cons
               int64_t n);
 /* Both graphs' output agrees within 1e-12 relative to the largest element, run as they are, without optional passes. */
 void check_same_output(const tct_graph *a, const tct_graph *b, tct_device *device, const char *output);
+/* Fills the program's arena with what an unwritten result would show: NaN in every float dtype, -1 in the others. */
+void poison_arena(tct_program *program);
 /* Feeds every f64 or i32 input of the program. */
 void feed(tct_program *program);
 

@@ -81,6 +81,7 @@ static results run_on(const tct_graph *g, tct_device *device) {
   results r = {.n = g->n_outputs};
   tct_program *program = NULL;
   OK(tct_compile(g, device, NULL, &program));
+  poison_arena(program);
   feed(program);
   OK(tct_program_run(program));
   for (int32_t i = 0; i < r.n; i++) {

@@ -7,6 +7,7 @@
 #include "base/number.h"
 #include "exec/exec.h"
 #include "graph/graph.h"
+#include "graphs.h"
 #include "ops/conformance.h"
 #include "ops/defs.h"
 #include "test.h"
@@ -163,17 +164,6 @@ void case_run_free(case_run *run) {
 
 /* ---- runs ---- */
 
-/* What an unwritten result would show: NaN in every float dtype, -1 in the others. */
-static void poison(tct_program *program) {
-  const size_t bytes = program->memory->bytes;
-  tct_device *device = program->device;
-  void *pattern = malloc(bytes + 1);
-  memset(pattern, 0xff, bytes + 1);
-  OK(device->backend->upload(device->impl, program->memory->data, pattern, bytes));
-  OK(device->backend->sync(device->impl));
-  free(pattern);
-}
-
 /* The loss's weights: of either sign, none small, exact in every float dtype, the same in every run; two of three are
  * positive, so that the gradient of a broadcast operand, their sum, does not cancel (see tolerance()). */
 static double weight(int64_t i) {
@@ -248,7 +238,7 @@ static void read_results(const op_case *c, case_run *run, arrays *out) {
 
 void case_execute(const op_case *c, case_run *run, arrays *operands, arrays *out) {
   *out = (arrays){0};
-  poison(run->program);
+  poison_arena(run->program);
   set_inputs(run, operands);
   set_states(c, run, operands);
   OK(tct_program_run(run->program));

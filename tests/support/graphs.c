@@ -60,6 +60,16 @@ tct_graph *passed(const tct_graph *graph, tct_device *device, pass_fn pass) {
 
 /* ---- running ---- */
 
+void poison_arena(tct_program *program) {
+  const size_t bytes = program->memory->bytes;
+  tct_device *device = program->device;
+  void *pattern = malloc(bytes + 1);
+  memset(pattern, 0xff, bytes + 1);
+  OK(device->backend->upload(device->impl, program->memory->data, pattern, bytes));
+  OK(device->backend->sync(device->impl));
+  free(pattern);
+}
+
 /* Values in (-1, 1) from the input's name; labels 0, 1, 2. */
 void feed(tct_program *program) {
   for (int32_t i = 0; i < program->n_inputs; i++) {
