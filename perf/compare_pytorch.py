@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Training-step time and memory against PyTorch on the CPU: same model, weights, data, threads; paired rounds in one run.
+"""Training-step time and memory against PyTorch, on the CPU or (--device gpu) a GPU: same model, weights, data, threads; paired rounds in one run.
 
     python3 -m venv /tmp/peers && /tmp/peers/bin/pip install torch numpy
     /tmp/peers/bin/python perf/compare_pytorch.py --build build -o perf/results/pytorch-step.json
@@ -23,13 +23,17 @@ import torch
 
 import peer_pytorch
 
+DEVICE = "cpu"  # Tercet's name
 DEFAULT_ROWS = "mlp:32,mlp:128,mlp:512,lenet5:32,lenet5:128,yardstick:500,resnet20:32,lstm:32,gpt:8"
 AGREEING_STEPS, AGREEMENT = 5, 2e-3  # f32 sums in different orders drift apart, faster with batch norm
 
 
+TORCH = {"cpu": "cpu", "gpu": "cuda"}
+
+
 class Server:
     def __init__(self, build, model, batch, threads, *more):
-        self.process = subprocess.Popen([os.path.join(build, "step_server"), model, str(batch), str(threads), *more],
+        self.process = subprocess.Popen([os.path.join(build, "step_server"), model, str(batch), str(threads), DEVICE, *more],
                                         stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
 
     def ask(self, line):
@@ -68,8 +72,10 @@ def interval(ratios):
 
 def machine_peaks(build, threads):
     """GFLOP/s and GB/s of this machine: the best of bench_ops' and of PyTorch's own large product."""
-    peaks = json.loads(subprocess.run([os.path.join(build, "bench_ops"), "--peaks", "--threads", str(threads)],
+    peaks = json.loads(subprocess.run([os.path.join(build, "bench_ops"), "--peaks", "--threads", str(threads), "--device", DEVICE],
                                       capture_output=True, text=True, check=True).stdout)
+    if DEVICE != "cpu":
+        return peaks["gflops"] * 1e9, peaks["gbs"] * 1e9
     a, b, best = torch.rand(1024, 1024), torch.rand(1024, 1024), 0.0
     for _ in range(15):
         begin = time.perf_counter()
@@ -80,7 +86,7 @@ def machine_peaks(build, threads):
 
 def check_losses(name, load, ours):
     """The worst relative difference over the first steps; the reference is PyTorch's plainest variant."""
-    peer = peer_pytorch.Peer(name, load, peer_pytorch.variants(name)[0])
+    peer = peer_pytorch.Peer(name, load, peer_pytorch.variants(name)[0], device=TORCH[DEVICE])
     worst = 0.0
     for step, loss in enumerate(ours):
         theirs = peer.run(1)[1]
@@ -93,9 +99,9 @@ def check_losses(name, load, ours):
 def try_variants(name, load, seconds):
     """The two fastest, warmed up, and every variant's best time or reason."""
     peers, seen = {}, {}
-    for variant in peer_pytorch.variants(name):
+    for variant in peer_pytorch.variants(name, TORCH[DEVICE]):
         try:
-            peer = peer_pytorch.Peer(name, load, variant)
+            peer = peer_pytorch.Peer(name, load, variant, device=TORCH[DEVICE])
             peer.run(3)
             best, end = math.inf, time.perf_counter() + seconds
             while time.perf_counter() < end:
@@ -109,9 +115,13 @@ def try_variants(name, load, seconds):
 
 
 def tercet_memory(args, name, batch, threads):
-    """Peak and planned bytes of 5 steps, in a process that does nothing else."""
+    """Peak and planned bytes of 5 steps, in a process that does nothing else; of a GPU what the plan asks of it, its peak unknown."""
     server = Server(args.build, name, batch, threads, "warm")
-    planned = server.ask("describe")["planned_bytes"]
+    plan = server.ask("describe")
+    if DEVICE != "cpu":
+        server.close()
+        return None, plan["arena_bytes"] + plan["variables_bytes"]
+    planned = plan["planned_bytes"]
     server.run(5)
     peak = server.ask("memory")["peak_bytes"]
     server.close()
@@ -120,7 +130,7 @@ def tercet_memory(args, name, batch, threads):
 
 def peer_memory(name, threads, prefix, variant):
     """In a process of its own, as its peak would hold the other variants' too."""
-    done = subprocess.run([sys.executable, os.path.abspath(__file__), "--peer-memory", name, str(threads), prefix, variant],
+    done = subprocess.run([sys.executable, os.path.abspath(__file__), "--device", DEVICE, "--peer-memory", name, str(threads), prefix, variant],
                           capture_output=True, text=True)
     if done.returncode != 0:
         raise RuntimeError("PyTorch's memory: " + done.stderr.strip().splitlines()[-1])
@@ -161,11 +171,11 @@ def measure(args, name, batch, threads):
            "tercet_ms": medians["tercet"] * 1e3, "peer": best, "peer_ms": medians[best] * 1e3,
            "all_peers_best_ms": seen, "ratio_median": ratio, "ratio_low": low, "ratio_high": high,
            "floor_ms": floor * 1e3, "share_of_floor": floor / medians["tercet"], "loss_difference": worst,
-           "planned_bytes": planned, "tercet_peak_bytes": memory, "peak_over_plan": memory / planned,
-           "peer_peak_bytes": memory_peer, "peer_memory_of": eager, "memory_ratio": memory / memory_peer}
+           "planned_bytes": planned, "tercet_peak_bytes": memory, "peak_over_plan": memory / planned if memory else None,
+           "peer_peak_bytes": memory_peer, "peer_memory_of": eager, "memory_ratio": (memory or planned) / memory_peer}
     print(f"{name:9} batch {batch:4} threads {threads}: tercet {row['tercet_ms']:.3f} ms, PyTorch {row['peer_ms']:.3f} ms "
           f"({best}), ratio {ratio:.2f} [{low:.2f}, {high:.2f}], floor {row['floor_ms']:.3f} ms = "
-          f"{100 * row['share_of_floor']:.0f} %; memory {memory / 1e6:.1f} MB (plan {planned / 1e6:.1f}), "
+          f"{100 * row['share_of_floor']:.0f} %; memory {(memory or planned) / 1e6:.1f} MB (plan {planned / 1e6:.1f}), "
           f"PyTorch {memory_peer / 1e6:.1f}: {row['memory_ratio']:.2f}", flush=True)
     return row
 
@@ -175,7 +185,7 @@ def report(args, rows, failed):
     commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True).stdout.strip()
     mean = math.exp(sum(math.log(r["ratio_median"]) for r in rows) / len(rows)) if rows else None
     return {"what": "training step, Tercet against PyTorch on the CPU", "date": str(datetime.date.today()),
-            "commit": commit, "machine": cpu, "cores": os.cpu_count(), "load_average": os.getloadavg()[0],
+            "commit": commit, "device": torch.cuda.get_device_name() if DEVICE != "cpu" else "cpu", "machine": cpu, "cores": os.cpu_count(), "load_average": os.getloadavg()[0],
             "pytorch": torch.__version__, "command": "perf/compare_pytorch.py " + " ".join(sys.argv[1:]),
             "peak_gflops": {t: p[0] / 1e9 for t, p in args.peaks.items()},
             "bandwidth_gbs": {t: p[1] / 1e9 for t, p in args.peaks.items()},
@@ -192,13 +202,19 @@ def main():
     parser.add_argument("--rounds", type=int, default=15)
     parser.add_argument("--round-seconds", type=float, default=0.25)
     parser.add_argument("--quick", action="store_true", help="5 short rounds: a look, not a measurement")
+    parser.add_argument("--device", choices=sorted(TORCH), default="cpu")
     parser.add_argument("--peer-memory", nargs=4, help=argparse.SUPPRESS)
     parser.add_argument("-o", "--output", help="JSON file, written anew after each row")
     args = parser.parse_args()
+    global DEVICE
+    DEVICE = args.device
+    if DEVICE != "cpu":
+        args.threads = "1"
+        torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False  # f32 on both sides
     if args.peer_memory:
         name, threads, prefix, variant = args.peer_memory
         peer_pytorch.prepare(int(threads))
-        print(peer_pytorch.peak_bytes(name, loader(prefix), variant))
+        print(peer_pytorch.peak_bytes(name, loader(prefix), variant, TORCH[DEVICE]))
         return 0
     if args.quick:
         args.rounds, args.round_seconds = 5, 0.1

@@ -1,7 +1,8 @@
 """The networks of perf/support/models.c in PyTorch, with weights copied from Tercet's layouts, and the ways to train them.
 
 A Net's forward gives logits; a Peer is a net with a fixed batch and an optimizer, in one of the variants that PyTorch's own
-documentation recommends for speed: eager or torch.compile, foreach or fused optimizer, NCHW or channels_last.
+documentation recommends for speed: eager or torch.compile, foreach or fused optimizer, NCHW or channels_last; on a GPU
+torch.compile with its search for the best kernels, and the whole step captured by hand as one CUDA graph.
 """
 import ctypes, gc, time
 
@@ -175,16 +176,17 @@ def optimizer_of(name, parameters, how):
     return torch.optim.Adam(parameters, 1e-3, eps=1e-30, **how)
 
 
-def variants(name):
+def variants(name, device="cpu"):
     """Names of the ways to run it; 'eager' ones first."""
     layouts = ["", " channels_last"] if name in IMAGES else [""]
     eager = [f"eager {how}{layout}" for layout in layouts for how in ("foreach", "fused")]
-    return eager + [f"compile fused{layout}" for layout in layouts]
+    captured = [f"captured fused{layout}" for layout in layouts] if device == "cuda" else []
+    return eager + [f"compile fused{layout}" for layout in layouts] + captured
 
 
 class Peer:
-    def __init__(self, name, load, variant, batch=None):
-        self.net = NETS[name](load)
+    def __init__(self, name, load, variant, batch=None, device="cpu"):
+        self.net = NETS[name](load).to(device)
         x, y = load("x")[:batch], load("y")[:batch]
         if x.ndim == 4:
             x = x.transpose(0, 3, 1, 2).copy()
@@ -193,22 +195,62 @@ class Peer:
         if variant.endswith("channels_last"):
             self.net = self.net.to(memory_format=torch.channels_last)
             self.x = self.x.to(memory_format=torch.channels_last)
-        self.optimizer = optimizer_of(name, self.net.parameters(), {variant.split()[1]: True})
+        # What a step is given crosses from the host each time, as it does here.
+        self.host, self.x, self.y = (self.x, self.y), self.x.to(device), self.y.to(device)
+        if device == "cuda":
+            self.host = tuple(t.pin_memory() for t in self.host)
+        self.captured, self.on_gpu = None, device == "cuda"
+        capturable = {"capturable": True} if variant.startswith("captured") and name != "resnet20" else {}
+        self.optimizer = optimizer_of(name, self.net.parameters(), {variant.split()[1]: True, **capturable})
 
         def loss_of(x, y):
             logits = self.net(x)
             return F.cross_entropy(logits.reshape(-1, logits.shape[-1]), y)
 
-        self.loss_of = torch.compile(loss_of) if variant.startswith("compile") else loss_of
+        mode = {"mode": "max-autotune"} if self.on_gpu else {}
+        self.loss_of = torch.compile(loss_of, **mode) if variant.startswith("compile") else loss_of
+        if variant.startswith("captured"):
+            self.capture()
+
+    def step(self):
+        self.optimizer.zero_grad()
+        loss = self.loss_of(self.x, self.y)
+        loss.backward()
+        self.optimizer.step()
+        return loss.detach()
+
+    def capture(self):
+        """PyTorch's own recipe ("CUDA Graphs"): a few steps on a side stream, their effects undone, then the recording."""
+        kept = [p.detach().clone() for p in self.net.parameters()] + [b.clone() for b in self.net.buffers()]
+        side = torch.cuda.Stream()
+        side.wait_stream(torch.cuda.current_stream())
+        with torch.cuda.stream(side):
+            for _ in range(3):
+                self.step()
+        torch.cuda.current_stream().wait_stream(side)
+        with torch.no_grad():
+            for now, then in zip([*self.net.parameters(), *self.net.buffers()], kept):
+                now.copy_(then)
+            for state in self.optimizer.state.values():
+                for value in state.values():
+                    if torch.is_tensor(value):
+                        value.zero_()
+        self.captured = torch.cuda.CUDAGraph()
+        with torch.cuda.graph(self.captured):
+            self.loss = self.step()
 
     def run(self, n):
         begin = time.perf_counter()
         for _ in range(n):
-            self.optimizer.zero_grad()
-            loss = self.loss_of(self.x, self.y)
-            loss.backward()
-            self.optimizer.step()
-            value = loss.detach().item()  # both sides read every step's loss
+            if self.on_gpu:
+                self.x.copy_(self.host[0], non_blocking=True)
+                self.y.copy_(self.host[1], non_blocking=True)
+            if self.captured is not None:
+                self.captured.replay()
+                loss = self.loss
+            else:
+                loss = self.step()
+            value = loss.item()  # both sides read every step's loss
         return time.perf_counter() - begin, value
 
 
@@ -224,8 +266,12 @@ def status_bytes(key):
     return 0
 
 
-def peak_bytes(name, load, variant):
-    """The highest resident set of 5 steps above the process that has loaded the code: as step_server's `memory`."""
+def peak_bytes(name, load, variant, device="cpu"):
+    """The highest resident set of 5 steps above the process that has loaded the code: as step_server's `memory`; of a GPU
+    the most that its allocator held."""
+    if device == "cuda":
+        Peer(name, load, variant, device=device).run(5)
+        return torch.cuda.max_memory_allocated()
     Peer(name, load, variant, batch=2).run(1)
     gc.collect()
     ctypes.CDLL(None).malloc_trim(0)

@@ -1,5 +1,5 @@
 /* A training step under a stopwatch, driven over standard input, so that a script can alternate rounds with a peer's in
- * one run: step_server MODEL BATCH THREADS [warm], then commands, one a line, each answered by one line of JSON:
+ * one run: step_server MODEL BATCH THREADS [DEVICE] [warm], then commands, one a line, each answered by one line of JSON:
  *   describe        what one step takes by plan: products' flops, least bytes of traffic, bytes of memory (all that is
  *                   allocated once the program is compiled, and the batch)
  *   export PREFIX   writes each parameter and the fixed batch as PREFIX-<name>.npy ('/' becomes '.')
@@ -194,20 +194,22 @@ int main(int argc, char **argv) {
   const perf_model *what = argc > 3 ? perf_model_find(argv[1]) : NULL;
   const int64_t batch = what != NULL ? strtoll(argv[2], NULL, 10) : 0;
   if (batch < 1 || batch > 65536) {
-    fprintf(stderr, "usage: step_server %s BATCH THREADS [warm]\n", perf_model_names());
+    fprintf(stderr, "usage: step_server %s BATCH THREADS [DEVICE] [warm]\n", perf_model_names());
     return 2;
   }
   const int32_t n_threads = (int32_t)strtol(argv[3], NULL, 10);
   tct_set_allocator(&(tct_allocator){acquire, release, NULL});
   perf_session session;
   double loss;
-  if (argc > 4 && strcmp(argv[4], "warm") == 0) {
-    const bool ran = perf_session_open(what, 1, n_threads, &session) && perf_session_run(&session, 1, &loss);
+  const bool warm = strcmp(argv[argc - 1], "warm") == 0;
+  const char *const device = argc > 4 + (warm ? 1 : 0) ? argv[4] : "cpu";
+  if (warm) {
+    const bool ran = perf_session_open(what, 1, device, n_threads, &session) && perf_session_run(&session, 1, &loss);
     perf_session_close(&session);
     if (!ran) return fail("warm-up");
   }
   const double idle = begin_peak();
-  const int code = perf_session_open(what, batch, n_threads, &session) ? serve(&session, idle) : fail("set-up");
+  const int code = perf_session_open(what, batch, device, n_threads, &session) ? serve(&session, idle) : fail("set-up");
   perf_session_close(&session);
   return code;
 }

@@ -155,11 +155,11 @@ static bool make_batch(perf_session *s) {
   return true;
 }
 
-bool perf_session_open(const perf_model *what, int64_t batch, int32_t n_threads, perf_session *out) {
+bool perf_session_open(const perf_model *what, int64_t batch, const char *device, int32_t n_threads, perf_session *out) {
   *out = (perf_session){.what = what, .batch = batch, .model = tct_model_create(what->name, TCT_F32)};
   if (out->model == NULL || !make_batch(out)) return false;
   what->build(tct_layer_input(out->model, "x", what->n_tokens > 0 ? TCT_I32 : TCT_F32, what->x));
-  const tct_training training = {.loss = "sparse_categorical_crossentropy", .optimizer = what->optimizer, .seed = 1,
+  const tct_training training = {.loss = "sparse_categorical_crossentropy", .optimizer = what->optimizer, .seed = 1, .device = device,
                                  .n_threads = n_threads};
   const float rate = (float)what->optimizer.learning_rate;
   return tct_model_compile(out->model, &training) == TCT_OK &&

@@ -29,7 +29,7 @@ typedef struct perf_session {
 } perf_session;
 
 /* False after a failure, which tct_error_message describes; perf_session_close is due either way. */
-bool perf_session_open(const perf_model *what, int64_t batch, int32_t n_threads, perf_session *out);
+bool perf_session_open(const perf_model *what, int64_t batch, const char *device, int32_t n_threads, perf_session *out);
 void perf_session_close(perf_session *session);
 /* n training steps on the batch; out_loss: of the last, before its update. */
 bool perf_session_run(perf_session *session, int64_t n, double *out_loss);
