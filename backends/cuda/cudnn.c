@@ -73,7 +73,7 @@ static cudnnBackendDescriptor_t tensor(builder *b, int64_t id, int64_t type, con
   const int64_t alignment = 16, pixel = extent[3], row = extent[2] * pixel;
   const int64_t extents[4] = {extent[0], extent[3], extent[1], extent[2]}, strides[4] = {extent[1] * row, 1, row, pixel};
   const bool is_virtual = id == SUM || id == BIASED;
-  cudnnBackendDescriptor_t const made = make(b, CUDNN_BACKEND_TENSOR_DESCRIPTOR);
+  void *const made = make(b, CUDNN_BACKEND_TENSOR_DESCRIPTOR);
   set(b, made, CUDNN_ATTR_TENSOR_DATA_TYPE, CUDNN_TYPE_DATA_TYPE, 1, &data_type);
   set(b, made, CUDNN_ATTR_TENSOR_DIMENSIONS, CUDNN_TYPE_INT64, 4, extents);
   set(b, made, CUDNN_ATTR_TENSOR_STRIDES, CUDNN_TYPE_INT64, 4, strides);
@@ -88,7 +88,7 @@ static cudnnBackendDescriptor_t geometry(builder *b, const tct_cu_conv_problem *
   const cudnnDataType_t type = CUDNN_DATA_FLOAT;
   const cudnnConvolutionMode_t mode = CUDNN_CROSS_CORRELATION;
   const int64_t axes = 2;
-  cudnnBackendDescriptor_t const made = make(b, CUDNN_BACKEND_CONVOLUTION_DESCRIPTOR);
+  void *const made = make(b, CUDNN_BACKEND_CONVOLUTION_DESCRIPTOR);
   set(b, made, CUDNN_ATTR_CONVOLUTION_SPATIAL_DIMS, CUDNN_TYPE_INT64, 1, &axes);
   set(b, made, CUDNN_ATTR_CONVOLUTION_COMP_TYPE, CUDNN_TYPE_DATA_TYPE, 1, &type);
   set(b, made, CUDNN_ATTR_CONVOLUTION_CONV_MODE, CUDNN_TYPE_CONVOLUTION_MODE, 1, &mode);
@@ -121,7 +121,7 @@ static const struct {
 static cudnnBackendDescriptor_t convolution(builder *b, const tct_cu_conv_problem *p, cudnnBackendDescriptor_t x,
                                             cudnnBackendDescriptor_t w, cudnnBackendDescriptor_t y) {
   const float one = 1, zero = 0;
-  cudnnBackendDescriptor_t const how = geometry(b, p), made = make(b, passes[p->pass].type);
+  void *const how = geometry(b, p), *const made = make(b, passes[p->pass].type);
   set(b, made, passes[p->pass].geometry, CUDNN_TYPE_BACKEND_DESCRIPTOR, 1, &how);
   set(b, made, passes[p->pass].x, CUDNN_TYPE_BACKEND_DESCRIPTOR, 1, &x);
   set(b, made, passes[p->pass].w, CUDNN_TYPE_BACKEND_DESCRIPTOR, 1, &w);
@@ -136,11 +136,11 @@ static cudnnBackendDescriptor_t convolution(builder *b, const tct_cu_conv_proble
 static cudnnBackendDescriptor_t pointwise(builder *b, cudnnPointwiseMode_t mode, cudnnBackendDescriptor_t x, cudnnBackendDescriptor_t other,
                                           cudnnBackendDescriptor_t y) {
   const cudnnDataType_t type = CUDNN_DATA_FLOAT;
-  cudnnBackendDescriptor_t const how = make(b, CUDNN_BACKEND_POINTWISE_DESCRIPTOR);
+  void *const how = make(b, CUDNN_BACKEND_POINTWISE_DESCRIPTOR);
   set(b, how, CUDNN_ATTR_POINTWISE_MODE, CUDNN_TYPE_POINTWISE_MODE, 1, &mode);
   set(b, how, CUDNN_ATTR_POINTWISE_MATH_PREC, CUDNN_TYPE_DATA_TYPE, 1, &type);
   finish(b, how);
-  cudnnBackendDescriptor_t const made = make(b, CUDNN_BACKEND_OPERATION_POINTWISE_DESCRIPTOR);
+  void *const made = make(b, CUDNN_BACKEND_OPERATION_POINTWISE_DESCRIPTOR);
   set(b, made, CUDNN_ATTR_OPERATION_POINTWISE_PW_DESCRIPTOR, CUDNN_TYPE_BACKEND_DESCRIPTOR, 1, &how);
   set(b, made, CUDNN_ATTR_OPERATION_POINTWISE_XDESC, CUDNN_TYPE_BACKEND_DESCRIPTOR, 1, &x);
   if (other != NULL) set(b, made, CUDNN_ATTR_OPERATION_POINTWISE_BDESC, CUDNN_TYPE_BACKEND_DESCRIPTOR, 1, &other);
@@ -155,18 +155,18 @@ static cudnnBackendDescriptor_t graph_of(builder *b, const tct_cu_conv_problem *
   const bool by_filter = p->pass == TCT_CU_CONV_GRAD_FILTER;
   cudnnBackendDescriptor_t ops[3] = {NULL};
   int64_t n_ops = 0;
-  cudnnBackendDescriptor_t const x = tensor(b, X, type[p->pass], p->x), w = tensor(b, W, by_filter ? p->out_type : p->in_type, p->w);
-  cudnnBackendDescriptor_t const y = tensor(b, Y, p->pass == TCT_CU_CONV ? p->out_type : p->in_type, p->y);
+  void *const x = tensor(b, X, type[p->pass], p->x), *const w = tensor(b, W, by_filter ? p->out_type : p->in_type, p->w);
+  void *const y = tensor(b, Y, p->pass == TCT_CU_CONV ? p->out_type : p->in_type, p->y);
   cudnnBackendDescriptor_t at = has_tail ? tensor(b, SUM, CUDNN_DATA_FLOAT, p->y) : y;
   ops[n_ops++] = convolution(b, p, x, w, at);
   if (p->bias != 0) {
-    cudnnBackendDescriptor_t const bias = tensor(b, BIAS, p->out_type, (const int64_t[]){1, 1, 1, p->y[3]});
-    cudnnBackendDescriptor_t const biased = p->relu != 0 ? tensor(b, BIASED, CUDNN_DATA_FLOAT, p->y) : y;
+    void *const bias = tensor(b, BIAS, p->out_type, (const int64_t[]){1, 1, 1, p->y[3]});
+    void *const biased = p->relu != 0 ? tensor(b, BIASED, CUDNN_DATA_FLOAT, p->y) : y;
     ops[n_ops++] = pointwise(b, CUDNN_POINTWISE_ADD, at, bias, biased);
     at = biased;
   }
   if (p->relu != 0) ops[n_ops++] = pointwise(b, CUDNN_POINTWISE_RELU_FWD, at, NULL, y);
-  cudnnBackendDescriptor_t const graph = make(b, CUDNN_BACKEND_OPERATIONGRAPH_DESCRIPTOR);
+  void *const graph = make(b, CUDNN_BACKEND_OPERATIONGRAPH_DESCRIPTOR);
   set(b, graph, CUDNN_ATTR_OPERATIONGRAPH_HANDLE, CUDNN_TYPE_HANDLE, 1, &b->handle);
   set(b, graph, CUDNN_ATTR_OPERATIONGRAPH_OPS, CUDNN_TYPE_BACKEND_DESCRIPTOR, n_ops, ops);
   finish(b, graph);
@@ -198,7 +198,7 @@ static bool take(builder *b, cudnnBackendDescriptor_t configuration, bool exact,
   int64_t bytes = 0, n = 0;
   b->status = CUDNN_STATUS_SUCCESS;
   const bool fit = keeps_promises(b, configuration, exact);
-  cudnnBackendDescriptor_t const plan = fit ? make(b, CUDNN_BACKEND_EXECUTION_PLAN_DESCRIPTOR) : NULL;
+  void *const plan = fit ? make(b, CUDNN_BACKEND_EXECUTION_PLAN_DESCRIPTOR) : NULL;
   if (fit) {
     set(b, plan, CUDNN_ATTR_EXECUTION_PLAN_HANDLE, CUDNN_TYPE_HANDLE, 1, &b->handle);
     set(b, plan, CUDNN_ATTR_EXECUTION_PLAN_ENGINE_CONFIG, CUDNN_TYPE_BACKEND_DESCRIPTOR, 1, &configuration);
@@ -223,7 +223,7 @@ static bool choose(builder *b, cudnnBackendDescriptor_t graph, cudnnBackendHeurM
   int64_t n = 0;
   bool taken = false;
   b->status = CUDNN_STATUS_SUCCESS;
-  cudnnBackendDescriptor_t const heuristic = make(b, CUDNN_BACKEND_ENGINEHEUR_DESCRIPTOR);
+  void *const heuristic = make(b, CUDNN_BACKEND_ENGINEHEUR_DESCRIPTOR);
   set(b, heuristic, CUDNN_ATTR_ENGINEHEUR_OPERATION_GRAPH, CUDNN_TYPE_BACKEND_DESCRIPTOR, 1, &graph);
   set(b, heuristic, CUDNN_ATTR_ENGINEHEUR_MODE, CUDNN_TYPE_HEUR_MODE, 1, &mode);
   finish(b, heuristic);
@@ -248,7 +248,7 @@ cudnnStatus_t tct_cu_conv_plan_make(const tct_cu_cudnn *api, cudnnHandle_t handl
   const bool exact = problem->in_type == CUDNN_DATA_FLOAT && !tf32;
   *out = (tct_cu_conv_plan){.n_parts = 0};
   builder b = {api, handle, out, CUDNN_STATUS_SUCCESS};
-  cudnnBackendDescriptor_t const graph = graph_of(&b, problem);
+  void *const graph = graph_of(&b, problem);
   if (b.status == CUDNN_STATUS_SUCCESS && (choose(&b, graph, CUDNN_HEUR_MODE_A, exact, most_workspace) ||
                                            choose(&b, graph, CUDNN_HEUR_MODE_FALLBACK, exact, most_workspace)))
     return CUDNN_STATUS_SUCCESS;
@@ -268,7 +268,7 @@ cudnnStatus_t tct_cu_conv_plan_run(const tct_cu_cudnn *api, cudnnHandle_t handle
   void *const data[] = {x, w, y, bias};
   tct_cu_conv_plan operands = {.n_parts = 0};
   builder b = {api, handle, &operands, CUDNN_STATUS_SUCCESS};
-  cudnnBackendDescriptor_t const pack = make(&b, CUDNN_BACKEND_VARIANT_PACK_DESCRIPTOR);
+  void *const pack = make(&b, CUDNN_BACKEND_VARIANT_PACK_DESCRIPTOR);
   set(&b, pack, CUDNN_ATTR_VARIANT_PACK_UNIQUE_IDS, CUDNN_TYPE_INT64, n, ids);
   set(&b, pack, CUDNN_ATTR_VARIANT_PACK_DATA_POINTERS, CUDNN_TYPE_VOID_PTR, n, data);
   set(&b, pack, CUDNN_ATTR_VARIANT_PACK_WORKSPACE, CUDNN_TYPE_VOID_PTR, 1, &workspace);

@@ -36,7 +36,7 @@ static bool take(tct_cu_library *library, const char *name) {
   if (library->handle == NULL) return false;
   struct link_map *map = NULL;
   const bool known = dlinfo(library->handle, RTLD_DI_LINKMAP, &map) == 0 && map != NULL;
-  snprintf(library->path, sizeof library->path, "%s", known ? map->l_name : name);
+  snprintf(library->path, sizeof library->path, "%.511s", known ? map->l_name : name);
   return true;
 }
 

@@ -82,7 +82,7 @@ cublasStatus_t cublasLtDestroy(cublasLtHandle_t handle) { return unmake(handle, 
 cublasStatus_t cublasLtMatmulDescCreate(cublasLtMatmulDesc_t *out, cublasComputeType_t compute, cudaDataType_t scale) {
   BEGIN();
   if (scale != CUDA_R_32F) return CUBLAS_STATUS_NOT_SUPPORTED;
-  return make((void **)out, &(product){.compute = compute, .epilogue = CUBLASLT_EPILOGUE_DEFAULT}, sizeof(product));
+  return make((void **)out, &(product){.compute = (int32_t)compute, .epilogue = CUBLASLT_EPILOGUE_DEFAULT}, sizeof(product));
 }
 
 cublasStatus_t cublasLtMatmulDescDestroy(cublasLtMatmulDesc_t of) { return unmake(of, standin_called(__func__)); }
@@ -101,7 +101,7 @@ cublasStatus_t cublasLtMatmulDescSetAttribute(cublasLtMatmulDesc_t of, cublasLtM
 
 cublasStatus_t cublasLtMatrixLayoutCreate(cublasLtMatrixLayout_t *out, cudaDataType type, uint64_t rows, uint64_t columns, int64_t pitch) {
   BEGIN();
-  return make((void **)out, &(layout){type, 1, rows, columns, pitch, 0}, sizeof(layout));
+  return make((void **)out, &(layout){(int32_t)type, 1, rows, columns, pitch, 0}, sizeof(layout));
 }
 
 cublasStatus_t cublasLtMatrixLayoutDestroy(cublasLtMatrixLayout_t of) { return unmake(of, standin_called(__func__)); }
