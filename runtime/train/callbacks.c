@@ -132,7 +132,7 @@ tct_status tct_callbacks_save(const tct_callback *callbacks, int32_t n, tct_text
   tct_status status = TCT_OK;
   bool first = true;
   tct_text_append(out, "{");
-  for (int32_t i = 0; status == TCT_OK && i < n; i++) {
+  for (int32_t i = 0; status == TCT_OK && !out->failed && i < n; i++) { /* the next one would clear the record of a failure */
     if (callbacks[i].save_state == NULL) continue;
     status = save_one(&callbacks[i], state, out, first);
     first = false;

@@ -189,7 +189,7 @@ TEST(advise, command) {
   CHECK(json_array_size(rows) == 3, "two runs on the cpu, one on the TPU");
   CHECK(fabs(perf_get_number(json_array_get(rows, 2), "error")) < 1e-6 || fabs(perf_get_number(json_array_get(rows, 1), "error")) < 1e-6, "a model predicts itself");
   json_decref(rows);
-  RUN("advise", "job.yaml", "--devices", "cpu", "-q");
+  RUN("advise", "job.yaml", "--devices", "tpu:v3", "-q");
   EXITS(0);
   SHOWS(out, "Earlier predictions: ");
   RUN("advise", "job.yaml", "--devices", "tpu:v3", "-q", "--with", "runs.jsonl", "--json");
@@ -217,7 +217,7 @@ TEST(advise, command) {
   RUN("advise", "job.yaml", "--devices", "tpu:v3", "-q", "--target", "loss=1");
   EXITS(3);
   /* What is known by its datasheet alone: between its roofline and what is assumed, quoted, with a price. */
-  RUN("advise", "job.yaml", "--devices", "cpu,H200", "--now", "H200", "-q", "--json", "--analytic");
+  RUN("advise", "job.yaml", "--devices", "tpu:v3,H200", "--now", "H200", "-q", "--json", "--analytic");
   EXITS(0);
   json_t *const sheets = json_load_file(in_folder("stdout.txt"), 0, NULL);
   const json_t *const h200 = json_array_get(json_object_get(sheets, "devices"), 1), *const step = json_object_get(h200, "step");
@@ -239,7 +239,7 @@ TEST(advise, command) {
   SHOWS(err, "'runs.jsonl' is no file of advice; give another --output");
   RUN("advise", "job.yaml", "--verify", "runs.jsonl", "-o", "empty.jsonl");
   EXITS(2);
-  RUN("advise", "job.yaml", "-s", "model.layers[1].units=9", "--devices", "cpu", "-q", "-o", "other.jsonl");
+  RUN("advise", "job.yaml", "-s", "model.layers[1].units=9", "--devices", "tpu:v3", "-q", "-o", "other.jsonl");
   RUN("advise", "job.yaml", "--verify", "runs.jsonl", "-o", "other.jsonl");
   EXITS(3);
   SHOWS(err, "of another job");

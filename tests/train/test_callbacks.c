@@ -1,6 +1,7 @@
 /* Callbacks: which hooks run when and on what, how they end a fit, what they may not do, and their states as one text. */
 #include <tercet/tercet.h>
 #include "base/text.h"
+#include "faults.h"
 #include "test.h"
 #include "train/callbacks.h"
 
@@ -187,6 +188,28 @@ static tct_status recall(void *user, const char *text) {
   memory *m = user;
   m->loaded = true;
   return strcmp(text, m->text) == 0 ? TCT_OK : TCT_BAD_DATA;
+}
+
+/* A state's own save clears the error record; what ran out of memory before it is not forgotten. */
+TEST(callbacks, states_say_what_ran_out_of_memory) {
+  memory a = {"{\"wait\": 3}", false};
+  char many[400];
+  memset(many, 'n', sizeof many);
+  many[sizeof many - 1] = '\0';
+  const tct_callback callbacks[] = {{.name = many, .user = &a, .save_state = keep}, {.name = "b", .user = &a, .save_state = keep}};
+  bool struck = true;
+  int64_t nth = 1;
+  for (; struck; nth++) {
+    tct_text text = {0};
+    tct_error_clear();
+    (void)fault_alloc(nth);
+    const tct_status status = tct_callbacks_save(callbacks, 2, &text);
+    struck = fault_alloc(0);
+    CHECK(struck == (status != TCT_OK) && status == (struck ? TCT_OUT_OF_MEMORY : TCT_OK) && tct_error_status() == status, "allocation %d: %s, recorded %s", (int)nth,
+          tct_status_name(status), tct_status_name(tct_error_status()));
+    tct_text_free(&text);
+  }
+  CHECK(nth > 4, "%d", (int)nth);
 }
 
 TEST(callbacks, states_round_trip) {
