@@ -174,10 +174,10 @@ static int print_cells(const perf_peaks peaks[N_THREADS], double seconds[N_JOBS]
     }
   }
   json_t *const all = json_pack("{s:s, s:i, s:o, s:o}", "what", "steps of build/calibrate: medians of rounds in turn", "rounds", rounds, "peaks", of_threads, "cells", cells);
-  (void)json_dumpf(all, stdout, JSON_INDENT(1));
-  putchar('\n');
+  const bool written = json_dumpf(all, stdout, JSON_INDENT(1)) == 0 && putchar('\n') != EOF && fflush(stdout) == 0;
   json_decref(all);
-  return 0;
+  if (!written) perror("calibrate: standard output");
+  return written ? 0 : 1;
 }
 
 static int record(int64_t steps, int rounds) {
@@ -219,17 +219,22 @@ static bool read_recorded(const char *path, perf_peaks *peaks, double seconds[N_
   size_t i;
   json_t *row;
   const json_t *const rows = json_object_get(all, "cells"), *const of_peaks = json_object_get(all, "peaks");
-  *out_rounds = (int)perf_get_number(all, "rounds");
+  const double n_rounds = perf_get_number(all, "rounds");
+  bool ok = n_rounds >= 1 && n_rounds <= MOST_ROUNDS && json_array_size(rows) == N_JOBS * N_BATCHES * N_THREADS;
+  *out_rounds = ok ? (int)n_rounds : 0;
   for (int t = 0; t < N_THREADS; t++) {
     const json_t *const p = json_array_get(of_peaks, (size_t)t);
     peaks[t] = (perf_peaks){.flops = perf_get_number(p, "flops"), .bytes = perf_get_number(p, "bytes_per_second"), .cache_bytes = perf_get_number(p, "cache_bytes_per_second"),
                             .near_bytes = perf_get_number(p, "near_bytes_per_second"), .near_size = perf_get_number(p, "near_bytes")};
+    ok = ok && peaks[t].flops > 0 && peaks[t].bytes > 0 && peaks[t].cache_bytes > 0 && peaks[t].near_bytes > 0 && peaks[t].near_size > 0;
   }
-  bool ok = *out_rounds > 0 && *out_rounds <= MOST_ROUNDS && json_array_size(rows) == N_JOBS * N_BATCHES * N_THREADS;
   json_array_foreach(rows, i, row) {
     const size_t j = i / (N_BATCHES * N_THREADS), b = i / N_THREADS % N_BATCHES, t = i % N_THREADS;
-    ok = ok && j < N_JOBS && perf_is(row, "job", jobs[j].name) && (int64_t)perf_get_number(row, "batch") == batches[b];
-    for (int r = 0; ok && r < *out_rounds; r++) seconds[j][b][t][r] = json_number_value(json_array_get(json_object_get(row, "rounds"), (size_t)r));
+    ok = ok && j < N_JOBS && perf_is(row, "job", jobs[j].name) && perf_get_number(row, "batch") == (double)batches[b] && perf_get_number(row, "threads") == (double)(t + 1);
+    for (int r = 0; ok && r < *out_rounds; r++) {
+      seconds[j][b][t][r] = json_number_value(json_array_get(json_object_get(row, "rounds"), (size_t)r));
+      ok = seconds[j][b][t][r] > 0;
+    }
   }
   json_decref(all);
   return ok;
@@ -240,7 +245,7 @@ static int again(const char *path) {
   perf_peaks peaks[N_THREADS];
   int rounds = 0;
   if (!read_recorded(path, peaks, seconds, &rounds)) {
-    fprintf(stderr, "calibrate: '%s' holds no cells of today's jobs\n", path);
+    fprintf(stderr, "calibrate: '%s' cannot be read, or holds no whole cells of today's jobs (perf/support/calibration.def)\n", path);
     return 1;
   }
   if (!write_data()) return fail("the data's files");

@@ -11,7 +11,7 @@
 #include "perf/support/json.h"
 #include "perf/support/machine.h"
 
-enum { LATENCY_RUNS = 30, LOADED_BATCHES = 20, WARMUP = 5 };
+enum { LATENCY_RUNS = 30, LOADED_BATCHES = 20, COLD_BATCHES = 6, WARMUP = 5 };
 /* Assumed: no real chip was measured. */
 static const double ASSUMED = 0.25, PEAK_SECONDS = 0.3;
 /* Assumed of a device that only its datasheet tells of: how many times its roofline a step takes at most, and seconds to launch an op. */
@@ -59,9 +59,15 @@ static double loader_seconds(tct_job *job, int64_t batch) {
   if (tct_job_dataset(job, TCT_JOB_TRAIN, &data) != TCT_OK || tct_loader_create(data, &(tct_loader_options){.batch_size = batch}, &loader) != TCT_OK) return seconds;
   if (tct_loader_start(loader, 0, 0) == TCT_OK) {
     tct_batch b;
-    const double began = perf_now();
-    while (n < LOADED_BATCHES && tct_loader_next(loader, &b) == TCT_OK && b.n > 0) n++;
-    seconds = n > 0 ? (perf_now() - began) / (double)n : (double)NAN;
+    double each[LOADED_BATCHES], began = perf_now();
+    /* The first ones wait for the loader's thread to begin. */
+    for (int i = -COLD_BATCHES; i < LOADED_BATCHES && tct_loader_next(loader, &b) == TCT_OK && b.n > 0; i++) {
+      const double now = perf_now();
+      if (i >= 0) each[n++] = now - began;
+      began = now;
+    }
+    perf_sort(each, (int)n);
+    seconds = n > 0 ? perf_quantile(each, (int)n, 0.5) : (double)NAN;
   }
   tct_loader_free(loader);
   return seconds;
@@ -130,13 +136,13 @@ static tct_status analytic_step(tct_job *job, tct_model *model, const size *n, j
     return TCT_OK;
   }
   tct_status status = peaks_of_one(&one);
-  if (status == TCT_OK) status = perf_peaks_of(device, PEAK_SECONDS, &all);
+  if (status == TCT_OK && info.n_threads > 1) status = perf_peaks_of(device, PEAK_SECONDS, &all);
   const perf_peaks *const several = info.n_threads > 1 ? &all : &one;
   if (status == TCT_OK) status = tct_model_program(model, n->batch, true, &program);
   if (status != TCT_OK) return status;
   perf_features_of(program, &one, several, input_bytes_of(job, n->batch), &features);
   const double loader = loader_seconds(job, n->batch), compute = perf_model_seconds(w, &features), step = fmax(compute, isfinite(loader) ? loader : 0);
-  json_object_set_new(record, "step", estimate(step, step / w->factor, step * w->factor, "analytic, 90%"));
+  json_object_set_new(record, "step", estimate(step, step / w->factor, step * w->factor, step > compute ? "analytic, by the loader" : "analytic, 90%"));
   json_object_set_new(record, "input_bound", json_boolean(step > compute));
   status = tct_model_program(model, n->batch, false, &program);
   if (status != TCT_OK) return status;
@@ -187,7 +193,7 @@ static tct_status modelled_step(const perf_request *r, tct_job *job, const size 
   return TCT_OK;
 }
 
-/* Seconds of a step at a maker's figures: no faster than the roofline; how much slower is assumed. */
+/* Seconds of a step at a maker's figures, from the roofline of operands in memory up to what is assumed. */
 static json_t *at_datasheet(tct_program *program, const json_t *sheet, double *out_median) {
   const double flops = perf_get_number(sheet, "flops"), bytes = perf_get_number(sheet, "bytes_per_second");
   double least = 0;
@@ -208,13 +214,13 @@ static tct_status datasheet_step(tct_model *model, const size *n, json_t *record
   json_object_set_new(record, "step", at_datasheet(program, sheet, &seconds));
   status = tct_model_program(model, n->batch, false, &program);
   if (status != TCT_OK) return status;
-  json_decref(at_datasheet(program, sheet, &seconds));
+  json_object_set_new(record, "forward_estimate", at_datasheet(program, sheet, &seconds));
   json_object_set_new(record, "forward", perf_number(seconds));
   status = tct_model_program(model, 1, false, &program);
   if (status != TCT_OK) return status;
   json_decref(at_datasheet(program, sheet, &seconds));
   json_object_set_new(record, "latency", perf_number(seconds));
-  json_object_set_new(record, "capacity", json_null());
+  json_object_set_new(record, "capacity", perf_number(perf_get_number(sheet, "memory")));
   return TCT_OK;
 }
 

@@ -8,16 +8,18 @@
 
 enum { MOST_RUNS = 1000 };
 
-/* Infinite: it ended before. NaN: it never looked. */
+/* Infinite: it went on to its end without. NaN: it tells nothing of this target, as it never looked, or stopped early (at another one, at its
+ * time limit). */
 static double steps_of(const json_t *run, const perf_target *target) {
+  const bool whole = perf_is(run, "status", "done") && !json_is_object(json_object_get(run, "reached"));
   double steps = (double)NAN;
   size_t i;
   json_t *epoch;
   json_array_foreach(json_object_get(run, "epochs"), i, epoch) {
     const double value = perf_get_number(json_object_get(epoch, "values"), target->metric);
     if (isnan(value)) continue;
-    if (target->at_least ? value >= target->value : value <= target->value) return perf_get_number(epoch, "step");
-    steps = (double)INFINITY;
+    if (perf_target_met(target, value)) return perf_get_number(epoch, "step");
+    steps = whole ? (double)INFINITY : (double)NAN;
   }
   return steps;
 }

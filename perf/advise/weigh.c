@@ -22,9 +22,11 @@ static totals totals_of(const json_t *device) {
   if (isfinite(compile)) rest += compile;
   totals t;
   t.value[PERF_TIME] = steps * perf_get_number(step, "median") + rest;
+  const json_t *const around = json_object_get(device, "forward_estimate");
+  const double less = validation * (forward - perf_get_number(around, "low")), more = validation * (perf_get_number(around, "high") - forward);
   const bool cut = json_object_get(device, "steps_low") != NULL; /* at a target, whose steps have an interval themselves */
-  t.low = (cut ? perf_get_number(device, "steps_low") : steps) * perf_get_number(step, "low") + rest;
-  t.high = (cut ? perf_get_number(device, "steps_high") : steps) * perf_get_number(step, "high") + rest;
+  t.low = (cut ? perf_get_number(device, "steps_low") : steps) * perf_get_number(step, "low") + rest - (isfinite(less) ? less : 0);
+  t.high = (cut ? perf_get_number(device, "steps_high") : steps) * perf_get_number(step, "high") + rest + (isfinite(more) ? more : 0);
   t.value[PERF_COST] = t.value[PERF_TIME] * perf_get_number(json_object_get(device, "price"), "dollars_per_hour") / 3600;
   t.value[PERF_ENERGY] = perf_get_number(device, "joules");
   t.value[PERF_LATENCY] = perf_get_number(device, "latency");
@@ -62,7 +64,7 @@ static void put_constraints(json_t *advice, json_t *device, const perf_limits *l
   if (json_object_get(device, "joules") == NULL) json_object_set_new(device, "joules", json_null());
   if (limits->cost_is_share && !isnan(limits->cost) && isnan(cost))
     json_array_append_new(list, json_pack("{s:s, s:n, s:o, s:n, s:s}", "name", "cost limit", "limit", "value", perf_number(t.value[PERF_COST]), "ok", "text",
-                                          "what the present device costs cannot be told, so neither can the limit"));
+                                          "what the present device costs cannot be told, so neither can the limit; --prices FILE gives a price"));
   else add_constraint(list, "cost limit", PERF_COST, cost, t.value[PERF_COST]);
   add_constraint(list, "deadline", PERF_TIME, limits->deadline, t.value[PERF_TIME]);
   add_constraint(list, "latency limit", PERF_LATENCY, limits->latency, t.value[PERF_LATENCY]);
@@ -130,10 +132,9 @@ static const json_t *missed(const json_t *device) {
 
 static void say(json_t *lines, const char *text) { json_array_append_new(lines, perf_text("%s", text)); }
 
-static void say_winner(const json_t *advice, const json_t *use, perf_goal goal, json_t *lines) {
+static void say_winner(const json_t *use, perf_goal goal, json_t *lines) {
   char text[400], time[PERF_SHORT], low[PERF_SHORT], high[PERF_SHORT], cost[PERF_SHORT], latency[PERF_SHORT];
   const totals t = totals_of(use);
-  (void)advice;
   (void)snprintf(text, sizeof text, "Use %s: %s [%s to %s], %s, %s a prediction (%s); the least %s of those that meet every constraint.", perf_get_text(use, "id"),
                  perf_show_seconds(t.value[PERF_TIME], time), perf_show_seconds(t.low, low), perf_show_seconds(t.high, high), perf_show_dollars(t.value[PERF_COST], cost),
                  perf_show_seconds(t.value[PERF_LATENCY], latency), perf_get_text(json_object_get(use, "step"), "how"), perf_goal_name(goal));
@@ -168,7 +169,7 @@ static void say_runner_up(const json_t *advice, const json_t *use, perf_goal goa
   if (second == NULL) return;
   const double mine = totals_of(use).value[PERF_COST], its = totals_of(second).value[PERF_COST], slower = totals_of(second).value[goal] / totals_of(use).value[goal];
   const double more = its / mine;
-  if (more >= 2) (void)snprintf(than, sizeof than, "%.3g times as dear", more);
+  if (mine > 0 && more >= 2) (void)snprintf(than, sizeof than, "%.3g times as dear", more);
   else if (isfinite(more)) (void)snprintf(than, sizeof than, "%.0f %% %s", 100 * fabs(more - 1), more < 1 ? "cheaper" : "dearer");
   if (eligible) (void)snprintf(text, sizeof text, "Runner-up: %s, %s%s%.3g times the %s.", perf_get_text(second, "id"), than, than[0] != '\0' ? ", " : "", slower, perf_goal_name(goal));
   else (void)snprintf(text, sizeof text, "Runner-up: %s, %s%sbut %s.", perf_get_text(second, "id"), than, than[0] != '\0' ? ", " : "",
@@ -176,7 +177,8 @@ static void say_runner_up(const json_t *advice, const json_t *use, perf_goal goa
   say(lines, text);
   json_object_set(verdict, "runner_up", json_object_get(second, "id"));
   const totals a = totals_of(use), b = totals_of(second);
-  if (!eligible || goal != PERF_TIME || !(b.low <= a.high)) return;
+  const double dear = goal == PERF_COST ? mine / a.value[PERF_TIME] : 1, its_dear = goal == PERF_COST ? its / b.value[PERF_TIME] : 1;
+  if (!eligible || (goal != PERF_TIME && goal != PERF_COST) || !(its_dear * b.low <= dear * a.high)) return;
   (void)snprintf(text, sizeof text, "The intervals of %s and %s overlap: these two may be the other way round.", perf_get_text(use, "id"), perf_get_text(second, "id"));
   say(lines, text);
 }
@@ -203,7 +205,7 @@ void perf_weigh(json_t *advice, const perf_limits *limits) {
   json_object_set_new(verdict, "goal", json_string(perf_goal_name(limits->goal)));
   json_object_set_new(verdict, "runner_up", json_null());
   if (use != NULL) {
-    say_winner(advice, use, limits->goal, lines);
+    say_winner(use, limits->goal, lines);
     say_decided(advice, use, limits->goal, lines, verdict);
     say_runner_up(advice, use, limits->goal, lines, verdict);
   } else {

@@ -126,7 +126,12 @@ static bool reopen(state *s, const json_t *first, perf_problem *problem) {
   if (!lock(s, problem)) return false;
   json_decref(s->records);
   s->records = NULL;
-  if (!perf_file_read(s->c->output, &s->records, &torn, &whole, problem)) return false;
+  if (!perf_file_read(s->c->output, &s->records, &torn, &whole, problem)) {
+    json_decref(s->records);
+    s->records = NULL;
+    if (whole > 0 || problem->status != TCT_BAD_DATA) return false;
+    return perf_fails(problem, TCT_BAD_DATA, "'%s' holds no whole line, so there is nothing to go on with; delete it, or give another --output", s->c->output);
+  }
   if (!check_same(json_array_get(s->records, 0), first, s->c->output, problem)) return false;
   s->n_before = json_array_size(s->records);
   return !torn || ftruncate(fileno(s->file), whole) == 0 || perf_fails(problem, TCT_IO, "cannot cut the torn last line of '%s': %s", s->c->output, strerror(errno));

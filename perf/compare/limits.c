@@ -73,28 +73,32 @@ json_t *perf_limit_row(const char *name, perf_goal of, double limit, double valu
   json_object_set_new(row, "limit", perf_number(limit));
   json_object_set_new(row, "value", perf_number(value));
   json_object_set_new(row, "ok", isnan(value) ? json_null() : json_boolean(value <= limit));
-  if (isnan(value)) json_object_set_new(row, "text", perf_text("its %s cannot be told", goals[of]));
+  if (isnan(value)) json_object_set_new(row, "text", perf_text("its %s cannot be told%s", goals[of], of == PERF_COST ? "; --prices FILE gives a price" : ""));
   else if (value <= limit) json_object_set_new(row, "text", perf_text("%s of at most %s", show(of, value, is), show(of, limit, most)));
   else json_object_set_new(row, "text", perf_text("misses the %s by %s (%s, at most %s)", name, show(of, value - limit, off), show(of, value, is), show(of, limit, most)));
   return row;
 }
 
-/* Of the whole job where it ran whole: to the target, or all its epochs, with loading and compiling; NaN: it did not. */
-static double job_of(const json_t *summary, const json_t *point, perf_goal goal) {
+/* Of the whole job where it ran whole: to the target, or all its epochs, with loading and compiling, which are paid for too (what they draw is
+ * not known); NaN: it did not. */
+static double job_of(const json_t *summary, const json_t *device, const json_t *point, perf_goal goal) {
   static const char *const of_target[] = {"time_to_target", "dollars_to_target", "joules_to_target"}, *const of_epoch[] = {"epoch_seconds", "dollars_per_epoch", "joules_per_epoch"};
   const perf_mode mode = (perf_mode)perf_mode_of(perf_get_text(summary, "mode"));
-  if (mode == PERF_STEPS) return (double)NAN;
+  if (mode == PERF_STEPS || !perf_is(point, "status", "done")) return (double)NAN;
   const double job = mode == PERF_TARGET ? perf_median(point, of_target[goal]) : perf_median(point, of_epoch[goal]) * (double)json_array_size(json_object_get(point, "curve"));
   const double load = perf_median(point, "cold_load"), compile = perf_median(point, "cold_compile");
-  return goal == PERF_TIME ? job + (isfinite(load) ? load : 0) + (isfinite(compile) ? compile : 0) : job;
+  const double start = (isfinite(load) ? load : 0) + (isfinite(compile) ? compile : 0), hourly = perf_get_number(json_object_get(device, "price"), "dollars_per_hour");
+  return goal == PERF_TIME ? job + start : goal == PERF_COST ? job + start * hourly / 3600 : job;
 }
 
 static json_t *cell_of(const json_t *summary, const json_t *device, const char *name, perf_goal goal, double limit) {
   const json_t *const point = perf_point_named(device, perf_get_text(json_object_get(summary, "verdict"), "point"));
-  json_t *const cell = perf_limit_row(name, goal, limit, job_of(summary, point, goal));
+  json_t *const cell = perf_limit_row(name, goal, limit, job_of(summary, device, point, goal));
   if (perf_mode_of(perf_get_text(summary, "mode")) == PERF_STEPS)
     json_object_set_new(cell, "text", json_string("steps do not tell the whole job; --mode epochs or target does, tercet advise predicts it"));
   else if (point != NULL && !perf_is(point, "status", "done")) json_object_set_new(cell, "text", perf_text("%s", perf_get_text(point, "status")));
+  else if (perf_mode_of(perf_get_text(summary, "mode")) == PERF_TARGET && isnan(perf_median(point, "time_to_target")))
+    json_object_set_new(cell, "text", perf_text("reached by %.0f of %.0f runs", perf_get_number(point, "n_reached"), perf_get_number(point, "n_runs")));
   json_object_set(cell, "device", json_object_get(device, "id"));
   return cell;
 }

@@ -25,8 +25,8 @@ bool perf_read_joules(const char *text, double *out);
 
 /* A value beside its limit: name, limit, value, ok (null: the value is NaN, it cannot be told), text. */
 json_t *perf_limit_row(const char *name, perf_goal of, double limit, double value);
-/* Adds `constraints` to a summary: of every limit, whether each device keeps it where the verdict looks, by its medians. The job's length
- * is told by the modes epochs and target alone. */
+/* Adds `constraints` to a summary: of every limit, whether each device keeps it where the verdict looks, by its medians, with
+ * loading and compiling in time and cost. The job's length is told by the modes epochs and target alone, of runs that were not cut off. */
 void perf_constrain(json_t *summary, const perf_limits *limits);
 
 #endif

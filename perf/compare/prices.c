@@ -19,10 +19,10 @@ static const struct {
 
 static const struct {
   const char *kind, *name;
-  double flops, bytes;
+  double flops, bytes, memory;
   const char *source;
 } datasheets[] = {
-#define DATASHEET(kind, name, flops, bytes, source) {kind, name, flops, bytes, source},
+#define DATASHEET(kind, name, flops, bytes, memory, source) {kind, name, flops, bytes, memory, source},
 #include "perf/compare/datasheets.def"
 #undef DATASHEET
 };
@@ -103,7 +103,7 @@ bool perf_has_datasheet(const char *name) {
 json_t *perf_datasheet_of(const json_t *device) {
   for (size_t i = 0; i < sizeof datasheets / sizeof datasheets[0]; i++) {
     if (!perf_is(device, "kind", datasheets[i].kind) || !contains(perf_get_text(device, "description"), datasheets[i].name)) continue;
-    return json_pack("{s:f, s:f, s:s}", "flops", datasheets[i].flops, "bytes_per_second", datasheets[i].bytes, "source", datasheets[i].source);
+    return json_pack("{s:f, s:f, s:f, s:s}", "flops", datasheets[i].flops, "bytes_per_second", datasheets[i].bytes, "memory", datasheets[i].memory, "source", datasheets[i].source);
   }
   return json_null();
 }

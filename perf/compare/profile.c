@@ -5,6 +5,7 @@
 #include <string.h>
 #include <tercet/forecast.h>
 #include "perf/compare/run.h"
+#include "perf/compare/statistics.h"
 #include "perf/support/json.h"
 #include "perf/support/machine.h"
 
@@ -115,13 +116,27 @@ static double counter_of(tct_device *device, const char *name) {
   return 0;
 }
 
-/* Cycles in which a step waits for its own input, by the device's clock over a few steps: what is sent beside the step before costs none. */
-static tct_status infeed_of(tct_job *job, tct_model *model, int64_t batch, double *out) {
-  profile u = {.model = model, .batch = batch};
-  const tct_callback watch = {.name = "profile", .user = &u, .step_end = on_step};
-  const double before = counter_of(tct_model_device(model), INFEED);
+typedef struct infeed {
+  double before, waited[COLD + PROFILED];
+  int n;
+} infeed;
+
+static tct_status on_infeed(void *user, tct_model *model, const tct_progress *p) {
+  infeed *const u = user;
+  const double now = counter_of(tct_model_device(model), INFEED);
+  /* The first step of an epoch has none before it that hides its input. */
+  if (p->step > 1 && u->n < COLD + PROFILED) u->waited[u->n++] = now - u->before;
+  u->before = now;
+  return TCT_OK;
+}
+
+/* Cycles in which a step waits for its own input, by the device's clock: the median of a few, behind other steps. */
+static tct_status infeed_of(tct_job *job, double *out) {
+  infeed u = {.n = 0};
+  const tct_callback watch = {.name = "infeed", .user = &u, .step_end = on_infeed};
   const tct_status status = tct_job_train(job, &(tct_fit_options){.callbacks = &watch, .n_callbacks = 1});
-  *out = u.n > 0 ? (counter_of(tct_model_device(model), INFEED) - before) / (double)u.n : 0;
+  perf_sort(u.waited, u.n);
+  *out = u.n > 0 ? perf_quantile(u.waited, u.n, 0.5) : 0;
   return status;
 }
 
@@ -131,8 +146,8 @@ static tct_status profile_modelled(tct_job *job, tct_model *model, int64_t batch
   tct_program *program = NULL;
   json_t *const ops = json_array();
   json_object_set_new(record, "ops", ops);
-  double infeed = 0;
-  tct_status status = infeed_of(job, model, batch, &infeed);
+  double waited = 0;
+  tct_status status = infeed_of(job, &waited);
   if (status == TCT_OK) status = tct_forecast_open(job, true, &forecast);
   if (status == TCT_OK) status = tct_model_program(model, batch, true, &program);
   if (status != TCT_OK) {
@@ -158,7 +173,7 @@ static tct_status profile_modelled(tct_job *job, tct_model *model, int64_t batch
   json_object_set_new(record, "steps", json_integer(1));
   json_object_set_new(record, "classes", classes_of(&info.total));
   const double waiting = info.total.by_class[TCT_FORECAST_CLASSES - 1] / info.chip.clock; /* for other chips */
-  const double upload = infeed / info.chip.clock;
+  const double upload = waited / info.chip.clock;
   put_split(record, 0, upload, waiting, info.total.seconds + upload);
   tct_forecast_free(forecast);
   return TCT_OK;

@@ -121,7 +121,7 @@ static double metric_of(run *u, const tct_progress *p, tct_status *status) {
   return (double)NAN;
 }
 
-static bool meets(const perf_target *target, double value) {
+bool perf_target_met(const perf_target *target, double value) {
   return target->at_least ? value >= target->value : value <= target->value;
 }
 
@@ -144,7 +144,7 @@ static tct_status on_epoch(void *user, tct_model *model, const tct_progress *p) 
   json_object_set_new(epoch, "seconds", perf_number(u->last - u->fit_began));
   json_object_set_new(epoch, "values", values);
   json_array_append_new(u->epochs, epoch);
-  if (u->r->mode == PERF_TARGET && meets(target, value) && !json_is_object(json_object_get(u->record, "reached"))) {
+  if (u->r->mode == PERF_TARGET && perf_target_met(target, value) && !json_is_object(json_object_get(u->record, "reached"))) {
     json_object_set(u->record, "reached", epoch);
     tct_fit_stop(model);
   }

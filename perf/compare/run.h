@@ -32,6 +32,7 @@ int perf_mode_of(const char *text);
 const char *perf_mode_name(perf_mode mode);
 /* "val_accuracy>=0.90". false: not of that form. */
 bool perf_target_of(const char *text, perf_target *out);
+bool perf_target_met(const perf_target *target, double value);
 
 /* Answers a request {"do": "run" | "profile" | "device" | "advise", …} with the record of docs/comparison.md; NULL only without memory. What
  * goes wrong is in the record. */

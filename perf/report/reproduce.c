@@ -9,7 +9,7 @@ void section_claims(page *p) {
   if (json_array_size(claims) > 0) {
     size_t i;
     json_t *claim;
-    table_open(p, "Claims of the textbooks, tried on this machine", "Claim|Verdict|Expected|Measured");
+    table_open(p, "Claims of the textbooks, as tercet claims tried them", "Claim|Verdict|Expected|Measured");
     json_array_foreach(claims, i, claim) {
       const char *const text = page_string(claim, "claim"), *const verdict = page_string(claim, "verdict");
       const bool holds = verdict != NULL && strcmp(verdict, "holds") == 0, fails = verdict != NULL && strcmp(verdict, "fails") == 0;

@@ -22,6 +22,7 @@ static void *open_file(char *why, size_t size) {
   for (size_t n; folders != NULL && *folders != '\0'; folders += n + (folders[n] == ':')) {
     char path[4096];
     n = strcspn(folders, ":");
+    if (n == 0) continue;
     void *const library = snprintf(path, sizeof path, "%.*s/%s", (int)n, folders, FILE_NAME) < (int)sizeof path ? dlopen(path, RTLD_NOW | RTLD_LOCAL) : NULL;
     if (library != NULL) return library;
   }

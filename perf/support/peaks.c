@@ -70,7 +70,11 @@ tct_status perf_peaks_of(tct_device *device, double seconds, perf_peaks *out) {
   const double triad = perf_triad_bytes(info.n_threads, IN_MEMORY);
   out->cache_bytes = perf_triad_bytes(info.n_threads, IN_CACHE);
   /* Of one thread: several would be timed with their meeting, which takes as long as the loop. */
+#ifdef _SC_LEVEL2_CACHE_SIZE
   const long own = sysconf(_SC_LEVEL2_CACHE_SIZE);
+#else
+  const long own = 0;
+#endif
   out->near_size = (double)(own > 0 ? own : USUAL_CACHE) * info.n_threads;
   out->near_bytes = perf_triad_bytes(1, (own > 0 ? own : USUAL_CACHE) / 3) * info.n_threads;
   if (out->fma_flops > out->flops) out->flops = out->fma_flops;

@@ -24,6 +24,7 @@ static tct_status select_one(const tct_graph *graph, const tct_node *node, const
     const tct_kernel *const next = status == TCT_UNSUPPORTED ? tct_find_next_kernel(device, view, kernel) : NULL;
     if (next == NULL) return tct_context("preparing kernel %s for '%s'", kernel->name, view->name);
     tct_error_clear();
+    out->prepared = (tct_prepared){0};
     kernel = next;
   }
   out->kernel = kernel;

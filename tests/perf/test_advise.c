@@ -163,6 +163,7 @@ TEST(advise, model_predicts_unseen_jobs) {
   CHECK(perf_quantile(width, n, 0.5) <= 0.45, "median half-width %g", perf_quantile(width, n, 0.5));
   perf_model_calibrate(cells, n, &all);
   for (int j = 0; j < PERF_N_FEATURES; j++) CHECK(fabs(perf_own_weights.w[j] / all.w[j] - 1) < 0.01, "weights.def is not of these cells: %s", perf_feature_name(j));
+  CHECK(fabs(perf_own_weights.factor / all.factor - 1) < 1e-3, "weights.def has the factor %g, these cells %g", perf_own_weights.factor, all.factor);
   free(cells);
 }
 
@@ -176,7 +177,7 @@ TEST(advise, command) {
     EXITS(0);
     json_t *const advice = json_load_file(in_folder("stdout.txt"), 0, NULL);
     const json_t *const devices = json_object_get(advice, "devices"), *const cpu = json_array_get(devices, 0), *const tpu = json_array_get(devices, 2);
-    CHECK(perf_get_number(cpu, "steps") == 60 && perf_is(json_object_get(cpu, "step"), "how", analytic ? "analytic, 90%" : "measured"));
+    CHECK(perf_get_number(cpu, "steps") == 60 && strncmp(perf_get_text(json_object_get(cpu, "step"), "how"), analytic ? "analytic, " : "measured", 8) == 0);
     CHECK(perf_get_number(json_object_get(cpu, "total"), "median") > 0 && perf_get_number(cpu, "latency") > 0 && json_is_true(json_object_get(cpu, "fits")));
     CHECK(perf_is(json_array_get(devices, 1), "status", "absent") && perf_get_number(tpu, "joules") > 0);
     json_decref(advice);

@@ -75,7 +75,9 @@ TEST(compare, steps) {
   static const char *const parts[] = {"input_wait", "upload", "forward", "backward", "update", "communication", "fallback", "host_gap"};
   for (int i = 0; i < 8; i++) sum += perf_get_number(split, parts[i]);
   CHECK(fabs(sum / perf_get_number(split, "total") - 1) < 1e-9 && perf_get_number(split, "backward") > 0 && perf_get_number(split, "upload") > 0);
-  CHECK(perf_get_number(json_object_get(tpu, "split"), "upload") > 0, "PCIe is slower than this step");
+  /* What a step's batch takes over PCIe is hidden behind the step before: the split is the step. */
+  CHECK(perf_get_number(json_object_get(tpu, "split"), "upload") == 0 && fabs(perf_get_number(json_object_get(tpu, "split"), "total") / modelled - 1) < 1e-6, "%g of %g",
+        perf_get_number(json_object_get(tpu, "split"), "total"), modelled);
   /* bf16 products part from f32's by thousandths, and no more. */
   const double parted = perf_get_number(json_object_get(tpu, "loss_difference"), "value");
   CHECK(parted > 0 && parted < 0.05, "%g", parted);
@@ -311,6 +313,10 @@ TEST(compare, wrong_words) {
       {{"--html", "job.compare.jsonl"}, 2, "would overwrite 'job.compare.jsonl'"},
       {{"--runs", "1", "--devices", "cpu", "--csv", "./job.compare.jsonl"}, 2, "would overwrite 'job.compare.jsonl'"},
       {{"--csv", "x", "--html", "x"}, 2, "are both 'x'"},
+      {{"--csv", "x", "--html", "./x"}, 2, "are both './x'"},
+      {{"--csv", "/"}, 3, "'/': Is a directory"},
+      {{"--dawnbench", "job.yaml"}, 2, "is a file; needs a folder"},
+      {{"--max-cost", "abc"}, 2, "needs dollars such as 0.5 or $1\n"},
       {{"--devices", "gpu", "--runs", "1"}, 7, ""},
       {{"--with", "nowhere.jsonl"}, 4, "nowhere.jsonl"},
       {{"--prices", "nowhere.json"}, 4, "nowhere.json"},

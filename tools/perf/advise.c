@@ -62,6 +62,9 @@ static int keep(const char *path, json_t *record) {
 
 /* What is not a file of advice stays as it is. */
 static int check_kept(const char *path) {
+  if (strcmp(path, "-") == 0) return tool_usage("advise: --output '-': predictions are kept in a file; --json prints them");
+  const int code = outputs_check_file(path);
+  if (code != TOOL_OK) return code;
   FILE *const file = fopen(path, "r");
   char *line = NULL;
   size_t room = 0;
@@ -173,8 +176,8 @@ int perf_advise(const tool_options *options) {
   const char *const dot = strrchr(options->positional, '.');
   if (dot != NULL && strcmp(dot, ".safetensors") == 0) return tool_usage("advise: '%s' is a model; needs the job file that trains it", options->positional);
   int code = read_limits(options, &limits);
-  if (code == TOOL_OK && options->verify != NULL && (options->goal || options->max_cost || options->deadline || options->max_latency || options->max_energy || options->needs || options->now || options->devices))
-    return tool_usage("advise: --verify compares the last prediction; it takes no limits and no --devices");
+  if (code == TOOL_OK && options->verify != NULL && (options->goal || options->max_cost || options->deadline || options->max_latency || options->max_energy || options->needs || options->now || options->devices || options->target || options->analytic || options->prices || options->with.n > 0))
+    return tool_usage("advise: --verify compares the last prediction; it takes no limits, --devices, --target, --analytic, --prices or --with");
   if (code == TOOL_OK && options->verify != NULL) return verify(options, path);
   if (code == TOOL_OK) code = check_now(devices, options->now);
   if (code == TOOL_OK) code = check_kept(path);

@@ -26,7 +26,8 @@ int outputs_prices(const tool_options *options, json_t **out) {
 
 int outputs_limits(const tool_options *o, perf_limits *out) {
   *out = (perf_limits){.cost = (double)NAN, .deadline = (double)NAN, .latency = (double)NAN, .joules = (double)NAN};
-  if (o->max_cost != NULL && !perf_read_cost(o->max_cost, out)) return tool_usage("%s: --max-cost is '%s', needs dollars such as 0.5 or $1, or +10%%", tool_arguments[1], o->max_cost);
+  if (o->max_cost != NULL && !perf_read_cost(o->max_cost, out)) return tool_usage("%s: --max-cost is '%s', needs dollars such as 0.5 or $1%s", tool_arguments[1], o->max_cost,
+                                                                                       strcmp(tool_arguments[1], "advise") == 0 ? ", or +10%" : "");
   if (o->deadline != NULL && !perf_read_seconds(o->deadline, &out->deadline))
     return tool_usage("%s: --deadline is '%s', needs a time such as 90s, 10m or 2h", tool_arguments[1], o->deadline);
   if (o->max_energy != NULL && !perf_read_joules(o->max_energy, &out->joules))
@@ -100,20 +101,35 @@ static int write_dawnbench(const tool_options *options, const json_t *summary) {
 
 static bool is_stdout(const char *path) { return path != NULL && strcmp(path, "-") == 0; }
 
-/* A folder that cannot be written to is better known before an hour of runs. */
-static int check_folder(const char *path) {
+/* The last part of the path; the folder before it, "." where there is none. */
+static const char *split_path(const char *path, char *folder, size_t size) {
+  const char *const slash = strrchr(path, '/');
+  (void)snprintf(folder, size, "%.*s", slash != NULL ? (int)(slash - path) + 1 : 1, slash != NULL ? path : ".");
+  return slash != NULL ? slash + 1 : path;
+}
+
+/* What cannot be written is better known before an hour of runs. */
+int outputs_check_file(const char *path) {
   char folder[4096];
-  const char *const slash = path != NULL ? strrchr(path, '/') : NULL;
+  struct stat there;
   if (path == NULL || is_stdout(path)) return TOOL_OK;
-  (void)snprintf(folder, sizeof folder, "%.*s", slash != NULL ? (int)(slash - path) + 1 : 1, slash != NULL ? path : ".");
-  if (access(folder, W_OK | X_OK) == 0) return TOOL_OK;
-  return tool_file_fail("write into the folder", folder);
+  (void)split_path(path, folder, sizeof folder);
+  if (access(folder, W_OK | X_OK) != 0) return tool_file_fail("write into the folder", folder);
+  if (stat(path, &there) != 0 || !S_ISDIR(there.st_mode)) return TOOL_OK;
+  errno = EISDIR;
+  return tool_file_fail("write", path);
 }
 
 static bool is_same_file(const char *a, const char *b) {
   struct stat of_a, of_b;
   if (strcmp(a, b) == 0) return true;
-  return stat(a, &of_a) == 0 && stat(b, &of_b) == 0 && of_a.st_dev == of_b.st_dev && of_a.st_ino == of_b.st_ino && S_ISREG(of_a.st_mode);
+  const bool has_a = stat(a, &of_a) == 0, has_b = stat(b, &of_b) == 0;
+  if (has_a && has_b) return of_a.st_dev == of_b.st_dev && of_a.st_ino == of_b.st_ino && S_ISREG(of_a.st_mode);
+  if (has_a || has_b) return false;
+  /* Neither is there yet: one name in one folder. */
+  char folder_a[4096], folder_b[4096];
+  return strcmp(split_path(a, folder_a, sizeof folder_a), split_path(b, folder_b, sizeof folder_b)) == 0 && stat(folder_a, &of_a) == 0 && stat(folder_b, &of_b) == 0 &&
+         of_a.st_dev == of_b.st_dev && of_a.st_ino == of_b.st_ino;
 }
 
 /* What is read, and the data that took an hour to gather, is not written over. */
@@ -140,10 +156,13 @@ int outputs_check(const tool_options *options, const char *data) {
     return tool_usage("%s: only one of --json, --csv - and --html - can have standard output", tool_arguments[1]);
   if (options->csv != NULL && options->html != NULL && !is_stdout(options->csv) && is_same_file(options->csv, options->html))
     return tool_usage("%s: --csv and --html are both '%s'; give each a file of its own", tool_arguments[1], options->html);
+  struct stat dawnbench;
+  if (options->dawnbench != NULL && stat(options->dawnbench, &dawnbench) == 0 && !S_ISDIR(dawnbench.st_mode))
+    return tool_usage("%s: --dawnbench '%s' is a file; needs a folder, which it makes where there is none", tool_arguments[1], options->dawnbench);
   const char *const files[] = {options->csv, options->html}, *const names[] = {"--csv", "--html"};
   for (int i = 0; i < 2; i++) {
     code = check_overwrites(options, data, names[i], files[i]);
-    if (code == TOOL_OK) code = check_folder(files[i]);
+    if (code == TOOL_OK) code = outputs_check_file(files[i]);
     if (code != TOOL_OK) return code;
   }
   return TOOL_OK;

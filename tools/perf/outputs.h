@@ -18,6 +18,8 @@ const char *outputs_command(char *text, size_t size);
 int outputs_check(const tool_options *options, const char *data);
 /* A data file as --with and report read it. Prints what is wrong. */
 int outputs_read(const char *path, json_t **out);
+/* That the file's folder can be written to and the file is no folder; NULL and "-" are well. */
+int outputs_check_file(const char *path);
 /* --max-cost, --deadline and --max-energy; NaN where one is not given. */
 int outputs_limits(const tool_options *options, perf_limits *out);
 /* --prices; NULL where there is none. Prints what is wrong. */

@@ -194,6 +194,7 @@ static int walk(view *v) {
 }
 
 static int run_planned(const tool_options *options, perf_plan *plan) {
+  if (options->steps == 0) return tool_usage("shadow: --steps is 0, needs at least 1");
   view v = {.options = options, .report = {.first = -1}};
   int code = split(options, plan, &v);
   if (code == TOOL_OK && options->n_set == TOOL_MOST_SETS) code = tool_usage("more than %d overrides", TOOL_MOST_SETS);
