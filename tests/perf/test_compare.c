@@ -316,7 +316,7 @@ TEST(compare, wrong_words) {
       {{"--csv", "x", "--html", "./x"}, 2, "are both './x'"},
       {{"--csv", "/"}, 3, "'/': Is a directory"},
       {{"--dawnbench", "job.yaml"}, 2, "is a file; needs a folder"},
-      {{"--max-cost", "abc"}, 2, "needs dollars such as 0.5 or $1\n"},
+      {{"--max-cost", "abc"}, 2, "needs dollars such as 0.5 or $1 ["},
       {{"--devices", "gpu", "--runs", "1"}, 7, ""},
       {{"--with", "nowhere.jsonl"}, 4, "nowhere.jsonl"},
       {{"--prices", "nowhere.json"}, 4, "nowhere.json"},
