@@ -224,7 +224,7 @@ static json_t *noise_of(const runs *r, const json_t *first, bool modelled) {
   json_object_set_new(noise, "flags", flags);
   json_object_set_new(noise, "unfit", json_boolean(!modelled && (cv > 2 * NOISY_CV || steal > 2 * NOISY_STEAL || (isfinite(cpus) && load > 2 * cpus) || throttled > 0)));
   if (modelled) return noise;
-  if (json_is_true(json_object_get(noise, "unfit"))) json_array_append_new(flags, json_string("unfit to be compared: the machine was too busy"));
+  if (json_is_true(json_object_get(noise, "unfit"))) json_array_append_new(flags, json_string("unfit to be compared, for what follows"));
   flag(flags, cv > NOISY_CV, "runs differ by %.1f %% (coefficient of variation)", 100 * cv);
   flag(flags, steal > NOISY_STEAL, "other machines took %.1f %% of the processors' time", 100 * steal);
   flag(flags, isfinite(cpus) && load > cpus, "load average %.1f before a run: more than the processors", load);

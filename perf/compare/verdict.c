@@ -155,7 +155,7 @@ static void say_trust(const json_t *summary, json_t *lines) {
     (void)snprintf(names + at, sizeof names - at, "%s%s", at > 0 ? ", " : "", perf_get_text(device, "id"));
   }
   if (names[0] == '\0') return;
-  (void)snprintf(text, sizeof text, "Unfit: the machine was too busy while %s ran; measure again when it is quiet.", names);
+  (void)snprintf(text, sizeof text, "Unfit: %s ran too unevenly, or beside too much else (below); measure again when the machine is quiet.", names);
   add(lines, text);
 }
 
