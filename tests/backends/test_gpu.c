@@ -277,7 +277,7 @@ TEST(gpu, probe_says_why_there_is_none) {
       {"STANDIN_CUDA=devices=0", "is here, but no device is: no NVIDIA GPU in this machine or container"},
       {"STANDIN_CUDA=fail=cuDeviceGetCount:1:802", "does not start: a service of the system is not running"},
       {"STANDIN_CUDA=driver=12040", "is too old: it is for CUDA 12.4, the device code needs 13.0 or later"},
-      {"STANDIN_CUDA=capability=61", "has compute capability 6.1, for which this module has no code: it has 7.5, "},
+      {"STANDIN_CUDA=capability=61", "has compute capability 6.1, for which this module has no code: it has "},
       {"STANDIN_CUDA='capability=61 devices=2'", "has compute capability 6.1, for which"},
       {"STANDIN_CUDA=fail=cuDeviceGetName:1:101", "device 0 does not answer: "},
       {"STANDIN_CUDA=fail=cuModuleLoadData:1:222", "loading the device code '"},
