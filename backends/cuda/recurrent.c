@@ -219,6 +219,7 @@ tct_status tct_cu_recurrent_grad_launch(tct_device_impl *device, const tct_launc
   }
   if (status != TCT_OK) return status;
   a.dh = out(launch, s->is_gru ? 2 : 1);
-  a.dc = s->is_gru ? (tct_cu_tensor){.data = NULL} : out(launch, 2);
+  a.dc = (tct_cu_tensor){.data = NULL};
+  if (!s->is_gru) a.dc = out(launch, 2);
   return tct_cu_launch(device, node, TCT_CU_KERNEL_cell_grad_end, &s->cell_extent, &a);
 }
