@@ -1,7 +1,6 @@
 /* Optimizer updates: which states a rule has, and what its kernel reads from the device in every step. The updates of a program come
  * together, and those of one rule and rate are one launch for every TCT_CU_UPDATES of them. */
 #include <math.h>
-#include <string.h>
 #include "backends/cuda/shape.h"
 
 typedef struct update_state {
@@ -65,10 +64,16 @@ static tct_cu_update_tensor tensor_of(const tct_launch *launch) {
   return tensor;
 }
 
+static bool is_same_rule(const tct_update_attrs *a, const tct_update_attrs *b) {
+  return a->n_state == b->n_state && a->beta1 == b->beta1 && a->beta2 == b->beta2 && a->epsilon == b->epsilon && a->momentum == b->momentum &&
+         a->nesterov == b->nesterov && a->centered == b->centered && a->has_scale == b->has_scale && a->conditional == b->conditional && a->l1 == b->l1 &&
+         a->l2 == b->l2 && a->weight_decay == b->weight_decay && a->clip_value == b->clip_value;
+}
+
 /* Both are of one rule and read the same scalars: all operands behind the gradient. */
 static bool are_alike(const tct_launch *a, const tct_launch *b) {
   const tct_update_attrs *const attrs = a->node->attrs;
-  if (a->node->op != b->node->op || a->node->n_in != b->node->n_in || memcmp(attrs, b->node->attrs, sizeof *attrs) != 0) return false;
+  if (a->node->op != b->node->op || a->node->n_in != b->node->n_in || !is_same_rule(attrs, b->node->attrs)) return false;
   for (int32_t i = attrs->n_state + 1; i < a->node->n_in; i++)
     if (a->in[i] != b->in[i]) return false;
   return true;
