@@ -261,7 +261,8 @@ int main(int argc, char **argv) {
     if (strcmp(argv[i], "--fit") == 0) return fit(argv[i + 1]);
     if (strcmp(argv[i], "--again") == 0) return again(argv[i + 1]);
     if (strcmp(argv[i], "--steps") == 0) steps = strtol(argv[i + 1], NULL, 10);
-    if (strcmp(argv[i], "--rounds") == 0) rounds = (int)strtol(argv[i + 1], NULL, 10);
+    else if (strcmp(argv[i], "--rounds") == 0) rounds = (int)strtol(argv[i + 1], NULL, 10);
+    else rounds = 0; /* unknown */
   }
   if (argc % 2 == 0 || steps < 4 || rounds < 1 || rounds > MOST_ROUNDS) {
     fprintf(stderr, "calibrate: --fit FILE, --again FILE, or --steps N (at least 4) --rounds N (1 to %d)\n", MOST_ROUNDS);

@@ -1,8 +1,6 @@
 /* See cublaslt.h. */
 #include "backends/cuda/cublaslt.h"
 
-#include <pthread.h>
-
 static const tct_cu_function functions[] = {
 #define CUBLASLT(member, symbol) {#symbol, offsetof(tct_cu_cublaslt, member)},
 #include "backends/cuda/cublaslt.def"
@@ -17,14 +15,9 @@ const tct_cu_cublaslt *tct_cu_cublaslt_open(const tct_host *host, char *why, siz
                                            .minor = CUBLAS_VER_MINOR,
                                            .functions = functions,
                                            .n_functions = sizeof functions / sizeof functions[0]};
-  static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
+  static tct_cu_library_once once = {.mutex = PTHREAD_MUTEX_INITIALIZER};
   static tct_cu_cublaslt api;
-  static bool started;
-  (void)pthread_mutex_lock(&mutex);
-  if (!started) started = tct_cu_library_use(host, &kind, &api.library, &api, api.name, why, why_bytes);
-  const bool here = started;
-  (void)pthread_mutex_unlock(&mutex);
-  return here ? &api : NULL;
+  return tct_cu_library_use(host, &kind, &once, &api.library, &api, api.name, why, why_bytes) ? &api : NULL;
 }
 
 void tct_cu_tell_cublaslt(const tct_host *host, tct_fact_fn fn, void *user) {

@@ -1,8 +1,6 @@
 /* Opening cuDNN, and building its graphs: a convolution, then bias and ReLU where they are asked for, as one plan. */
 #include "backends/cuda/cudnn.h"
 
-#include <pthread.h>
-
 static const tct_cu_function functions[] = {
 #define CUDNN(member, symbol) {#symbol, offsetof(tct_cu_cudnn, member)},
 #include "backends/cuda/cudnn.def"
@@ -17,14 +15,9 @@ const tct_cu_cudnn *tct_cu_cudnn_open(const tct_host *host, char *why, size_t wh
                                            .minor = CUDNN_MINOR,
                                            .functions = functions,
                                            .n_functions = sizeof functions / sizeof functions[0]};
-  static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
+  static tct_cu_library_once once = {.mutex = PTHREAD_MUTEX_INITIALIZER};
   static tct_cu_cudnn api;
-  static bool started;
-  (void)pthread_mutex_lock(&mutex);
-  if (!started) started = tct_cu_library_use(host, &kind, &api.library, &api, api.name, why, why_bytes);
-  const bool here = started;
-  (void)pthread_mutex_unlock(&mutex);
-  return here ? &api : NULL;
+  return tct_cu_library_use(host, &kind, &once, &api.library, &api, api.name, why, why_bytes) ? &api : NULL;
 }
 
 void tct_cu_tell_cudnn(const tct_host *host, tct_fact_fn fn, void *user) {

@@ -107,8 +107,8 @@ const char *tct_cu_library_take(const tct_cu_library *library, const tct_cu_func
 /* "13.1.0" of 130100. */
 #define VERSION_ARGS(number) (int)((number) / 10000), (int)((number) / 100 % 100), (int)((number) % 100)
 
-bool tct_cu_library_use(const tct_host *host, const tct_cu_library_kind *kind, tct_cu_library *out, void *table, char out_name[32],
-                        char *why, size_t why_bytes) {
+static bool start(const tct_host *host, const tct_cu_library_kind *kind, tct_cu_library *out, void *table, char out_name[32], char *why,
+                  size_t why_bytes) {
   if (!tct_cu_library_open(host, kind->file, out)) {
     snprintf(why, why_bytes, "%s is not in %s; install %s, or name its folder in TERCET_CUDA_LIBRARY_PATH", kind->file, out->looked,
              kind->package);
@@ -128,6 +128,15 @@ bool tct_cu_library_use(const tct_host *host, const tct_cu_library_kind *kind, t
   snprintf(why, why_bytes, "%s is version %d.%d.%d, needs %d; install %s %d.%d or later", out->path, VERSION_ARGS(version), kind->major,
            kind->name, kind->major, kind->minor);
   return false;
+}
+
+bool tct_cu_library_use(const tct_host *host, const tct_cu_library_kind *kind, tct_cu_library_once *once, tct_cu_library *out, void *table,
+                        char out_name[32], char *why, size_t why_bytes) {
+  (void)pthread_mutex_lock(&once->mutex);
+  if (!once->started) once->started = start(host, kind, out, table, out_name, why, why_bytes);
+  const bool started = once->started;
+  (void)pthread_mutex_unlock(&once->mutex);
+  return started;
 }
 
 void tct_cu_tell_library(const char *fact, const tct_cu_library *library, const char *name, const char *ops, const char *why,

@@ -3,6 +3,7 @@
 #ifndef TCT_BACKENDS_CUDA_LIBRARIES_H
 #define TCT_BACKENDS_CUDA_LIBRARIES_H
 
+#include <pthread.h>
 #include <tercet/backend.h>
 
 typedef struct tct_cu_library {
@@ -33,10 +34,15 @@ typedef struct tct_cu_library_kind {
   const tct_cu_function *functions; /* the first tells the version: 10000·major + 100·minor + patch */
   size_t n_functions;
 } tct_cu_library_kind;
+/* What the process has of it: opened by the first that asks, and asked again as long as it does not start. */
+typedef struct tct_cu_library_once {
+  pthread_mutex_t mutex;
+  bool started;
+} tct_cu_library_once;
 /* Opens it, takes its functions into `table` and checks that its major version is the headers'. `out_name` gets "cuDNN 9.19.0". false:
- * `why` says what is missing, where it was looked for and what to do. */
-bool tct_cu_library_use(const tct_host *host, const tct_cu_library_kind *kind, tct_cu_library *out, void *table, char out_name[32],
-                        char *why, size_t why_bytes);
+ * `why` says what is missing, where it was looked for and what to do. From any thread. */
+bool tct_cu_library_use(const tct_host *host, const tct_cu_library_kind *kind, tct_cu_library_once *once, tct_cu_library *out, void *table,
+                        char out_name[32], char *why, size_t why_bytes);
 /* The fact `fact`: where the library is and that it takes `ops`, or why it does not. `name` NULL: `why`. */
 void tct_cu_tell_library(const char *fact, const tct_cu_library *library, const char *name, const char *ops, const char *why,
                          tct_fact_fn fn, void *user);

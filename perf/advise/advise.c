@@ -114,8 +114,7 @@ json_t *perf_advise_devices(const perf_comparison *c, const perf_limits *limits,
   json_object_set_new(advice, "devices", candidates);
   perf_target target;
   bool ok = perf_plan_devices(c->devices, &plan, problem);
-  if (ok && c->target != NULL && !perf_target_of(c->target, &target))
-    ok = perf_fails(problem, TCT_INVALID, "--target is '%s', needs METRIC>=NUMBER or METRIC<=NUMBER, such as 'val_accuracy>=0.90'", c->target);
+  ok = ok && (c->target == NULL || perf_plan_target(c->target, &target, problem));
   if (ok && !perf_worker_path(worker, sizeof worker)) ok = perf_fails(problem, TCT_UNAVAILABLE, "the system does not tell where this program lies");
   ok = ok && perf_put_job(c->job, c->directory, c->set, c->n_set, advice, problem) && ask_all(c, &plan, worker, analytic, candidates, problem);
   for (int i = 0; ok && i < c->n_quoted; i++) ok = add_quoted(advice, c->quoted[i], c->quoted_from[i], c->user_prices, problem);

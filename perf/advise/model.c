@@ -13,10 +13,10 @@ static const double PULL = 0.03;       /* of the prior: as much as a thirtieth o
 static const double WORTH_SHARING = 1e-4; /* seconds of an op on one thread, from which on it is taken to run on several */
 static const double STAYS = 4;         /* a step that moves at most so many times what the threads' own caches hold leaves its variables there */
 
-static const char *const names[PERF_N_FEATURES] = {"matmul_flops",    "matmul_bytes",    "conv_flops",   "conv_bytes",   "conv_gradient_flops", "conv_gradient_bytes",
-                                                   "recurrent_flops", "recurrent_bytes", "attention_flops", "attention_bytes", "update_flops", "update_bytes",
-                                                   "pool_flops",   "pool_bytes",
-                                                   "function_flops",  "function_bytes",  "rest_flops",   "rest_bytes",        "ops",          "forks",        "input"};
+static const char *const names[PERF_N_FEATURES] = {
+    "matmul_flops", "matmul_bytes", "conv_flops",   "conv_bytes",   "conv_gradient_flops", "conv_gradient_bytes", "recurrent_flops",
+    "recurrent_bytes", "attention_flops", "attention_bytes", "update_flops", "update_bytes", "pool_flops", "pool_bytes",
+    "function_flops", "function_bytes", "rest_flops", "rest_bytes", "ops", "forks", "input"};
 /* Ops at their roofline; a third of a microsecond to start one, ten to have threads at it. */
 static const double prior[PERF_N_FEATURES] = {1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 3e-7, 1e-5, 2};
 

@@ -310,9 +310,7 @@ static bool check(const perf_comparison *c, perf_problem *problem) {
   if (c->runs < 1 || c->runs > 1000) return perf_fails(problem, TCT_INVALID, "--runs is %lld, needs 1 to 1000", (long long)c->runs);
   if (c->steps > 100000000 || c->warmup > 100000000) return perf_fails(problem, TCT_INVALID, "--steps and --warmup: at most 100000000");
   if (c->mode == PERF_TARGET && c->target == NULL) return perf_fails(problem, TCT_INVALID, "--mode target needs --target, such as --target 'val_accuracy>=0.90'");
-  if (c->target != NULL && !perf_target_of(c->target, &target))
-    return perf_fails(problem, TCT_INVALID, "--target '%s': needs METRIC>=NUMBER or METRIC<=NUMBER, such as 'val_accuracy>=0.90'", c->target);
-  return true;
+  return c->target == NULL || perf_plan_target(c->target, &target, problem);
 }
 
 /* Each point's overrides make a job, before anything runs. */

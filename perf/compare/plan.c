@@ -33,6 +33,10 @@ bool perf_plan_devices(const char *text, perf_plan *plan, perf_problem *problem)
   return true;
 }
 
+bool perf_plan_target(const char *text, perf_target *out, perf_problem *problem) {
+  return perf_target_of(text, out) || perf_fails(problem, TCT_INVALID, "--target '%s': needs METRIC>=NUMBER or METRIC<=NUMBER, such as 'val_accuracy>=0.90'", text);
+}
+
 /* "batch" is short for the job's key. */
 static const char *key_of(const char *name, size_t n, char *text, size_t size) {
   if (n == 5 && strncmp(name, "batch", 5) == 0) return "train.batch_size";

@@ -16,4 +16,7 @@ bool perf_plan_points(const char *const *axes, perf_plan *plan, perf_problem *pr
 /* The overrides of a point, in `text`, which they point into; how many. */
 int perf_plan_overrides(const char *point, char *text, size_t size, const char **out, int most);
 
+/* "val_accuracy>=0.90" of --target. */
+bool perf_plan_target(const char *text, perf_target *out, perf_problem *problem);
+
 #endif

@@ -124,16 +124,22 @@ typedef struct infeed {
 static tct_status on_infeed(void *user, tct_model *model, const tct_progress *p) {
   infeed *const u = user;
   const double now = counter_of(tct_model_device(model), INFEED);
-  /* The first step of an epoch has none before it that hides its input. */
-  if (p->step > 1 && u->n < COLD + PROFILED) u->waited[u->n++] = now - u->before;
+  if (p->total_step > 1 && u->n < COLD + PROFILED) u->waited[u->n++] = now - u->before; /* the run's first has none before it */
   u->before = now;
+  return TCT_OK;
+}
+
+/* What validation waited for is not the next step's. */
+static tct_status on_infeed_epoch(void *user, tct_model *model, const tct_progress *p) {
+  (void)p;
+  ((infeed *)user)->before = counter_of(tct_model_device(model), INFEED);
   return TCT_OK;
 }
 
 /* Cycles in which a step waits for its own input, by the device's clock: the median of a few, behind other steps. */
 static tct_status infeed_of(tct_job *job, double *out) {
   infeed u = {.n = 0};
-  const tct_callback watch = {.name = "infeed", .user = &u, .step_end = on_infeed};
+  const tct_callback watch = {.name = "infeed", .user = &u, .step_end = on_infeed, .epoch_end = on_infeed_epoch};
   const tct_status status = tct_job_train(job, &(tct_fit_options){.callbacks = &watch, .n_callbacks = 1});
   perf_sort(u.waited, u.n);
   *out = u.n > 0 ? perf_quantile(u.waited, u.n, 0.5) : 0;

@@ -1,19 +1,15 @@
 /* What the process allocates, not only the library through its seam: tests/support/malloc/probe.c has a malloc of its own,
  * and runs here. */
 #include "faults.h"
+#include "shell.h"
 #include "test.h"
 
-#include <sys/wait.h>
 
 /* Runs the program, prints what it says when it fails. */
 static void run_probe(const char *arguments) {
-  char command[SCRATCH_BYTES + 256], text[8192];
-  (void)snprintf(command, sizeof command, "%s %s 2>&1", TCT_MALLOC_PROBE, arguments);
-  FILE *const pipe = popen(command, "r");
-  CHECK(pipe != NULL, "%s", command);
-  text[fread(text, 1, sizeof text - 1, pipe)] = '\0';
-  const int status = pclose(pipe);
-  CHECK(WIFEXITED(status) && WEXITSTATUS(status) == 0, "%s: status %d\n%s", command, status, text);
+  char text[8192];
+  const int code = shell(text, sizeof text, "%s %s 2>&1", TCT_MALLOC_PROBE, arguments);
+  CHECK(code == 0, "%s: exit code %d\n%s", arguments, code, text);
 }
 
 TEST(process_malloc, warm_steps_allocate_nothing) {

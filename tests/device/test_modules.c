@@ -1,9 +1,9 @@
 /* Backends from shared objects, as a user meets them through `tercet devices` and `tercet train`: what loads is a device,
  * what does not is a line with the reason, and neither stops the process. */
+#include "shell.h"
 #include "test.h"
 
 #include <sys/stat.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #define MODULES TCT_BINARY_DIR "/modules"
@@ -12,16 +12,8 @@ static char out[32768];
 
 /* Runs tercet with the folders to search; what it prints, both streams, is in `out`. */
 static int run(const char *folders, const char *arguments) {
-  char command[4096];
-  const int n = snprintf(command, sizeof command, "cd '%s' && TERCET_BACKEND_PATH='%s' '%s'/tercet %s 2>&1", TCT_SOURCE_DIR,
-                         folders, TCT_BINARY_DIR, arguments);
-  CHECK(n > 0 && (size_t)n < sizeof command);
-  FILE *const pipe = popen(command, "r");
-  CHECK(pipe != NULL);
-  out[fread(out, 1, sizeof out - 1, pipe)] = '\0';
-  const int status = pclose(pipe);
-  CHECK(WIFEXITED(status), "%s was killed: %d\n%s", command, status, out);
-  return WEXITSTATUS(status);
+  return shell(out, sizeof out, "cd '%s' && TERCET_BACKEND_PATH='%s' '%s'/tercet %s 2>&1", TCT_SOURCE_DIR, folders, TCT_BINARY_DIR,
+               arguments);
 }
 
 /* The line of `out` that holds `part`; fails the test when there is none. */
@@ -135,18 +127,14 @@ TEST(modules, folders_open_to_all_are_refused) {
 
 /* What lies in tercet/ beside the library's own file needs no variable. */
 TEST(modules, folder_beside_the_library_is_searched) {
-  char folder[] = "/tmp/tercet-modules-XXXXXX", command[2048];
+  char folder[] = "/tmp/tercet-modules-XXXXXX";
   CHECK(mkdtemp(folder) != NULL);
-  const int n = snprintf(command, sizeof command,
+  const int code = shell(out, sizeof out,
                          "cd '%s' && mkdir tercet && cp '%s'/libtercet.so.0 . && cp '%s'/template/libtercet-template.so tercet && "
                          "LD_LIBRARY_PATH='%s' TERCET_BACKEND_PATH= '%s'/tercet devices >lines 2>&1; "
                          "grep -c '^template 1 .*%s/tercet/libtercet-template.so]' lines; rm -r '%s'",
                          folder, TCT_BINARY_DIR, MODULES, folder, TCT_BINARY_DIR, folder, folder);
-  CHECK(n > 0 && (size_t)n < sizeof command);
-  FILE *const pipe = popen(command, "r");
-  CHECK(pipe != NULL);
-  out[fread(out, 1, sizeof out - 1, pipe)] = '\0';
-  CHECK(pclose(pipe) == 0 && strcmp(out, "1\n") == 0, "%s", out);
+  CHECK(code == 0 && strcmp(out, "1\n") == 0, "%s", out);
 }
 
 /* ---- the template as a device ---- */

@@ -1,20 +1,13 @@
 /* The programs of examples/, run as a user runs them, in small settings: they end well and print what they promise. */
+#include "shell.h"
 #include "test.h"
 
-#include <sys/wait.h>
 #include <unistd.h>
 
 /* Runs build/example_<arguments>, keeps what it prints (both streams), and checks that it ends with `wanted`. */
 static void run_example(const char *arguments, int wanted, char *out, size_t out_bytes) {
-  char command[1024];
-  const int n = snprintf(command, sizeof command, "cd '%s' && '%s'/example_%s 2>&1", TCT_SOURCE_DIR, TCT_BINARY_DIR, arguments);
-  CHECK(n > 0 && (size_t)n < sizeof command);
-  FILE *const pipe = popen(command, "r");
-  CHECK(pipe != NULL);
-  const size_t length = fread(out, 1, out_bytes - 1, pipe);
-  out[length] = '\0';
-  const int status = pclose(pipe);
-  CHECK(WIFEXITED(status) && WEXITSTATUS(status) == wanted, "%s ended with %d:\n%s", command, status, out);
+  const int code = shell(out, out_bytes, "cd '%s' && '%s'/example_%s 2>&1", TCT_SOURCE_DIR, TCT_BINARY_DIR, arguments);
+  CHECK(code == wanted, "%s ended with %d:\n%s", arguments, code, out);
 }
 
 /* The number behind `label` in the output. */

@@ -86,6 +86,19 @@ TEST(compare, steps) {
   end();
 }
 
+/* Where a batch is all the data, each step is the first of its epoch, and waits for its input. */
+TEST(compare, a_step_an_epoch_waits_for_its_input) {
+  begin();
+  RUN("compare", "job.yaml", "--devices", "tpu:v3", "--runs", "1", "--steps", "4", "-q", "--json", "--set", "train.batch_size=400");
+  EXITS(0);
+  json_t *const summary = summary_of_last();
+  const json_t *const tpu = point_of(summary, "tpu:v3", 0), *const split = json_object_get(tpu, "split");
+  CHECK(perf_get_number(split, "upload") > 0 && fabs(perf_get_number(split, "total") / perf_median(tpu, "step_p50") - 1) < 1e-6, "%g of %g", perf_get_number(split, "upload"),
+        perf_median(tpu, "step_p50"));
+  json_decref(summary);
+  end();
+}
+
 TEST(compare, epochs_and_exports) {
   begin();
   RUN("compare", "job.yaml", "--devices", "cpu,tpu:v5e", "--mode", "epochs", "--runs", "2", "-q", "--json", "-o", "e.jsonl", "--dawnbench", "dawn");

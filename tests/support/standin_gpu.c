@@ -5,8 +5,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/wait.h>
 #include "device/device.h"
+#include "shell.h"
 #include "test.h"
 
 char gpu_out[65536];
@@ -55,14 +55,6 @@ bool gpu_find(const char *settings) {
 }
 
 int gpu_run(const char *environment, const char *arguments) {
-  char command[2048];
-  const int n = snprintf(command, sizeof command, "cd '%s' && TERCET_BACKEND_PATH=" GPU_MODULES " TERCET_CUDA_LIBRARY_PATH=" GPU_STANDIN
-                         " %s " TCT_BINARY_DIR "/tercet %s 2>&1", TCT_SOURCE_DIR, environment, arguments);
-  CHECK(n > 0 && (size_t)n < sizeof command);
-  FILE *const pipe = popen(command, "r");
-  CHECK(pipe != NULL);
-  gpu_out[fread(gpu_out, 1, sizeof gpu_out - 1, pipe)] = '\0';
-  const int status = pclose(pipe);
-  CHECK(WIFEXITED(status), "%s was killed: %d\n%s", command, status, gpu_out);
-  return WEXITSTATUS(status);
+  return shell(gpu_out, sizeof gpu_out, "cd '%s' && TERCET_BACKEND_PATH=" GPU_MODULES " TERCET_CUDA_LIBRARY_PATH=" GPU_STANDIN
+               " %s " TCT_BINARY_DIR "/tercet %s 2>&1", TCT_SOURCE_DIR, environment, arguments);
 }

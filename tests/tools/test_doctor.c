@@ -1,24 +1,15 @@
 /* `tercet doctor`: the structure of its report, that the text says what the JSON says, and each thing that it can find. */
+#include "shell.h"
 #include "test.h"
 
 #include <jansson.h>
-#include <sys/wait.h>
 #include <tercet/tercet.h>
 
 static char out[65536];
 
 /* Runs it with `environment` ("A=1 B=2") before it; returns the exit code, what it prints to stdout is in `out`. */
 static int doctor(const char *environment, const char *arguments) {
-  char command[4096];
-  const int n = snprintf(command, sizeof command, "env -u TERCET_THREADS -u TERCET_ISA %s '%s'/tercet doctor %s", environment,
-                         TCT_BINARY_DIR, arguments);
-  CHECK(n > 0 && (size_t)n < sizeof command);
-  FILE *const pipe = popen(command, "r");
-  CHECK(pipe != NULL);
-  out[fread(out, 1, sizeof out - 1, pipe)] = '\0';
-  const int status = pclose(pipe);
-  CHECK(WIFEXITED(status), "%s was killed: %d\n%s", command, status, out);
-  return WEXITSTATUS(status);
+  return shell(out, sizeof out, "env -u TERCET_THREADS -u TERCET_ISA %s '%s'/tercet doctor %s", environment, TCT_BINARY_DIR, arguments);
 }
 
 static json_t *report_of(const char *environment, int wanted) {

@@ -1,8 +1,8 @@
 /* What the command says about itself in other forms: man pages that the formatter accepts, and completion that bash runs. */
+#include "shell.h"
 #include "test.h"
 
 #include <ctype.h>
-#include <sys/wait.h>
 #include <tercet/tercet.h>
 
 #include "lint/tree.h"
@@ -10,18 +10,11 @@
 static char out[65536];
 
 /* Runs it in bash; what it prints, both streams, is in `out`. */
-static int shell(const char *format, const char *argument) {
-  char script[4096], command[8192];
+static int bash(const char *format, const char *argument) {
+  char script[4096];
   (void)snprintf(script, sizeof script, format, argument);
-  const int n = snprintf(command, sizeof command, "PATH='%s':\"$PATH\" TERCET='%s' bash -c '%s' 2>&1", TCT_BINARY_DIR,
-                         TCT_SOURCE_DIR, script);
-  CHECK(n > 0 && (size_t)n < sizeof command && strchr(script, '\'') == NULL, "%s", script);
-  FILE *const pipe = popen(command, "r");
-  CHECK(pipe != NULL);
-  out[fread(out, 1, sizeof out - 1, pipe)] = '\0';
-  const int status = pclose(pipe);
-  CHECK(WIFEXITED(status), "%s was killed: %d\n%s", command, status, out);
-  return WEXITSTATUS(status);
+  CHECK(strchr(script, '\'') == NULL, "%s", script);
+  return shell(out, sizeof out, "PATH='%s':\"$PATH\" TERCET='%s' bash -c '%s' 2>&1", TCT_BINARY_DIR, TCT_SOURCE_DIR, script);
 }
 
 /* The words that bash offers for the words typed so far, one a line. */
@@ -60,7 +53,7 @@ TEST(manual, bash_completes) {
     char typed[256];
     (void)snprintf(typed, sizeof typed, "%s", rows[i].typed);
     for (char *quote = strstr(typed, "''"); quote != NULL; quote = strstr(quote, "''")) quote[0] = quote[1] = '"';
-    const int code = shell("source $TERCET/tools/completion.bash; COMP_WORDS=(%s); COMP_CWORD=$((${#COMP_WORDS[@]} - 1)); "
+    const int code = bash("source $TERCET/tools/completion.bash; COMP_WORDS=(%s); COMP_CWORD=$((${#COMP_WORDS[@]} - 1)); "
                            "_tercet tercet; echo \" ${COMPREPLY[*]} \"",
                            typed);
     CHECK(code == 0, "%s: %s", typed, out);
@@ -73,18 +66,18 @@ TEST(manual, bash_completes) {
 }
 
 TEST(manual, completion_is_clean_bash) {
-  CHECK(shell("set -e; tercet help --bash > /dev/null; tercet help --bash | bash -n; %s", "true") == 0, "%s", out);
-  CHECK(shell("tercet help --bash %s", "x") == 2 && strstr(out, "'x' is one argument too many") != NULL, "%s", out);
+  CHECK(bash("set -e; tercet help --bash > /dev/null; tercet help --bash | bash -n; %s", "true") == 0, "%s", out);
+  CHECK(bash("tercet help --bash %s", "x") == 2 && strstr(out, "'x' is one argument too many") != NULL, "%s", out);
 }
 
 TEST(manual, man_pages) {
-  CHECK(shell("tercet --help | sed -n %s", "\"s/^  \\([a-z]*\\)  .*[a-z]$/\\1/p\"") == 0, "%s", out);
+  CHECK(bash("tercet --help | sed -n %s", "\"s/^  \\([a-z]*\\)  .*[a-z]$/\\1/p\"") == 0, "%s", out);
   char commands[1024];
   (void)snprintf(commands, sizeof commands, "%.1000s", out);
   int n = 0;
   char *rest = NULL;
   for (char *name = strtok_r(commands, "\n", &rest); name != NULL; name = strtok_r(NULL, "\n", &rest), n++) {
-    CHECK(shell("tercet help %s --man", name) == 0, "%s", out);
+    CHECK(bash("tercet help %s --man", name) == 0, "%s", out);
     char title[64], line[128];
     (void)snprintf(title, sizeof title, ".TH TERCET\\-%s 1", name);
     for (char *c = title + 12; *c != '\0'; c++) *c = (char)toupper((unsigned char)*c);

@@ -1,26 +1,16 @@
 /* `tercet sim JOB` and `tercet lint --tpu`: their numbers agree with each other and with the device's, the listing, timeline and
  * findings are there, and wrong inputs are refused with a way out. The published figures of docs/tpu.md are what the model says. */
+#include "shell.h"
 #include "test.h"
 
 #include <jansson.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
 #include <tercet/chip.h>
 #include <tercet/tercet.h>
 
 static char out[1 << 20];
 
-static int run(const char *arguments) {
-  char command[4096];
-  const int n = snprintf(command, sizeof command, "'%s'/%s 2>&1", TCT_BINARY_DIR, arguments);
-  CHECK(n > 0 && (size_t)n < sizeof command);
-  FILE *const pipe = popen(command, "r");
-  CHECK(pipe != NULL);
-  out[fread(out, 1, sizeof out - 1, pipe)] = '\0';
-  const int status = pclose(pipe);
-  CHECK(WIFEXITED(status), "%s was killed: %d\n%s", command, status, out);
-  return WEXITSTATUS(status);
-}
+static int run(const char *arguments) { return shell(out, sizeof out, "'%s'/%s 2>&1", TCT_BINARY_DIR, arguments); }
 
 #define GLYPHS "'" TCT_SOURCE_DIR "/examples/glyphs.yaml'"
 #define SHOWN(text) CHECK(strstr(out, text) != NULL, "no '%s' in\n%s", text, out)

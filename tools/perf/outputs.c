@@ -145,13 +145,7 @@ static int check_overwrites(const tool_options *options, const char *data, const
   return TOOL_OK;
 }
 
-int outputs_check(const tool_options *options, const char *data) {
-  perf_limits limits;
-  json_t *claims = NULL;
-  int code = read_limits(options, &limits);
-  if (code == TOOL_OK) code = read_claims(options, &claims);
-  json_decref(claims);
-  if (code != TOOL_OK) return code;
+static int check_files(const tool_options *options, const char *data) {
   if (is_stdout(options->csv) + is_stdout(options->html) + options->json > 1)
     return tool_usage("%s: only one of --json, --csv - and --html - can have standard output", tool_arguments[1]);
   if (options->csv != NULL && options->html != NULL && !is_stdout(options->csv) && is_same_file(options->csv, options->html))
@@ -161,11 +155,20 @@ int outputs_check(const tool_options *options, const char *data) {
     return tool_usage("%s: --dawnbench '%s' is a file; needs a folder, which it makes where there is none", tool_arguments[1], options->dawnbench);
   const char *const files[] = {options->csv, options->html}, *const names[] = {"--csv", "--html"};
   for (int i = 0; i < 2; i++) {
-    code = check_overwrites(options, data, names[i], files[i]);
+    int code = check_overwrites(options, data, names[i], files[i]);
     if (code == TOOL_OK) code = outputs_check_file(files[i]);
     if (code != TOOL_OK) return code;
   }
   return TOOL_OK;
+}
+
+int outputs_check(const tool_options *options, const char *data) {
+  perf_limits limits;
+  json_t *claims = NULL;
+  int code = read_limits(options, &limits);
+  if (code == TOOL_OK) code = read_claims(options, &claims);
+  json_decref(claims);
+  return code == TOOL_OK ? check_files(options, data) : code;
 }
 
 /* No device has a figure: all were absent, or none could run. */
@@ -186,7 +189,7 @@ int outputs_write(const tool_options *options, const char *path, bool ran_now) {
   json_t *prices = NULL, *summary = NULL, *claims = NULL;
   perf_limits limits;
   perf_problem problem;
-  int code = outputs_check(options, path); /* again: now the data file is there, whatever its name */
+  int code = check_files(options, path); /* again: now the data file is there, whatever its name */
   if (code == TOOL_OK) code = outputs_prices(options, &prices);
   if (code == TOOL_OK && !summarize(options, path, prices, &summary, &problem)) code = outputs_fail(&problem);
   json_decref(prices);
