@@ -89,7 +89,7 @@ TEST(compare, steps) {
 /* Where a batch is all the data, each step is the first of its epoch, and waits for its input. */
 TEST(compare, a_step_an_epoch_waits_for_its_input) {
   begin();
-  RUN("compare", "job.yaml", "--devices", "tpu:v3", "--runs", "1", "--steps", "4", "-q", "--json", "--set", "train.batch_size=400");
+  RUN("compare", "job.yaml", "--devices", "tpu:v3", "--runs", "1", "--steps", "4", "-q", "--json", "--set", "train.batch_size=360");
   EXITS(0);
   json_t *const summary = summary_of_last();
   const json_t *const tpu = point_of(summary, "tpu:v3", 0), *const split = json_object_get(tpu, "split");
