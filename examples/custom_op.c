@@ -62,8 +62,10 @@ static const tct_op_def snake_definition = {.abi = TCT_OP_ABI,
                                             .n_out = 1,
                                             .infer = snake_infer,
                                             .gradient = snake_gradient};
-static const tct_op_kernel snake_kernels[] = {{"ref", {.in_place = true, .launch = snake_launch}},
-                                              {"cpu", {.in_place = true, .launch = snake_launch}}};
+static const tct_op_kernel snake_kernels[] = {
+    {.device = "ref", .kernel = {.in_place = true, .launch = snake_launch}},
+    {.device = "cpu", .kernel = {.in_place = true, .launch = snake_launch}},
+};
 
 enum { POINTS = 64, UNITS = 16, STEPS = 600 };
 

@@ -1,10 +1,13 @@
 /* Records training steps for the analytic predictions of `tercet advise`, and fits them.
  *
  *   calibrate [--steps N] [--rounds N] > cells.json   every job of perf/support/calibration.def at batch 1, 8, 64, 512 on 1 and 2 threads,
- *                                                     each in a process of its own, N rounds in turn (the median counts)
+ *                                                     each in a process of its own, N rounds in turn (the median counts), with the peaks measured
+ *                                                     anew in each
+ *   calibrate --jobs unseen > unseen.json             the same of jobs that no fit has seen
  *   calibrate --again cells.json                      the same steps with their features anew, when the model looks at other things
  *   calibrate --fit cells.json                        the weights, for perf/advise/weights.def, and how well each job is predicted by
- *                                                     the fit of the others, on stderr */
+ *                                                     the fit of the others, on stderr
+ *   calibrate --check unseen.json                     how well the library's own weights predict, on stderr */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -18,12 +21,33 @@
 static const struct {
   const char *name, *layers;
 } jobs[] = {
-#define CELL_JOB(name, layers) {name, layers},
+#define CELL_JOB(name, layers)   {name, layers},
+#define UNSEEN_JOB(name, layers)
 #include "perf/support/calibration.def"
 #undef CELL_JOB
+#undef UNSEEN_JOB
+#define CELL_JOB(name, layers)
+#define UNSEEN_JOB(name, layers) {name, layers},
+#include "perf/support/calibration.def"
+#undef CELL_JOB
+#undef UNSEEN_JOB
+};
+enum {
+#define CELL_JOB(name, layers)   +1
+#define UNSEEN_JOB(name, layers)
+  N_FITTED = 0
+#include "perf/support/calibration.def"
+#undef CELL_JOB
+#undef UNSEEN_JOB
 };
 enum { N_JOBS = sizeof jobs / sizeof jobs[0], MOST_ROUNDS = 15, N_BATCHES = 4, N_THREADS = 2, SAMPLES = 2048 };
 static const int64_t batches[N_BATCHES] = {1, 8, 64, 512};
+
+typedef struct range {
+  int first, end;
+} range;
+
+static range jobs_of(bool unseen) { return unseen ? (range){N_FITTED, N_JOBS} : (range){0, N_FITTED}; }
 
 static char folder[] = "/tmp/calibrate-XXXXXX"; /* of the jobs and their data: what is in memory takes no time to draw */
 
@@ -41,32 +65,39 @@ static void job_text(int j, char *text, size_t size) {
 
 /* ---- fit ---- */
 
-static int fit(const char *path) {
+static void print_cell(void *user, const perf_cell *cell, double seconds, double factor) {
+  (void)user;
+  fprintf(stderr, "%-20s batch %4lld threads %d: %9.3f ms, predicted %9.3f, %+.0f %%, x%.2f%s\n", cell->job, (long long)cell->batch, (int)cell->threads, 1e3 * cell->seconds, 1e3 * seconds,
+          100 * (seconds / cell->seconds - 1), factor, fabs(log(seconds / cell->seconds)) <= log(factor) ? "" : " outside");
+}
+
+static void print_weights(const perf_weights *w) {
+  printf("/* Written by build/calibrate --fit perf/results/advise-cells.json. */\n");
+  for (int j = 0; j < PERF_N_FEATURES; j++) printf("%s%.4g /* %s */", j > 0 ? ", " : "{", w->w[j], perf_feature_name(j));
+  for (int p = 0; p < PERF_N_PARTS; p++) printf("%s%.4g /* %s */", p > 0 ? ", " : "},\n{", w->spread[p], perf_part_name(p));
+  printf("}, %.4g\n", w->quantile);
+}
+
+static int fit(const char *path, bool only_check) {
   perf_cell *cells = NULL;
-  int n = 0, inside = 0;
-  perf_weights weights, other;
+  int n = 0;
+  perf_weights weights;
+  perf_judged judged;
   if (!perf_cells_read(path, &cells, &n)) {
     fprintf(stderr, "calibrate: '%s' holds no cells\n", path);
     return 1;
   }
-  perf_model_calibrate(cells, n, &weights);
-  double *const error = calloc((size_t)n, sizeof *error);
-  for (int i = 0; error != NULL && i < n; i++) {
-    perf_model_fit(cells, n, cells[i].job, &other);
-    const double seconds = perf_model_seconds(&other, &cells[i].features);
-    error[i] = fabs(seconds / cells[i].seconds - 1);
-    inside += fabs(log(seconds / cells[i].seconds)) <= log(weights.factor);
-    fprintf(stderr, "%-16s batch %4lld threads %d: %9.3f ms, predicted %9.3f, %+.0f %%\n", cells[i].job, (long long)cells[i].batch, (int)cells[i].threads,
-            1e3 * cells[i].seconds, 1e3 * seconds, 100 * (seconds / cells[i].seconds - 1));
+  const bool ok = perf_model_judge(cells, n, only_check ? &perf_own_weights : NULL, print_cell, NULL, &judged);
+  if (ok) {
+    fprintf(stderr, "%d cells; inside their intervals: %.1f %%; median half-width %.1f %% (%.1f to %.1f); median error %.1f %%\n", n, 100.0 * judged.inside / n, 100 * judged.half_width,
+            100 * judged.narrowest, 100 * judged.widest, 100 * judged.error);
   }
-  if (error != NULL) perf_sort(error, n);
-  fprintf(stderr, "%d cells; inside the factor %.3f: %.1f %%; median error %.1f %%\n", n, weights.factor, 100.0 * inside / n, error != NULL ? 100 * perf_quantile(error, n, 0.5) : 0);
-  printf("/* Written by build/calibrate --fit perf/results/advise-cells.json. */\n{");
-  for (int j = 0; j < PERF_N_FEATURES; j++) printf("%s%.4g /* %s */", j > 0 ? ", " : "", weights.w[j], perf_feature_name(j));
-  printf("}, %.4g\n", weights.factor);
-  free(error);
+  if (ok && !only_check) {
+    perf_model_calibrate(cells, n, &weights);
+    print_weights(&weights);
+  }
   free(cells);
-  return 0;
+  return ok ? 0 : fail("no memory");
 }
 
 /* ---- record ---- */
@@ -82,7 +113,7 @@ static bool features_of(int j, int64_t batch, int32_t threads, const perf_peaks 
   const char *const set[] = {of_batch, of_threads};
   const bool ok = tct_job_parse(text, strlen(text), jobs[j].name, &(tct_job_options){.set = set, .n_set = 2}, &job) == TCT_OK && tct_job_model(job, &model) == TCT_OK &&
                   tct_model_program(model, batch, true, &program) == TCT_OK;
-  if (ok) perf_features_of(program, &peaks[0], &peaks[threads - 1], 28 * 28 * 4.0 * (double)batch, out);
+  if (ok) perf_features_of(program, &peaks[0], &peaks[threads - 1], perf_input_bytes(job, batch), out);
   tct_job_free(job);
   return ok;
 }
@@ -159,16 +190,20 @@ static void remove_data(void) {
   (void)rmdir(folder);
 }
 
-static int print_cells(const perf_peaks peaks[N_THREADS], double seconds[N_JOBS][N_BATCHES][N_THREADS][MOST_ROUNDS], int rounds) {
+static int print_cells(range of, const perf_peaks peaks[N_THREADS], double seconds[N_JOBS][N_BATCHES][N_THREADS][MOST_ROUNDS], int rounds) {
   json_t *const cells = json_array(), *const of_threads = json_array();
   for (int t = 0; t < N_THREADS; t++)
     json_array_append_new(of_threads, json_pack("{s:i, s:f, s:f, s:f, s:f, s:f}", "threads", t + 1, "flops", peaks[t].flops, "bytes_per_second", peaks[t].bytes, "cache_bytes_per_second",
                                                 peaks[t].cache_bytes, "near_bytes_per_second", peaks[t].near_bytes, "near_bytes", peaks[t].near_size));
-  for (int j = 0; j < N_JOBS; j++) {
+  for (int j = of.first; j < of.end; j++) {
     for (int b = 0; b < N_BATCHES; b++) {
       for (int t = 0; t < N_THREADS; t++) {
         perf_features features;
-        if (!features_of(j, batches[b], t + 1, peaks, &features)) return fail(jobs[j].name);
+        if (!features_of(j, batches[b], t + 1, peaks, &features)) {
+          json_decref(cells);
+          json_decref(of_threads);
+          return fail(jobs[j].name);
+        }
         json_array_append_new(cells, cell_json(j, batches[b], t + 1, &features, seconds[j][b][t], rounds));
       }
     }
@@ -180,47 +215,68 @@ static int print_cells(const perf_peaks peaks[N_THREADS], double seconds[N_JOBS]
   return written ? 0 : 1;
 }
 
-static int record(int64_t steps, int rounds) {
-  static double seconds[N_JOBS][N_BATCHES][N_THREADS][MOST_ROUNDS];
-  static char path[N_JOBS][64];
-  char worker[4096];
-  perf_peaks peaks[N_THREADS];
+static void remove_files(range of, char path[N_JOBS][64]) {
+  for (int j = of.first; j < of.end; j++) {
+    if (path[j][0] != '\0') (void)unlink(path[j]);
+  }
+  remove_data();
+}
+
+static int give_up(const char *what, range of, char path[N_JOBS][64]) {
+  remove_files(of, path);
+  return fail(what);
+}
+
+static bool measure_peaks(int round, perf_peaks peaks[N_THREADS][MOST_ROUNDS]) {
   for (int t = 0; t < N_THREADS; t++) {
     tct_device *device = NULL;
-    if (tct_device_open("cpu", &(tct_device_options){.n_threads = t + 1}, &device) != TCT_OK || perf_peaks_of(device, 0.5, &peaks[t]) != TCT_OK) return fail("the peaks");
+    const bool ok = tct_device_open("cpu", &(tct_device_options){.n_threads = t + 1}, &device) == TCT_OK && perf_peaks_of(device, 0.5, &peaks[t][round]) == TCT_OK;
     tct_device_close(device);
+    if (!ok) return false;
   }
+  return true;
+}
+
+static int record(range of, int64_t steps, int rounds) {
+  static double seconds[N_JOBS][N_BATCHES][N_THREADS][MOST_ROUNDS];
+  static char path[N_JOBS][64];
+  static perf_peaks of_round[N_THREADS][MOST_ROUNDS];
+  char worker[4096];
+  perf_peaks peaks[N_THREADS];
   if (!perf_worker_path(worker, sizeof worker)) return fail("the worker");
-  if (!write_data()) return fail("the data's files");
-  for (int j = 0; j < N_JOBS; j++) {
-    if (!write_job(j, path[j])) return fail("a job's file");
+  if (!write_data()) return give_up("the data's files", of, path);
+  for (int j = of.first; j < of.end; j++) {
+    if (!write_job(j, path[j])) return give_up("a job's file", of, path);
   }
   for (int r = 0; r < rounds; r++) {
-    for (int j = 0; j < N_JOBS; j++) {
+    if (!measure_peaks(r, of_round)) return give_up("the peaks", of, path);
+    for (int j = of.first; j < of.end; j++) {
       for (int b = 0; b < N_BATCHES; b++) {
         for (int t = 0; t < N_THREADS; t++) {
           seconds[j][b][t][r] = measure(worker, path[j], batches[b], t + 1, batches[b] > 64 ? steps / 2 : steps);
-          if (!isfinite(seconds[j][b][t][r])) return 1;
+          if (!isfinite(seconds[j][b][t][r])) return give_up("a run", of, path);
         }
       }
     }
     fprintf(stderr, "round %d of %d\n", r + 1, rounds);
   }
-  const int code = print_cells(peaks, seconds, rounds);
-  for (int j = 0; j < N_JOBS; j++) (void)unlink(path[j]);
-  remove_data();
+  for (int t = 0; t < N_THREADS; t++) perf_peaks_usual(of_round[t], rounds, &peaks[t]);
+  const int code = print_cells(of, peaks, seconds, rounds);
+  remove_files(of, path);
   return code;
 }
 
 /* ---- again ---- */
 
-static bool read_recorded(const char *path, perf_peaks *peaks, double seconds[N_JOBS][N_BATCHES][N_THREADS][MOST_ROUNDS], int *out_rounds) {
+static bool read_recorded(const char *path, range *out_of, perf_peaks *peaks, double seconds[N_JOBS][N_BATCHES][N_THREADS][MOST_ROUNDS], int *out_rounds) {
   json_t *const all = json_load_file(path, 0, NULL);
   size_t i;
   json_t *row;
   const json_t *const rows = json_object_get(all, "cells"), *const of_peaks = json_object_get(all, "peaks");
   const double n_rounds = perf_get_number(all, "rounds");
-  bool ok = n_rounds >= 1 && n_rounds <= MOST_ROUNDS && json_array_size(rows) == N_JOBS * N_BATCHES * N_THREADS;
+  const range of = jobs_of(!perf_is(json_array_get(rows, 0), "job", jobs[0].name));
+  bool ok = n_rounds >= 1 && n_rounds <= MOST_ROUNDS && json_array_size(rows) == (size_t)(of.end - of.first) * N_BATCHES * N_THREADS;
+  *out_of = of;
   *out_rounds = ok ? (int)n_rounds : 0;
   for (int t = 0; t < N_THREADS; t++) {
     const json_t *const p = json_array_get(of_peaks, (size_t)t);
@@ -229,7 +285,7 @@ static bool read_recorded(const char *path, perf_peaks *peaks, double seconds[N_
     ok = ok && peaks[t].flops > 0 && peaks[t].bytes > 0 && peaks[t].cache_bytes > 0 && peaks[t].near_bytes > 0 && peaks[t].near_size > 0;
   }
   json_array_foreach(rows, i, row) {
-    const size_t j = i / (N_BATCHES * N_THREADS), b = i / N_THREADS % N_BATCHES, t = i % N_THREADS;
+    const size_t j = (size_t)of.first + i / (N_BATCHES * N_THREADS), b = i / N_THREADS % N_BATCHES, t = i % N_THREADS;
     ok = ok && j < N_JOBS && perf_is(row, "job", jobs[j].name) && perf_get_number(row, "batch") == (double)batches[b] && perf_get_number(row, "threads") == (double)(t + 1);
     for (int r = 0; ok && r < *out_rounds; r++) {
       seconds[j][b][t][r] = json_number_value(json_array_get(json_object_get(row, "rounds"), (size_t)r));
@@ -243,13 +299,17 @@ static bool read_recorded(const char *path, perf_peaks *peaks, double seconds[N_
 static int again(const char *path) {
   static double seconds[N_JOBS][N_BATCHES][N_THREADS][MOST_ROUNDS];
   perf_peaks peaks[N_THREADS];
+  range of;
   int rounds = 0;
-  if (!read_recorded(path, peaks, seconds, &rounds)) {
+  if (!read_recorded(path, &of, peaks, seconds, &rounds)) {
     fprintf(stderr, "calibrate: '%s' cannot be read, or holds no whole cells of today's jobs (perf/support/calibration.def)\n", path);
     return 1;
   }
-  if (!write_data()) return fail("the data's files");
-  const int code = print_cells(peaks, seconds, rounds);
+  if (!write_data()) {
+    remove_data();
+    return fail("the data's files");
+  }
+  const int code = print_cells(of, peaks, seconds, rounds);
   remove_data();
   return code;
 }
@@ -257,16 +317,19 @@ static int again(const char *path) {
 int main(int argc, char **argv) {
   int64_t steps = 40;
   int rounds = 5;
+  bool unseen = false, known = argc % 2 == 1;
   for (int i = 1; i + 1 < argc; i += 2) {
-    if (strcmp(argv[i], "--fit") == 0) return fit(argv[i + 1]);
+    if (strcmp(argv[i], "--fit") == 0) return fit(argv[i + 1], false);
+    if (strcmp(argv[i], "--check") == 0) return fit(argv[i + 1], true);
     if (strcmp(argv[i], "--again") == 0) return again(argv[i + 1]);
     if (strcmp(argv[i], "--steps") == 0) steps = strtol(argv[i + 1], NULL, 10);
     else if (strcmp(argv[i], "--rounds") == 0) rounds = (int)strtol(argv[i + 1], NULL, 10);
-    else rounds = 0; /* unknown */
+    else if (strcmp(argv[i], "--jobs") == 0 && strcmp(argv[i + 1], "unseen") == 0) unseen = true;
+    else known = false;
   }
-  if (argc % 2 == 0 || steps < 4 || rounds < 1 || rounds > MOST_ROUNDS) {
-    fprintf(stderr, "calibrate: --fit FILE, --again FILE, or --steps N (at least 4) --rounds N (1 to %d)\n", MOST_ROUNDS);
+  if (!known || steps < 4 || rounds < 1 || rounds > MOST_ROUNDS) {
+    fprintf(stderr, "calibrate: --fit FILE, --check FILE, --again FILE, or --steps N (at least 4) --rounds N (1 to %d) [--jobs unseen]\n", MOST_ROUNDS);
     return 2;
   }
-  return record(steps, rounds);
+  return record(jobs_of(unseen), steps, rounds);
 }

@@ -19,10 +19,12 @@
   } while (0)
 
 /* false: the device is not known to this process, and can no more be. */
+/* and what earlier tests asked for by TERCET_… is taken back. */
 bool gpu_find(const char *settings);
 void gpu_set(const char *settings);
 int64_t gpu_calls(const char *function);
 int64_t gpu_allocations(void);   /* of device memory, not freed */
+int64_t gpu_nvrtc_programs(void); /* of NVRTC, not destroyed */
 int64_t gpu_library_objects(void); /* of NVIDIA's libraries, not destroyed */
 
 /* What `tercet ARGUMENTS` prints over the stand-in, both streams, valid until the next; `environment`: "A=1 B=2". Its exit code. */

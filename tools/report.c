@@ -69,6 +69,9 @@ static void add_refusal(void *user, const char *name, const char *text) {
 void tool_add_device_json(json_t *object, tct_device *device) {
   json_t *const modelled = modelled_json(device), *const refused = json_array();
   if (device) tct_device_facts(device, add_refusal, refused);
+  tct_device_info info = {.name = ""};
+  if (device) tct_device_describe(device, &info);
+  if (info.name[0] != '\0') json_object_set_new(object, "description", json_string(info.name));
   if (modelled) json_object_set_new(object, "modelled", modelled);
   if (json_array_size(refused) > 0) json_object_set(object, "refused", refused);
   json_decref(refused);

@@ -1,35 +1,16 @@
 /* Convolution and its gradients by cuDNN. Images lie as the library likes them, channels last; the filter [r,s,cg,k] is turned to
  * [k,r,s,cg] in the workspace, its gradient back. Bias and ReLU are part of the library's plan where it has one; what else comes behind
  * is done by our own kernel, from sums in f32. Plans are made once for each problem and kept with the device. */
-#include <assert.h>
-#include <stdio.h>
 #include <string.h>
-#include "backends/cuda/cudnn.h"
+#include "backends/cuda/plans.h"
 #include "backends/cuda/tiling.h"
 
 /* Below, our own kernels are as quick, and the library is not worth its time to load. */
 static const double least_work = 1 << 22; /* multiply-adds */
 enum { TRANSPOSE_TILE = 32 };
 
-static_assert(sizeof(tct_cu_conv_problem) == 25 * sizeof(int64_t), "no gaps: problems are compared as memory");
-
-typedef struct known {
-  tct_cu_conv_problem problem;
-  tct_cu_conv_plan plan;
-  cudnnStatus_t status;
-} known;
-
-/* What a device holds of the library. */
-struct tct_cu_convolutions {
-  const tct_cu_cudnn *api; /* NULL: `why` */
-  cudnnHandle_t handle;    /* owned */
-  known *known[256];       /* owned */
-  int32_t n_known;
-  char why[1200];
-};
-
 typedef struct conv_state {
-  const known *by;
+  const tct_cu_known *by;
   size_t filter_at, sums_at; /* bytes in the workspace */
   bool finish;               /* the sums go to the workspace in f32, and through `end` from there */
   tct_cu_epilogue end;
@@ -37,40 +18,6 @@ typedef struct conv_state {
   tct_cu_transpose_args turn; /* the filter, or its gradient */
   tct_cu_extent turn_extent;
 } conv_state;
-
-/* ---- the device's share of the library ---- */
-
-static void start(tct_device_impl *device, struct tct_cu_convolutions *c) {
-  const tct_cu_cudnn *const api = tct_cu_cudnn_open(device->host, c->why, sizeof c->why);
-  if (api == NULL) return;
-  cudnnStatus_t status = api->create(&c->handle);
-  const char *const call = status == CUDNN_STATUS_SUCCESS ? "cudnnSetStream" : "cudnnCreate";
-  if (status == CUDNN_STATUS_SUCCESS) {
-    status = api->set_stream(c->handle, device->stream[TCT_QUEUE_COMPUTE]);
-    if (status != CUDNN_STATUS_SUCCESS) (void)api->destroy(c->handle);
-  }
-  if (status == CUDNN_STATUS_SUCCESS) c->api = api;
-  else snprintf(c->why, sizeof c->why, "%s does not start: %s fails: %s", api->name, call, api->status_text(status));
-}
-
-static struct tct_cu_convolutions *convolutions_of(tct_device_impl *device) {
-  if (device->convolutions != NULL) return device->convolutions;
-  device->convolutions = tct_cu_state(device, sizeof *device->convolutions);
-  if (device->convolutions != NULL) start(device, device->convolutions);
-  return device->convolutions;
-}
-
-void tct_cu_close_convolutions(tct_device_impl *device) {
-  struct tct_cu_convolutions *const c = device->convolutions;
-  if (c == NULL) return;
-  for (int32_t i = 0; i < c->n_known; i++) {
-    tct_cu_conv_plan_drop(c->api, &c->known[i]->plan);
-    device->host->release(c->known[i]);
-  }
-  if (c->api != NULL) (void)c->api->destroy(c->handle);
-  device->host->release(c);
-  device->convolutions = NULL;
-}
 
 /* ---- what is convolved ---- */
 
@@ -113,27 +60,10 @@ static bool problem_of(const tct_node_view *node, tct_cu_conv_problem *out, char
 
 /* ---- by which plan ---- */
 
-static tct_status plan_for(tct_device_impl *device, const tct_cu_conv_problem *problem, const known **out) {
-  struct tct_cu_convolutions *const c = device->convolutions;
-  const size_t most = (size_t)256 << 20;
-  for (int32_t i = 0; i < c->n_known; i++) {
-    *out = c->known[i];
-    if (memcmp(&c->known[i]->problem, problem, sizeof *problem) == 0) return TCT_OK;
-  }
-  if (c->n_known == (int32_t)(sizeof c->known / sizeof c->known[0])) {
-    *out = NULL;
-    return TCT_OK;
-  }
-  known *const made = tct_cu_state(device, sizeof *made);
-  if (made == NULL) return TCT_OUT_OF_MEMORY;
-  made->problem = *problem;
-  made->status = tct_cu_conv_plan_make(c->api, c->handle, problem, device->tf32, most, &made->plan);
-  c->known[c->n_known++] = made;
-  *out = made;
-  return TCT_OK;
+static tct_status plan_for(tct_device_impl *device, const tct_cu_conv_problem *problem, const tct_cu_known **out) {
+  const tct_cu_plan_terms terms = {.exact = problem->in_type == CUDNN_DATA_FLOAT && !device->tf32, .any_order = device->any_order, .most_workspace = (size_t)256 << 20};
+  return tct_cu_plan_for(device, &tct_cu_conv_graph, problem, &terms, out);
 }
-
-static bool is_made(const known *by) { return by != NULL && by->status == CUDNN_STATUS_SUCCESS; }
 
 /* With bias and activation in the plan, or else behind it. */
 static tct_status find_plan(tct_device_impl *device, const tct_node_view *node, tct_cu_conv_problem *problem, conv_state *state) {
@@ -147,7 +77,7 @@ static tct_status find_plan(tct_device_impl *device, const tct_node_view *node, 
     problem->relu = activation == TCT_OP_relu;
     status = plan_for(device, problem, &state->by);
   }
-  if (status != TCT_OK || is_made(state->by) || !(bias || activation != TCT_OP_NONE)) return status;
+  if (status != TCT_OK || tct_cu_is_planned(state->by) || !(bias || activation != TCT_OP_NONE)) return status;
   state->finish = true;
   state->end = tct_cu_epilogue_of(activation, &attrs->activation_attrs);
   problem->bias = problem->relu = 0;
@@ -165,8 +95,6 @@ bool tct_cu_conv_cudnn_supports(const tct_node_view *node, char *why, size_t why
   return (double)tct_cu_size(&y->shape) * (double)f[0] * (double)f[1] * (double)f[2] >= least_work;
 }
 
-static size_t aligned(size_t bytes) { return (bytes + TCT_CU_ALIGNMENT - 1) / TCT_CU_ALIGNMENT * TCT_CU_ALIGNMENT; }
-
 /* The workspace: the library's, the filter as the library has it, the sums. */
 static size_t lay_out(tct_device_impl *device, const tct_node_view *node, const tct_cu_conv_problem *p, conv_state *state) {
   const bool by_filter = p->pass == TCT_CU_CONV_GRAD_FILTER;
@@ -179,27 +107,22 @@ static size_t lay_out(tct_device_impl *device, const tct_node_view *node, const 
   state->turn_extent = tct_cu_extent_1d(down * across, 1, TRANSPOSE_TILE, 0);
   state->turn_extent.block[1] = TCT_CU_BLOCK / TRANSPOSE_TILE;
   state->extent = tct_cu_extent_over(device, size, TCT_CU_BLOCK, 1);
-  state->filter_at = aligned(state->by->plan.workspace_bytes);
-  state->sums_at = state->filter_at + aligned((size_t)(m * n) * element);
+  state->filter_at = tct_cu_aligned(state->by->plan.workspace_bytes);
+  state->sums_at = state->filter_at + tct_cu_aligned((size_t)(m * n) * element);
   return state->sums_at + (state->finish ? (size_t)size * sizeof(float) : 0);
 }
 
 tct_status tct_cu_conv_cudnn_prepare(tct_device_impl *device, const tct_node_view *node, tct_prepared *out) {
   tct_cu_conv_problem problem;
   char why[200];
-  tct_status status = tct_cu_enter(device);
+  const tct_cu_cudnn *api;
+  tct_status status = tct_cu_plans_start(device, "convolutions", &api);
   if (status != TCT_OK) return status;
-  const struct tct_cu_convolutions *const c = convolutions_of(device);
-  if (c == NULL) return TCT_OUT_OF_MEMORY;
-  if (c->api == NULL) return tct_cu_refused(device, NULL, "convolutions", c->why);
-  if (!problem_of(node, &problem, why, sizeof why)) return tct_cu_refused(device, node, c->api->name, why);
+  if (!problem_of(node, &problem, why, sizeof why)) return tct_cu_refused(device, node, api->name, why);
   conv_state *const state = tct_cu_state(device, sizeof *state);
   if (state == NULL) return TCT_OUT_OF_MEMORY;
   status = find_plan(device, node, &problem, state);
-  if (status == TCT_OK && !is_made(state->by)) {
-    snprintf(why, sizeof why, "it has no plan: %.150s", state->by != NULL ? c->api->status_text(state->by->status) : "the device holds too many");
-    status = tct_cu_refused(device, node, c->api->name, why);
-  }
+  if (status == TCT_OK && !tct_cu_is_planned(state->by)) status = tct_cu_refuse_unplanned(device, node, state->by);
   if (status != TCT_OK) {
     tct_cu_release_state(device, state);
     return status;
@@ -218,15 +141,11 @@ static tct_status turn(tct_device_impl *device, const tct_launch *launch, const 
 }
 
 static tct_status run_plan(tct_device_impl *device, const tct_launch *launch, void *x, void *w, void *y) {
-  static const char call[] = "cudnnBackendExecute";
-  const struct tct_cu_convolutions *const c = device->convolutions;
-  const conv_state *const state = launch->state;
-  void *const bias = state->by->problem.bias != 0 ? launch->in[2] : NULL;
-  tct_status status = tct_cu_begin_work(device, launch->node, call);
-  if (status != TCT_OK) return status;
-  const cudnnStatus_t answer = tct_cu_conv_plan_run(c->api, c->handle, &state->by->plan, x, w, y, bias, launch->workspace);
-  status = tct_cu_end_work(device, call);
-  return answer != CUDNN_STATUS_SUCCESS ? tct_cu_library_failed(device, TCT_INTERNAL, call, c->api->status_text(answer), (int)answer) : status;
+  const tct_cu_known *const by = ((const conv_state *)launch->state)->by;
+  const int64_t ids[] = {TCT_CU_CONV_X, TCT_CU_CONV_W, TCT_CU_CONV_Y, TCT_CU_CONV_BIAS};
+  const bool bias = ((const tct_cu_conv_problem *)by->problem)->bias != 0;
+  void *const data[] = {x, w, y, bias ? launch->in[2] : NULL};
+  return tct_cu_run_known(device, launch->node, by, bias ? 4 : 3, ids, data, launch->workspace);
 }
 
 static tct_status finish(tct_device_impl *device, const tct_launch *launch, const float *sums) {
@@ -248,13 +167,14 @@ tct_status tct_cu_conv_cudnn_launch(tct_device_impl *device, const tct_launch *l
   void *const filter = workspace + state->filter_at, *const sums = workspace + state->sums_at;
   void *const first = launch->in[0], *const second = launch->in[1], *const result = launch->out[0];
   tct_status status;
-  if (state->by->problem.pass == TCT_CU_CONV_GRAD_FILTER) {
+  const tct_cu_conv_pass pass = pass_of(launch->node->op);
+  if (pass == TCT_CU_CONV_GRAD_FILTER) {
     status = run_plan(device, launch, first, filter, second);
     return status == TCT_OK ? turn(device, launch, filter, result) : status;
   }
   status = turn(device, launch, second, filter);
   if (status != TCT_OK) return status;
-  if (state->by->problem.pass == TCT_CU_CONV_GRAD_INPUT) return run_plan(device, launch, result, filter, first);
+  if (pass == TCT_CU_CONV_GRAD_INPUT) return run_plan(device, launch, result, filter, first);
   status = run_plan(device, launch, first, filter, state->finish ? sums : result);
   return status == TCT_OK && state->finish ? finish(device, launch, sums) : status;
 }

@@ -6,6 +6,7 @@
 #include <string.h>
 #include "backends/cuda/cublaslt.h"
 #include "backends/cuda/cudnn.h"
+#include "backends/cuda/custom.h"
 #include "backends/cuda/launch.h"
 #include "backends/cuda/ranges.h"
 #include "backends/cuda/table.h"
@@ -41,8 +42,9 @@ tct_status tct_cu_open(const tct_host *host, const tct_cu_driver *cu, const tct_
                       "mantissa", options->options);
   tct_device_impl *const device = host->alloc(sizeof *device, 64);
   if (device == NULL) return TCT_OUT_OF_MEMORY;
-  *device = (tct_device_impl){.host = host, .cu = cu, .ordinal = options->ordinal, .tf32 = tf32, .ranges = tct_cu_ranges_wanted(host)};
+  *device = (tct_device_impl){.host = host, .cu = cu, .ordinal = options->ordinal, .tf32 = tf32, .any_order = options->nondeterministic, .ranges = tct_cu_ranges_wanted(host)};
   device->records = strcmp(host->env("TERCET_CUDA_GRAPHS"), "0") != 0;
+  device->tunes = strcmp(host->env("TERCET_CUDA_TUNE"), "1") == 0;
   tct_status status = TCT_OK;
   if (!tct_cu_chip_of(cu, device->ordinal, &device->chip, why, sizeof why) || !tct_cu_chip_has_code(&device->chip, why, sizeof why))
     status = host->fail(TCT_UNAVAILABLE, "device 'gpu:%d': %s", (int)device->ordinal, why);
@@ -71,7 +73,8 @@ void tct_cu_close(tct_device_impl *device) {
     }
     if (device->order != NULL) (void)cu->event_destroy(device->order);
     tct_cu_close_products(device);
-    tct_cu_close_convolutions(device);
+    tct_cu_close_plans(device);
+    tct_cu_close_custom(device);
     tct_cu_unload_code(device);
     (void)cu->context_release(device->device);
   }
@@ -82,8 +85,10 @@ void tct_cu_close(tct_device_impl *device) {
 void tct_cu_info(tct_device_impl *device, tct_device_info *out) {
   const tct_cu_chip *const chip = &device->chip;
   *out = (tct_device_info){.n_threads = 1, .memory_bytes = chip->memory_bytes, .alignment = TCT_CU_ALIGNMENT};
-  snprintf(out->name, sizeof out->name, "%.40s, %d units, compute capability %d.%d%s", chip->name, (int)chip->n_units,
-           (int)chip->major, (int)chip->minor, device->tf32 ? ", TF32" : "");
+  char name[160];
+  snprintf(name, sizeof name, "%.40s, %d units, compute capability %d.%d%s%s", chip->name, (int)chip->n_units, (int)chip->major, (int)chip->minor,
+           device->tf32 ? ", TF32" : "", device->any_order ? ", not deterministic" : "");
+  snprintf(out->name, sizeof out->name, "%.*s", (int)sizeof out->name - 1, name);
 }
 
 /* ---- memory ---- */
@@ -94,7 +99,8 @@ tct_status tct_cu_alloc(tct_device_impl *device, size_t bytes, void **out) {
   *out = NULL;
   const tct_status status = tct_cu_enter(device);
   if (status != TCT_OK) return status;
-  const CUresult result = cu->memory_alloc(&memory, bytes > 0 ? bytes : 1);
+  CUresult result = cu->memory_alloc(&memory, bytes > 0 ? bytes : 1);
+  if (result == CUDA_ERROR_OUT_OF_MEMORY && tct_cu_give_back(device)) result = cu->memory_alloc(&memory, bytes > 0 ? bytes : 1);
   if (result == CUDA_ERROR_OUT_OF_MEMORY) {
     size_t left = 0, total = 0;
     if (cu->memory_info(&left, &total) != CUDA_SUCCESS) total = device->chip.memory_bytes;

@@ -10,6 +10,7 @@ enum {
   TCT_CU_EVENTS = 64,   /* tickets of a queue that elapsed() still knows */
   TCT_CU_SLOTS = 4,     /* buffers for uploads and downloads on their way */
   TCT_CU_SLOT_BYTES = 4 << 20,
+  TCT_CU_TWINS = 8, /* places of large uploads that are known */
   TCT_CU_TRAIL = 1024 /* launches whose names are kept */
 };
 
@@ -22,6 +23,16 @@ typedef struct tct_cu_slot {
   void *to_host;   /* of a download that has not been handed over: `bytes` of `pinned` go there; borrowed */
   size_t bytes;
 } tct_cu_slot;
+
+/* A place on the device that large uploads go to, with the buffer where they arrive while the computation still reads the place. */
+typedef struct tct_cu_twin {
+  CUdeviceptr to;
+  size_t bytes;
+  int32_t n_uploads; /* until it has a buffer; -1: it gets none */
+  CUdeviceptr near;  /* `bytes` of it; 0: none */
+  CUevent moved;     /* after the copies to `near` */
+  CUevent drained;   /* after the copy from there */
+} tct_cu_twin;
 
 typedef struct tct_cu_trail_entry {
   char step[56], kernel[40];
@@ -40,6 +51,8 @@ struct tct_device_impl {
   CUevent order; /* a point of one queue that the other waits for, used at once */
   tct_cu_slot slot[TCT_CU_SLOTS];
   int32_t next_slot;
+  tct_cu_twin twin[TCT_CU_TWINS];
+  int32_t next_twin;
   CUmodule *modules;     /* one per image; owned */
   CUfunction *functions; /* one per kernel of kernels.def; owned */
   /* The launches since the device was opened: names in a ring, and a number that the device writes after each. */
@@ -49,9 +62,13 @@ struct tct_device_impl {
   bool capturing, replayed; /* replayed: the last that was enqueued is a recording */
   bool records;             /* TERCET_CUDA_GRAPHS */
   bool ranges;              /* a profiler wants names: ranges.h */
+  bool tunes;               /* TERCET_CUDA_TUNE: algorithms are timed, once (tune.h) */
+  int32_t n_timed, n_kept;  /* problems that were, and whose choice was read */
   bool tf32;                /* products of f32 with operands of 10 bits of mantissa: gpu:tf32 */
+  bool any_order;           /* libraries may add in an order that differs from run to run */
   struct tct_cu_products *products;   /* cuBLASLt for this device; NULL: no product asked for it yet; owned */
-  struct tct_cu_convolutions *convolutions; /* cuDNN likewise */
+  struct tct_cu_plans *plans;         /* cuDNN likewise */
+  struct tct_cu_custom *custom;       /* loaded code of custom ops; owned */
   struct tct_cu_refusals *refusals;   /* what libraries did not take; NULL: nothing yet; owned */
   bool ended;
   tct_status end_status;
@@ -70,6 +87,10 @@ tct_status tct_cu_copy(tct_device_impl *device, void *to, const void *from, size
 /* Waits for both queues and hands over what was downloaded. */
 tct_status tct_cu_sync(tct_device_impl *device) TCT_CHECKED;
 void tct_cu_free_slots(tct_device_impl *device);
+/* Frees what only makes uploads faster; false: there was nothing. */
+bool tct_cu_give_back(tct_device_impl *device);
+/* Bytes that transfers hold on the device beyond what was allocated for programs, and pinned on the host. */
+void tct_cu_staging(const tct_device_impl *device, double *out_near, double *out_pinned);
 
 /* ---- what libraries refuse (refusals.c) ---- */
 /* A library does not take a node, which the module's own kernel runs: kept for the facts once for each op, shapes, dtypes and reason,

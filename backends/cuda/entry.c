@@ -5,7 +5,9 @@
 #include <string.h>
 #include "backends/cuda/cublaslt.h"
 #include "backends/cuda/cudnn.h"
+#include "backends/cuda/custom.h"
 #include "backends/cuda/image.h"
+#include "backends/cuda/nvrtc.h"
 #include "backends/cuda/ranges.h"
 #include "backends/cuda/table.h"
 
@@ -29,9 +31,12 @@ static tct_status open_device(const tct_open_options *options, tct_device_impl *
 }
 
 static int32_t counters(tct_device_impl *device, tct_counter *out, int32_t most) {
+  double near, pinned;
+  tct_cu_staging(device, &near, &pinned);
   const tct_counter all[] = {
       {"launches", "", device->counts.launches}, {"recordings", "", device->counts.recordings}, {"replays", "", device->counts.replays},
       {"uploaded", "B", device->counts.uploaded}, {"downloaded", "B", device->counts.downloaded},
+      {"staging", "B", near}, {"pinned", "B", pinned},
   };
   const int32_t n = most < (int32_t)(sizeof all / sizeof all[0]) ? most : (int32_t)(sizeof all / sizeof all[0]);
   for (int32_t i = 0; i < n; i++) out[i] = all[i];
@@ -61,8 +66,12 @@ static void facts(tct_device_impl *device, tct_fact_fn fn, void *user) {
     fn(user, "memory", text);
   }
   fn(user, "graphs", device->records ? "a step is recorded once and replayed" : "off by TERCET_CUDA_GRAPHS=0: a step is launched op by op");
+  snprintf(text, sizeof text, "of each problem the quickest on this device, by the cache: %d timed, %d read", (int)device->n_timed,
+           (int)device->n_kept);
+  fn(user, "algorithms", device->tunes ? text : "the first that a library names; TERCET_CUDA_TUNE=1 times them once and keeps the quickest");
   tct_cu_tell_cublaslt(host, fn, user);
   tct_cu_tell_cudnn(host, fn, user);
+  tct_cu_tell_nvrtc(host, fn, user);
   tct_cu_tell_refusals(device, fn, user);
 }
 
@@ -129,6 +138,7 @@ const tct_backend *tct_backend_entry(const tct_host *given) {
     return NULL;
   }
   host = given;
+  host->run_code_by(backend.name, &tct_cu_custom_kernel);
   backend.n_kernels = tct_cu_kernel_count;
   return &backend;
 }

@@ -48,6 +48,10 @@ bool tct_cu_is_float(tct_dtype dtype) {
   return dtype == TCT_F32 || dtype == TCT_BF16 || dtype == TCT_F16;
 }
 
+size_t tct_cu_aligned(size_t bytes) {
+  return (bytes + TCT_CU_ALIGNMENT - 1) / TCT_CU_ALIGNMENT * TCT_CU_ALIGNMENT;
+}
+
 bool tct_cu_is_aligned(const void *pointer) {
   return (uintptr_t)pointer % 16 == 0;
 }

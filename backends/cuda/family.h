@@ -18,6 +18,7 @@ void tct_cu_release_state(tct_device_impl *device, void *state);
 size_t tct_cu_bytes(tct_dtype dtype);         /* of an element */
 int64_t tct_cu_size(const tct_shape *shape);  /* elements */
 bool tct_cu_is_float(tct_dtype dtype);        /* f32, bf16, f16 */
+size_t tct_cu_aligned(size_t bytes);          /* whole multiples of what every buffer lies on */
 bool tct_cu_is_aligned(const void *pointer);  /* on 16 bytes: what a kernel loads at once */
 /* Grid-stride over n items: enough blocks to fill the device, of `threads`, each thread of `width` items. */
 tct_cu_extent tct_cu_extent_over(const tct_device_impl *device, int64_t n, uint32_t threads, int32_t width);

@@ -93,21 +93,28 @@ tct_status tct_cu_end_work(tct_device_impl *device, const char *what) {
   return TCT_OK;
 }
 
-tct_status tct_cu_launch(tct_device_impl *device, const tct_node_view *node, tct_cu_kernel kernel, const tct_cu_extent *extent,
-                         const void *args) {
-  const tct_cu_driver *const cu = device->cu;
-  CUfunction function = device->functions[kernel];
+CUresult tct_cu_allow_shared(const tct_device_impl *device, CUfunction function, uint32_t bytes) {
+  if (bytes <= STATIC_SHARED_BYTES) return CUDA_SUCCESS;
+  if (bytes > INT32_MAX) return CUDA_ERROR_INVALID_VALUE;
+  return device->cu->function_set(function, CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES, (int)bytes);
+}
+
+tct_status tct_cu_launch_function(tct_device_impl *device, const tct_node_view *node, CUfunction function, const char *name,
+                                  const tct_cu_extent *extent, void **parameters) {
   CUstream compute = device->stream[TCT_QUEUE_COMPUTE];
   const uint32_t *const g = extent->grid, *const b = extent->block;
-  tct_status status = tct_cu_begin_work(device, node, names[kernel]);
+  tct_status status = tct_cu_begin_work(device, node, name);
   if (status != TCT_OK) return status;
-  CUresult result = CUDA_SUCCESS;
-  if (extent->shared_bytes > STATIC_SHARED_BYTES)
-    result = cu->function_set(function, CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES, (int)extent->shared_bytes);
+  CUresult result = tct_cu_allow_shared(device, function, extent->shared_bytes);
+  if (result == CUDA_SUCCESS)
+    result = device->cu->launch(function, g[0], g[1], g[2], b[0], b[1], b[2], extent->shared_bytes, compute, parameters, NULL);
+  status = tct_cu_end_work(device, name);
+  return result != CUDA_SUCCESS ? tct_cu_failed(device, result, name) : status;
+}
+
+tct_status tct_cu_launch(tct_device_impl *device, const tct_node_view *node, tct_cu_kernel kernel, const tct_cu_extent *extent,
+                         const void *args) {
   /* The driver copies the struct during the call and takes it as mutable. */
   void *parameters[] = {(void *)(uintptr_t)args};
-  if (result == CUDA_SUCCESS)
-    result = cu->launch(function, g[0], g[1], g[2], b[0], b[1], b[2], extent->shared_bytes, compute, parameters, NULL);
-  status = tct_cu_end_work(device, names[kernel]);
-  return result != CUDA_SUCCESS ? tct_cu_failed(device, result, names[kernel]) : status;
+  return tct_cu_launch_function(device, node, device->functions[kernel], names[kernel], extent, parameters);
 }

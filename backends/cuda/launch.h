@@ -25,6 +25,12 @@ tct_cu_extent tct_cu_extent_1d(int64_t n, int64_t per_block, uint32_t threads, i
 tct_status tct_cu_launch(tct_device_impl *device, const tct_node_view *node, tct_cu_kernel kernel, const tct_cu_extent *extent,
                          const void *args) TCT_CHECKED;
 
+/* The same for any kernel, by its function; `name` is what reports call it, `parameters` point to each parameter. */
+tct_status tct_cu_launch_function(tct_device_impl *device, const tct_node_view *node, CUfunction function, const char *name,
+                                  const tct_cu_extent *extent, void **parameters) TCT_CHECKED;
+/* Lets blocks of the function have that much shared memory, if it is more than they get without asking. */
+CUresult tct_cu_allow_shared(const tct_device_impl *device, CUfunction function, uint32_t bytes);
+
 /* Around what enqueues work of the node, `what` by name ("tct_cu_gemm", "cublasLtMatmul"). Where the first succeeds the second is called,
  * whatever the work's own answer. */
 tct_status tct_cu_begin_work(tct_device_impl *device, const tct_node_view *node, const char *what) TCT_CHECKED;

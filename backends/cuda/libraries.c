@@ -120,9 +120,9 @@ static bool start(const tct_host *host, const tct_cu_library_kind *kind, tct_cu_
              kind->minor);
     return false;
   }
-  size_t (*version_of)(void);
-  memcpy(&version_of, (char *)table + kind->functions[0].offset, sizeof version_of);
-  const size_t version = version_of();
+  size_t (*first)(void);
+  memcpy(&first, (char *)table + kind->functions[0].offset, sizeof first);
+  const size_t version = kind->version_of != NULL ? kind->version_of(table) : first();
   snprintf(out_name, 32, "%s %d.%d.%d", kind->name, VERSION_ARGS(version));
   if (version / 10000 == (size_t)kind->major) return true;
   snprintf(why, why_bytes, "%s is version %d.%d.%d, needs %d; install %s %d.%d or later", out->path, VERSION_ARGS(version), kind->major,

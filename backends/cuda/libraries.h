@@ -33,6 +33,7 @@ typedef struct tct_cu_library_kind {
   int major, minor;        /* of the headers */
   const tct_cu_function *functions; /* the first tells the version: 10000·major + 100·minor + patch */
   size_t n_functions;
+  size_t (*version_of)(const void *table); /* tells it instead; NULL: the first function */
 } tct_cu_library_kind;
 /* What the process has of it: opened by the first that asks, and asked again as long as it does not start. */
 typedef struct tct_cu_library_once {

@@ -1,11 +1,13 @@
 /* The matrix product by cuBLASLt: bias and ReLU or GELU in the library's epilogue; another activation by our own kernel, from a product
  * in f32. Row-major matrices are the library's column-major ones transposed: it is asked for yᵀ = op(b)ᵀ·op(a)ᵀ. Its algorithm is the
- * first that its heuristic names among those that sum in a fixed order, asked once for each problem. */
+ * first that its heuristic names among those that sum in a fixed order (or, where the job permits it, any), or the quickest of the first
+ * few, chosen once for each problem. */
 #include <assert.h>
 #include <stdio.h>
 #include <string.h>
 #include "backends/cuda/cublaslt.h"
 #include "backends/cuda/tiling.h"
+#include "backends/cuda/tune.h"
 
 /* Below, the launch is what a product costs, and our own kernel's is as quick. */
 static const double least_work = 1 << 20; /* multiply-adds */
@@ -156,32 +158,90 @@ static cublasStatus_t describe(const tct_cu_cublaslt *api, const problem *p, des
 
 /* ---- by which algorithm ---- */
 
-/* Sums of parts in the workspace in f32, joined in order: no atomics, no rounding in between. Every operand lies on 256 bytes, which is
+/* Sums of parts in the workspace in f32, joined in order: no rounding in between, and no atomics but where the order may differ and what
+ * they add into is f32. Every operand lies on 256 bytes, which is
  * the library's default. */
-static cublasStatus_t set_wishes(const tct_cu_cublaslt *api, cublasLtMatmulPreference_t wish, const tct_device_impl *device) {
+static cublasStatus_t set_wishes(const tct_cu_cublaslt *api, cublasLtMatmulPreference_t wish, const tct_device_impl *device, bool to_f32) {
   const uint64_t most = (uint64_t)(device->chip.major >= 9 ? 32 : 8) << 20;
-  const uint32_t sums = CUBLASLT_REDUCTION_SCHEME_COMPUTE_TYPE;
+  const uint32_t sums = CUBLASLT_REDUCTION_SCHEME_COMPUTE_TYPE | (device->any_order && to_f32 ? CUBLASLT_REDUCTION_SCHEME_INPLACE : 0u);
   SET(wish_set, wish, CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES, most);
   SET(wish_set, wish, CUBLASLT_MATMUL_PREF_REDUCTION_SCHEME_MASK, sums);
   return CUBLAS_STATUS_SUCCESS;
 }
 
-static cublasStatus_t ask(tct_device_impl *device, const descriptors *of, choice *out) {
+/* Up to `most` algorithms, those that the library takes back left out. */
+static cublasStatus_t ask(tct_device_impl *device, const problem *p, const descriptors *of, int32_t most,
+                          cublasLtMatmulHeuristicResult_t *out, int32_t *out_n) {
   const struct tct_cu_products *const products = device->products;
   const tct_cu_cublaslt *const api = products->api;
   cublasLtMatmulPreference_t wish = NULL;
-  cublasLtMatmulHeuristicResult_t found;
   int n = 0;
-  memset(&found, 0, sizeof found);
+  *out_n = 0;
   TRY(api->wish_create(&wish));
-  cublasStatus_t status = set_wishes(api, wish, device);
+  cublasStatus_t status = set_wishes(api, wish, device, p->out_type == CUDA_R_32F);
   if (status == CUBLAS_STATUS_SUCCESS)
-    status = api->choose(products->handle, of->product, of->b, of->a, of->y, of->y, wish, 1, &found, &n);
-  if (status == CUBLAS_STATUS_SUCCESS) status = n > 0 ? found.state : CUBLAS_STATUS_NOT_SUPPORTED;
+    status = api->choose(products->handle, of->product, of->b, of->a, of->y, of->y, wish, most, out, &n);
   (void)api->wish_destroy(wish);
-  out->algo = found.algo;
-  out->workspace_bytes = found.workspaceSize;
-  return status;
+  for (int i = 0; i < n && status == CUBLAS_STATUS_SUCCESS; i++)
+    if (out[i].state == CUBLAS_STATUS_SUCCESS) out[(*out_n)++] = out[i];
+  return status == CUBLAS_STATUS_SUCCESS && *out_n == 0 ? CUBLAS_STATUS_NOT_SUPPORTED : status;
+}
+
+/* ---- the quickest of several ---- */
+
+typedef struct contestants {
+  tct_device_impl *device;
+  const descriptors *of;
+  const problem *p;
+  cublasLtMatmulHeuristicResult_t found[TCT_CU_CANDIDATES];
+  size_t b_at, y_at, bias_at, workspace_at, memory_bytes; /* a lies at 0 */
+} contestants;
+
+static size_t matrix_bytes(int32_t type, int64_t rows, int64_t columns, int64_t batch, int64_t stride) {
+  const size_t bytes = (size_t)((batch - 1) * stride + rows * columns) * (type == CUDA_R_32F ? sizeof(float) : sizeof(uint16_t));
+  return tct_cu_aligned(bytes);
+}
+
+static void lay_out(contestants *c, int32_t n) {
+  const problem *const p = c->p;
+  c->b_at = matrix_bytes(p->in_type, p->m, p->k, p->batch, p->a_stride);
+  c->y_at = c->b_at + matrix_bytes(p->in_type, p->k, p->n, p->batch, p->b_stride);
+  c->bias_at = c->y_at + matrix_bytes(p->out_type, p->m, p->n, p->batch, p->m * p->n);
+  c->workspace_at = c->bias_at + matrix_bytes(p->out_type, 1, p->n, 1, 0);
+  for (int32_t i = 0; i < n; i++)
+    if (c->workspace_at + c->found[i].workspaceSize > c->memory_bytes) c->memory_bytes = c->workspace_at + c->found[i].workspaceSize;
+}
+
+static bool run_contestant(void *user, int32_t i, char *memory) {
+  const contestants *const c = user;
+  const struct tct_cu_products *const products = c->device->products;
+  const tct_cu_cublaslt *const api = products->api;
+  const float one = 1, zero = 0;
+  const void *const bias = memory + c->bias_at;
+  const bool has_bias = (c->p->epilogue & CUBLASLT_EPILOGUE_BIAS) != 0;
+  if (has_bias && api->product_set(c->of->product, CUBLASLT_MATMUL_DESC_BIAS_POINTER, &bias, sizeof bias) != CUBLAS_STATUS_SUCCESS) return false;
+  return api->multiply(products->handle, c->of->product, &one, memory + c->b_at, c->of->b, memory, c->of->a, &zero, memory + c->y_at, c->of->y,
+                       memory + c->y_at, c->of->y, &c->found[i].algo, memory + c->workspace_at, c->found[i].workspaceSize,
+                       c->device->stream[TCT_QUEUE_COMPUTE]) == CUBLAS_STATUS_SUCCESS;
+}
+
+/* The library's first, or the one that is kept for the problem, or else the quickest. */
+static cublasStatus_t take(tct_device_impl *device, const descriptors *of, choice *out) {
+  contestants c = {.device = device, .of = of, .p = &out->problem};
+  const tct_cu_contest contest = {device->products->api->name, "product", &out->problem, sizeof out->problem};
+  int32_t n = 0, chosen = 0;
+  const cublasStatus_t status = ask(device, c.p, of, device->tunes ? TCT_CU_CANDIDATES : 1, c.found, &n);
+  if (status != CUBLAS_STATUS_SUCCESS) return status;
+  if (n > 1) {
+    const int32_t kept = tct_cu_kept_choice(device, &contest);
+    device->n_kept += kept >= 0;
+    lay_out(&c, n);
+    chosen = kept >= 0 ? kept : tct_cu_time(device, &contest, n, c.memory_bytes, run_contestant, &c);
+    if (chosen >= n) chosen = 0;
+  }
+  out->algo = c.found[chosen].algo;
+  out->workspace_bytes = c.found[chosen].workspaceSize;
+  return CUBLAS_STATUS_SUCCESS;
 }
 
 static tct_status choose(tct_device_impl *device, const problem *p, const descriptors *of, const choice **out) {
@@ -201,7 +261,7 @@ static tct_status choose(tct_device_impl *device, const problem *p, const descri
   }
   choice *const made = &products->choices[products->n_choices++];
   *made = (choice){.problem = *p};
-  made->status = ask(device, of, made);
+  made->status = take(device, of, made);
   *out = made;
   return TCT_OK;
 }
@@ -233,7 +293,7 @@ static tct_status plan(tct_device_impl *device, const tct_node_view *node, produ
     return tct_cu_refused(device, node, api->name, why);
   }
   state->algo = chosen->algo;
-  state->workspace_bytes = (chosen->workspace_bytes + TCT_CU_ALIGNMENT - 1) / TCT_CU_ALIGNMENT * TCT_CU_ALIGNMENT;
+  state->workspace_bytes = tct_cu_aligned(chosen->workspace_bytes);
   state->extent = tct_cu_extent_over(device, state->size, TCT_CU_BLOCK, 1);
   *out_workspace_bytes = state->workspace_bytes + (state->finish ? (size_t)state->size * sizeof(float) : 0);
   return TCT_OK;

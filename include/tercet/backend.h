@@ -10,7 +10,7 @@ TCT_BEGIN_DECLS
 
 /* The version of this interface, checked when a module is loaded. tct_host may grow at its end without a new one; any
  * other change of a struct here has a new number. */
-#define TCT_BACKEND_ABI 8u
+#define TCT_BACKEND_ABI 9u
 
 /* ---- what the runtime gives ------------------------------------------------------------------------- */
 
@@ -19,6 +19,7 @@ typedef void (*tct_pool_fn)(void *user, int64_t task, int32_t worker);
 
 struct tct_backend;
 struct tct_kernel;
+struct tct_op_code;
 
 typedef struct tct_host {
   uint32_t abi;
@@ -38,6 +39,15 @@ typedef struct tct_host {
   tct_status (*find_backend)(const char *spec, const struct tct_backend **out);
   /* The i-th kernel that programs registered for a backend, for a decorator; NULL past the last. */
   const struct tct_kernel *(*custom_kernel)(const char *backend, int32_t i);
+  /* The user's cache on disk, for what costs time to make and can be made again: `kind` is a word for file names ("code"), the key, which
+   * is compared whole, says all that the data depends on. Data read is the caller's (release), with a zero byte behind; false: there
+   * is none, or what is there is damaged. Neither leaves an error; what cannot be written is not kept. */
+  bool (*cache_read)(const char *kind, const void *key, size_t key_bytes, void **out_data, size_t *out_bytes);
+  void (*cache_write)(const char *kind, const void *key, size_t key_bytes, const void *data, size_t bytes);
+  /* Custom ops as device code (<tercet/op.h>): a backend that runs it says so in its entry function with the prepare, launch and release
+   * of such nodes, and asks for a node's code; NULL: none. */
+  void (*run_code_by)(const char *backend, const struct tct_kernel *by);
+  const struct tct_op_code *(*custom_code)(tct_op op, const char *backend, size_t *out_attrs_bytes);
 } tct_host;
 
 /* ---- what a backend offers ---------------------------------------------------------------------------- */
@@ -56,6 +66,7 @@ typedef struct tct_open_options {
   int32_t ordinal;     /* the n-th device of the kind */
   int32_t n_threads;   /* host devices; 0: default */
   const char *options; /* the text after ':' in "tpu:v3,hbm=1.2TB/s"; "" without */
+  bool nondeterministic; /* sums may be added in an order that differs from run to run; false: the same bits each time */
 } tct_open_options;
 
 struct tct_chip;

@@ -11,6 +11,7 @@ typedef struct tct_device tct_device;
 
 typedef struct tct_device_options {
   int32_t n_threads; /* CPU: 0 means TERCET_THREADS, else as many as the process may use */
+  bool nondeterministic; /* GPU: libraries may add in an order that differs from run to run; false: the same bits each time, as on every other device */
   uint64_t reserved[4];
 } tct_device_options;
 

@@ -41,8 +41,8 @@ typedef struct tct_cost {
   double bytes; /* compulsory: each input read once, each output written once */
 } tct_cost;
 
-/* The version of tct_op_def and tct_op_kernel. */
-#define TCT_OP_ABI 1u
+/* The version of tct_op_def, tct_op_kernel and tct_op_code. */
+#define TCT_OP_ABI 2u
 
 typedef struct tct_op_def {
   uint32_t abi; /* TCT_OP_ABI in a definition that is registered */
@@ -61,6 +61,29 @@ typedef struct tct_op_def {
 
 /* ---- ops of one's own ---- */
 
+/* How a kernel that was given as code is launched: blocks, the threads of a block, and the bytes of shared memory of a block beyond what
+ * the kernel declares itself. */
+typedef struct tct_op_extent {
+  uint32_t grid[3], block[3];
+  uint32_t shared_bytes;
+} tct_op_extent;
+
+typedef enum tct_op_language { TCT_OP_CUDA = 0, TCT_OP_PTX } tct_op_language;
+
+/* A custom op's kernel as text, for a device that compiles what it is given: "gpu", CUDA C++ (which needs NVRTC there) or PTX.
+ * Its parameters, of a node with N = n_in + n_out operands, the inputs first: parameter i < N is the address of operand i;
+ * parameter N + i is its number of elements, an int64_t; where the definition has attrs_bytes, parameter 2·N is the attributes,
+ * by value. Exactly these, which is checked. What else the kernel needs of the shapes goes into the attributes, which the shape rule
+ * may complete. Results are not cleared before. One kernel is one op; a gradient op has code of its own. */
+typedef struct tct_op_code {
+  tct_op_language language;
+  const char *source;
+  const char *entry;   /* the kernel's name in it: in CUDA C++ of an extern "C" __global__ function */
+  const char *options; /* of the compiler of CUDA C++, between blanks: "-I/opt/include -DWIDTH=8"; NULL: none */
+  /* Pure. Changes what it is given: a thread for each element of output 0, 256 to a block. NULL: just that. */
+  void (*extent)(const tct_node_view *node, tct_op_extent *out);
+} tct_op_code;
+
 /* A custom op's kernel on one kind of device: the backend's name, "ref" (any dtype, double arithmetic expected, what
  * fallback=host runs) or "cpu" or a module's. Fill in the kernel's in_place, supports, prepare, launch and release as in
  * <tercet/backend.h>; op and name are filled in. On "ref" and "cpu" operands are host memory, and the device of the calls is
@@ -68,9 +91,10 @@ typedef struct tct_op_def {
 typedef struct tct_op_kernel {
   const char *device;
   tct_kernel kernel;
+  const tct_op_code *code; /* instead of prepare, launch and release; in_place and supports hold for it too. NULL: functions */
 } tct_op_kernel;
 
-/* Makes the op known to the process, for good; *out is its number, for tct_emit. Definition and texts are copied, the
+/* Makes the op known to the process, for good; *out is its number, for tct_emit. Definition, code and texts are copied, the
  * functions stay. The same definition again gives the same number; a name that is taken is an error. From any thread.
  * A device without a kernel of the op refuses it, unless `decompose` opens it there. Mixed precision runs it in f32. */
 TCT_API tct_status tct_op_register(const tct_op_def *def, const tct_op_kernel *kernels, int32_t n_kernels, tct_op *out)
@@ -86,6 +110,11 @@ TCT_API tct_status tct_op_check(tct_op op, const void *attrs, const tct_desc *in
 TCT_API const tct_kernel *tct_op_kernel_of(tct_op op, const char *backend);
 /* The i-th kernel of any custom op on a backend, NULL past the last. */
 TCT_API const tct_kernel *tct_op_kernel_at(const char *backend, int32_t i);
+/* The code of a custom op for a backend, NULL: none. *out_attrs_bytes, which may be NULL, is the definition's. */
+TCT_API const tct_op_code *tct_op_code_of(tct_op op, const char *backend, size_t *out_attrs_bytes);
+/* From a backend that runs code: prepare, launch and release of `by` (it stays) are those of every custom op with code for it, of those
+ * to come too. Before, such an op has no kernel there. */
+TCT_API void tct_op_code_run_by(const char *backend, const tct_kernel *by);
 
 /* ---- all ops ---- */
 

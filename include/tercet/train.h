@@ -63,9 +63,10 @@ typedef struct tct_training {
   int32_t n_threads;  /* 0: default */
   uint64_t seed;
   bool fallback_host;
+  bool nondeterministic; /* tct_device_options: runs of one seed may differ in bits where that is faster */
   /* NULL or "float32"; "bfloat16" or "float16" (Keras' "mixed_bfloat16", "mixed_float16"): mixed precision. Products and
-   * what lies between them are stored so; arithmetic is f32, and so are weights, optimizer state, sums and the loss, and
-   * attention, LSTM and GRU as a whole. */
+   * what lies between them are stored so; arithmetic is f32, and so are weights, optimizer state, sums and the loss,
+   * attention's ln Σ e^s, and LSTM and GRU as a whole. */
   const char *precision;
   /* float16: the loss is multiplied by a scale, the gradients divided by it, so that small ones do not vanish. A step whose
    * gradients are not finite writes nothing and halves the scale; 2000 steps in a row without one double it (Keras'

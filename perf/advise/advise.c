@@ -8,6 +8,7 @@
 #include "perf/compare/job.h"
 #include "perf/compare/plan.h"
 #include "perf/compare/prices.h"
+#include "perf/compare/statistics.h"
 #include "perf/compare/summary.h"
 #include "perf/compare/worker.h"
 #include "perf/support/json.h"
@@ -23,9 +24,9 @@ static json_t *request_of(const perf_comparison *c, const char *device, bool ana
   json_object_set_new(request, "job", json_string(c->job));
   if (c->directory != NULL) json_object_set_new(request, "directory", json_string(c->directory));
   json_object_set_new(request, "set", set);
-  const bool absent = perf_has_datasheet(device); /* its ops are the CPU's */
-  json_object_set_new(request, "device", perf_text("%s", absent ? "cpu" : device));
-  if (absent) json_object_set_new(request, "datasheet", perf_text("%s", device));
+  const char *const absent = perf_datasheet_called(device); /* its ops are the CPU's */
+  json_object_set_new(request, "device", perf_text("%s", absent != NULL ? "cpu" : device));
+  if (absent != NULL) json_object_set_new(request, "datasheet", json_string(absent));
   json_object_set_new(request, "mode", json_string("steps"));
   json_object_set_new(request, "steps", json_integer((json_int_t)c->steps));
   json_object_set_new(request, "seed", json_integer(1));
@@ -70,6 +71,43 @@ static json_t *quoted_step(const json_t *records, const char *id) {
   return step;
 }
 
+/* Seconds of a run's epochs beyond their steps, over `batches` of validation in `epochs`; NaN: it has no whole epoch, or its steps tell as much. The
+ * first step is apart, for it is cold, and where not every step is kept it would stand for many. */
+static double validation_of(const json_t *run, double batches, double epochs) {
+  const json_t *const all = json_object_get(run, "epochs"), *const last = json_array_get(all, json_array_size(all) - 1);
+  const double steps = perf_get_number(last, "step");
+  double sum = 0, *values = NULL;
+  if (!(batches > 0) || json_array_size(all) == 0) return (double)NAN;
+  const int n = perf_numbers(json_object_get(run, "step_seconds"), &values);
+  for (int i = 1; i < n; i++) sum += values[i];
+  const double all_steps = n > 1 ? values[0] + sum / (n - 1) * (steps - 1) : (double)NAN, rest = perf_get_number(last, "seconds") - all_steps;
+  free(values);
+  return rest > 0 ? rest / (double)json_array_size(all) * epochs / batches : (double)NAN;
+}
+
+/* What a job takes beside its steps, medians over the file's runs of the device: its start, and a batch of its validation. */
+static void put_quoted_rest(const json_t *records, const json_t *here, const char *id, json_t *candidate) {
+  double load[QUOTED_RUNS], compile[QUOTED_RUNS], forward[QUOTED_RUNS];
+  int n = 0, n_forward = 0;
+  size_t i;
+  json_t *run;
+  const double batches = perf_get_number(here, "validation_batches");
+  const bool tests = strncmp(perf_get_text(json_array_get(records, 0), "target"), "test_", 5) == 0; /* each epoch looked at the test data too */
+  json_array_foreach(records, i, run) {
+    if (n == QUOTED_RUNS || n_forward == QUOTED_RUNS || !perf_is(run, "record", "run") || !perf_is(run, "device", id) || perf_get_text(run, "point")[0] != '\0') continue;
+    const json_t *const cold = json_object_get(run, "cold");
+    load[n] = perf_get_number(cold, "load");
+    compile[n] = perf_get_number(cold, "compile");
+    n += isfinite(load[n]) && isfinite(compile[n]) ? 1 : 0;
+    forward[n_forward] = tests ? (double)NAN : validation_of(run, batches, perf_get_number(here, "epochs"));
+    n_forward += isfinite(forward[n_forward]) ? 1 : 0;
+  }
+  json_object_set_new(candidate, "cold", json_pack("{s:o, s:o}", "load", perf_number(perf_estimate_of(load, n).median), "compile", perf_number(perf_estimate_of(compile, n).median)));
+  json_object_set_new(candidate, "validation_batches", perf_number(batches));
+  json_object_set_new(candidate, "forward", perf_number(perf_estimate_of(forward, n_forward).median));
+  if (batches > 0 && n_forward == 0) json_object_set_new(candidate, "omits", json_string("its file does not tell what validation takes, so the job's is not counted"));
+}
+
 /* Devices that another machine measured on the same job become candidates, with its date; how long the job is, those that are here
  * say. */
 static bool add_quoted(json_t *advice, const json_t *records, const char *path, const json_t *user_prices, perf_problem *problem) {
@@ -85,19 +123,23 @@ static bool add_quoted(json_t *advice, const json_t *records, const char *path, 
   json_array_foreach(records, i, device) {
     if (!perf_is(device, "record", "device") || !perf_is(device, "clock", "measured")) continue;
     json_t *const step = quoted_step(records, perf_get_text(device, "id"));
-    if (!json_is_object(step) || here == NULL) {
-      json_decref(step);
-      continue;
-    }
     json_t *const candidate = json_deep_copy(device);
     json_object_set_new(candidate, "price", perf_price_of(device, user_prices));
     json_object_set_new(candidate, "id", perf_text("%s (%.10s)", perf_get_text(device, "id"), perf_get_text(first, "created")));
     json_object_set_new(candidate, "record", json_string("candidate"));
     json_object_set_new(candidate, "status", json_string("done"));
     json_object_set_new(candidate, "quoted_from", perf_text("%s", path));
+    if (!json_is_object(step) || here == NULL) {
+      json_object_set_new(candidate, "status", json_string("unknown"));
+      json_object_set_new(candidate, "why", json_is_object(step) ? json_string("no device here tells how many steps the job has; add cpu to --devices") : perf_text("'%s' has no run of it without a sweep", path));
+      json_decref(step);
+      json_array_append_new(candidates, candidate);
+      continue;
+    }
     json_object_set_new(candidate, "step", step);
     json_object_set(candidate, "steps", json_object_get(here, "steps"));
     json_object_set(candidate, "batch", json_object_get(here, "batch"));
+    put_quoted_rest(records, here, perf_get_text(device, "id"), candidate);
     json_array_append_new(candidates, candidate);
   }
   return true;

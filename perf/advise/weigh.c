@@ -139,6 +139,8 @@ static void say_winner(const json_t *use, perf_goal goal, json_t *lines) {
                  perf_show_seconds(t.value[PERF_TIME], time), perf_show_seconds(t.low, low), perf_show_seconds(t.high, high), perf_show_dollars(t.value[PERF_COST], cost),
                  perf_show_seconds(t.value[PERF_LATENCY], latency), perf_get_text(json_object_get(use, "step"), "how"), perf_goal_name(goal));
   say(lines, text);
+  if (json_object_get(use, "datasheet") != NULL && json_object_get(use, "quoted_from") != NULL)
+    say(lines, "Only a datasheet tells of it: enough to rule a device out, not to choose one; measure it, or quote a machine that did (--with).");
 }
 
 /* The constraint that decided: the one for which the best of all without constraints was put aside. */
@@ -211,7 +213,8 @@ void perf_weigh(json_t *advice, const perf_limits *limits) {
   } else {
     char text[600];
     const json_t *const nearest = best(advice, limits->goal, false, NULL), *const row = nearest != NULL ? missed(nearest) : NULL;
-    (void)snprintf(text, sizeof text, "No device meets every constraint%s%s%s%s.", nearest != NULL ? "; the nearest by the goal, " : "", nearest != NULL ? perf_get_text(nearest, "id") : "",
+    if (nearest == NULL) (void)snprintf(text, sizeof text, "No device here has a prediction; the reasons stand in the table.");
+    else (void)snprintf(text, sizeof text, "No device meets every constraint; the nearest by the goal, %s%s%s.", perf_get_text(nearest, "id"),
                    row != NULL ? ", " : "", row != NULL ? perf_get_text(row, "text") : "");
     say(lines, text);
     json_object_set_new(verdict, "decided_by", row != NULL ? json_incref(json_object_get(row, "name")) : json_null());
@@ -236,7 +239,8 @@ void perf_advice_table(const json_t *advice, FILE *to) {
     }
     char around[24];
     const double half = 50 * (t.high - t.low) / t.value[PERF_TIME];
-    if (half < 100) (void)snprintf(around, sizeof around, "±%2.0f%%", half);
+    if (perf_get_number(json_object_get(d, "step"), "n") == 1) (void)snprintf(around, sizeof around, "1 run");
+    else if (half < 100) (void)snprintf(around, sizeof around, "±%2.0f%%", half);
     else (void)snprintf(around, sizeof around, "x%3.1f", t.high / t.value[PERF_TIME]); /* to either side */
     fprintf(to, "%c %-18.18s%10s%s%10s%s %s%9s%s%9s%s%10s%s\n", json_is_true(json_object_get(d, "pareto")) ? '*' : ' ', perf_get_text(d, "id"),
             perf_show_seconds(perf_get_number(json_object_get(d, "step"), "median"), step), mark, perf_show_seconds(t.value[PERF_TIME], total), mark,
@@ -250,6 +254,7 @@ void perf_advice_table(const json_t *advice, FILE *to) {
       const json_t *const ok = json_object_get(row, "ok");
       fprintf(to, "  %s %s: %s: %s\n", json_is_true(ok) ? "ok" : json_is_null(ok) ? "? " : "no", perf_get_text(d, "id"), perf_get_text(row, "name"), perf_get_text(row, "text"));
     }
+    if (json_object_get(d, "omits") != NULL) fprintf(to, "  ?  %s: %s\n", perf_get_text(d, "id"), perf_get_text(d, "omits"));
     if (json_is_false(json_object_get(d, "fits"))) fprintf(to, "  no %s: the step's memory is more than the device has\n", perf_get_text(d, "id"));
   }
   json_array_foreach(json_object_get(json_object_get(advice, "verdict"), "lines"), i, row) fprintf(to, "-> %s\n", json_string_value(row));

@@ -23,7 +23,8 @@ static tct_status cube_launch(tct_device_impl *device, const tct_launch *launch)
 
 static const tct_op_def cube = {.abi = TCT_OP_ABI, .name = "claims_cube", .version = 1, .min_in = 1, .max_in = 1, .n_out = 1,
                                 .infer = cube_infer, .gradient_why = "the experiment runs it forward only"};
-static const tct_op_kernel kernels[] = {{"ref", {.launch = cube_launch}}, {"cpu", {.launch = cube_launch}}};
+static const tct_op_kernel kernels[] = {{.device = "ref", .kernel = {.launch = cube_launch}},
+                                        {.device = "cpu", .kernel = {.launch = cube_launch}}};
 
 /* Whether 2³ comes out there; that the device refuses the op is an answer, too. */
 static tct_status runs(tct_op op, const char *spec, bool fallback, double *out) {

@@ -83,8 +83,9 @@ static double axis_value(const char *point, char *axis, size_t size) {
   return *end == '\0' ? value : (double)NAN;
 }
 
-static const char *aside(const json_t *device) {
-  return perf_is(device, "source", "modelled") ? " (modelled)" : perf_is(device, "source", "quoted") ? " (quoted)" : "";
+const char *perf_aside(const json_t *device) {
+  if (perf_is(device, "source", "quoted")) return perf_is(json_object_get(device, "quoted_from"), "of", "modelled") ? " (a model's, quoted)" : " (quoted)";
+  return perf_is(device, "source", "modelled") ? " (modelled)" : "";
 }
 
 static void add_crossover(const json_t *summary, json_t *crossovers, const json_t *a, const json_t *b, const char *from, const char *to) {
@@ -99,8 +100,8 @@ static void add_crossover(const json_t *summary, json_t *crossovers, const json_
   const bool first = (x < y) == (left < right); /* a is the faster one where the axis is small */
   const json_t *const before = first ? a : b, *const after = first ? b : a;
   json_array_append_new(crossovers, json_pack("{s:s, s:s, s:s, s:f, s:o}", "axis", axis, "a", perf_get_text(before, "label"), "b", perf_get_text(after, "label"), "at", at,
-                                              "text", perf_text("%s%s is faster up to %s about %.3g, %s%s beyond", perf_get_text(before, "label"), aside(before), axis, at, perf_get_text(after, "label"),
-                                                                aside(after))));
+                                              "text", perf_text("%s%s is faster up to %s about %.3g, %s%s beyond", perf_get_text(before, "label"), perf_aside(before), axis, at, perf_get_text(after, "label"),
+                                                                perf_aside(after))));
 }
 
 static void add_winner(const json_t *summary, json_t *winners, const char *point) {

@@ -43,7 +43,7 @@ static json_t *utc_now(void) {
 static int32_t own_threads(const perf_comparison *c) {
   perf_request r = {.job = c->job, .directory = c->directory, .device = "cpu", .n_set = c->n_set};
   for (int32_t i = 0; i < c->n_set; i++) r.set[i] = c->set[i];
-  return perf_threads_of(&r);
+  return perf_options_of(&r).n_threads;
 }
 
 static bool own_seed(const perf_comparison *c, json_t *first, perf_problem *problem) {

@@ -54,12 +54,12 @@ json_t *perf_device(const perf_request *r) {
   tct_device *device = NULL;
   tct_device_info info;
   char kind[32];
-  const int32_t threads = perf_threads_of(r);
+  const tct_device_options options = perf_options_of(r);
   (void)snprintf(kind, sizeof kind, "%.*s", (int)strcspn(r->device, ":"), r->device);
   json_object_set_new(record, "record", json_string("device"));
   json_object_set_new(record, "id", json_string(r->device));
   json_object_set_new(record, "kind", perf_text("%s", kind));
-  const tct_status status = tct_device_open(r->device, &(tct_device_options){.n_threads = threads}, &device);
+  const tct_status status = tct_device_open(r->device, &options, &device);
   json_object_set_new(record, "available", json_boolean(status == TCT_OK));
   if (status != TCT_OK) {
     /* A name that nobody knows is a mistake to mend, not a device that is absent; gpu is known, with or without its module. */

@@ -52,7 +52,8 @@ static bool add_line(json_t *records, const char *path, int number, const char *
     return perf_fails(problem, TCT_BAD_DATA, "'%s', line %d: %s; needs a JSON object a line", path, number,
                       record == NULL ? error.text : "another JSON value");
   }
-  if (json_array_append_new(records, record) != 0) return perf_fails(problem, TCT_OUT_OF_MEMORY, "'%s': no memory for its records", path);
+  const bool ok = perf_json_clean(record);
+  if (json_array_append_new(records, record) != 0 || !ok) return perf_fails(problem, TCT_OUT_OF_MEMORY, "'%s': no memory for its records", path);
   return json_array_size(records) > 1 || check_first(record, path, problem);
 }
 

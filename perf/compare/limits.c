@@ -100,6 +100,7 @@ static json_t *cell_of(const json_t *summary, const json_t *device, const char *
   else if (perf_mode_of(perf_get_text(summary, "mode")) == PERF_TARGET && isnan(perf_median(point, "time_to_target")))
     json_object_set_new(cell, "text", perf_text("reached by %.0f of %.0f runs", perf_get_number(point, "n_reached"), perf_get_number(point, "n_runs")));
   json_object_set(cell, "device", json_object_get(device, "id"));
+  json_object_set_new(cell, "label", perf_text("%s%s", perf_get_text(device, "label"), perf_aside(device)));
   return cell;
 }
 
@@ -120,4 +121,5 @@ void perf_constrain(json_t *summary, const perf_limits *limits) {
     json_array_append_new(constraints, json_pack("{s:s, s:s, s:o}", "name", rows[r].name, "limit", show(rows[r].goal, rows[r].limit, text), "cells", cells));
   }
   json_object_set_new(summary, "constraints", constraints);
+  perf_verdict(summary); /* again, with the limits */
 }

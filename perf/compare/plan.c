@@ -2,6 +2,7 @@
 #include "perf/compare/plan.h"
 
 #include <string.h>
+#include "perf/compare/prices.h"
 
 /* Whether a word begins a device: a known kind, alone or before a colon. What does not is an option of the device before,
  * "array=256x256", or a mistake that opening the device will name. */
@@ -23,6 +24,10 @@ bool perf_plan_devices(const char *text, perf_plan *plan, perf_problem *problem)
     const int wrote = snprintf(device + before, room, "%s%.*s", before > 0 ? "," : "", (int)n, at);
     if (wrote < 0 || (size_t)wrote >= room) return perf_fails(problem, TCT_INVALID, "--devices: a name longer than %d characters", TCT_DEVICE_SPEC - 1);
     at += n + (at[n] == ',');
+  }
+  for (int i = 0; i < plan->n_devices; i++) {
+    const char *const sheet = perf_datasheet_called(plan->device[i]);
+    if (sheet != NULL) (void)snprintf(plan->device[i], sizeof plan->device[i], "%s", sheet);
   }
   if (plan->n_devices == 0) return perf_fails(problem, TCT_INVALID, "--devices names none; needs a list such as cpu,gpu,tpu:v3");
   for (int i = 0; i < plan->n_devices; i++) {

@@ -265,9 +265,29 @@ static void put_utilization(json_t *p, const json_t *device) {
 
 /* ---- the whole ---- */
 
+/* "; the best val_accuracy was 0.87, in epoch 22"; "" where no epoch ended. */
+static void say_nearest(const json_t *first, const runs *r, char *text, size_t size) {
+  perf_target target;
+  double best = (double)NAN;
+  size_t best_epoch = 0;
+  text[0] = '\0';
+  if (!perf_target_of(perf_get_text(first, "target"), &target)) return;
+  for (int i = 0; i < r->n; i++) {
+    const size_t n = json_array_size(json_object_get(r->run[i], "epochs"));
+    for (size_t e = 0; e < n; e++) {
+      const double value = value_at(r->run[i], e, target.metric);
+      if (!isfinite(value) || (isfinite(best) && (target.at_least ? value <= best : value >= best))) continue;
+      best = value;
+      best_epoch = e + 1;
+    }
+  }
+  if (isfinite(best)) (void)snprintf(text, size, "; the best %s was %.4g, in epoch %zu", target.metric, best, best_epoch);
+}
+
 /* The worst that a run met; its reason. "never reached": all ran, and none got there. */
-static void put_status(json_t *p, const runs *r, perf_mode mode, const json_t *device) {
+static void put_status(json_t *p, const json_t *first, const runs *r, perf_mode mode, const json_t *device) {
   const char *status = "done", *why = "";
+  char nearest[200] = "";
   int n_reached = 0;
   for (int i = 0; i < r->n; i++) {
     n_reached += isfinite(reached_of(r->run[i])) ? 1 : 0;
@@ -286,7 +306,8 @@ static void put_status(json_t *p, const runs *r, perf_mode mode, const json_t *d
     why = "the job's epochs ended before the target";
   }
   json_object_set_new(p, "status", perf_text("%s", status));
-  json_object_set_new(p, "why", perf_text("%s", why));
+  if (mode == PERF_TARGET && n_reached == 0) say_nearest(first, r, nearest, sizeof nearest);
+  json_object_set_new(p, "why", perf_text("%s%s", why, nearest));
   json_object_set_new(p, "n_runs", json_integer(r->n));
   json_object_set_new(p, "n_reached", json_integer(n_reached));
 }
@@ -297,7 +318,7 @@ json_t *perf_point(const json_t *records, const json_t *first, const json_t *dev
   json_t *const p = json_object();
   collect(records, perf_get_text(device, "id"), point, &r);
   json_object_set_new(p, "point", perf_text("%s", point));
-  put_status(p, &r, (perf_mode)mode, device);
+  put_status(p, first, &r, (perf_mode)mode, device);
   json_object_set_new(p, "batch", r.n > 0 ? perf_number(perf_get_number(r.run[0], "batch")) : json_null());
   json_object_set_new(p, "threads", r.n > 0 ? perf_number(perf_get_number(r.run[0], "threads")) : json_null());
   json_object_set_new(p, "flops", r.n > 0 ? perf_number(perf_get_number(r.run[0], "flops")) : json_null());

@@ -4,6 +4,7 @@
 #include <ctype.h>
 #include <math.h>
 #include <string.h>
+#include <strings.h>
 #include <tercet/tercet.h>
 #include "perf/support/json.h"
 
@@ -27,12 +28,12 @@ static const struct {
 #undef DATASHEET
 };
 
+/* Whether it holds the part as a word, capitals or not: a T4 is no "T400". */
 static bool contains(const char *text, const char *part) {
   const size_t n = strlen(part);
-  for (; strlen(text) >= n; text++) {
-    size_t i = 0;
-    while (i < n && tolower((unsigned char)text[i]) == tolower((unsigned char)part[i])) i++;
-    if (i == n) return true;
+  for (const char *at = text; strlen(at) >= n; at++) {
+    const bool begins = at == text || !isalnum((unsigned char)at[-1]), ends = !isalnum((unsigned char)at[n]);
+    if (n == 0 || (begins && ends && strncasecmp(at, part, n) == 0)) return true;
   }
   return false;
 }
@@ -93,11 +94,11 @@ json_t *perf_price_of(const json_t *device, const json_t *user_prices) {
 
 const char *perf_datasheet_name(int i) { return i >= 0 && (size_t)i < sizeof datasheets / sizeof datasheets[0] ? datasheets[i].name : NULL; }
 
-bool perf_has_datasheet(const char *name) {
+const char *perf_datasheet_called(const char *name) {
   for (int i = 0; perf_datasheet_name(i) != NULL; i++) {
-    if (strcmp(perf_datasheet_name(i), name) == 0) return true;
+    if (strcasecmp(perf_datasheet_name(i), name) == 0) return perf_datasheet_name(i);
   }
-  return false;
+  return NULL;
 }
 
 json_t *perf_datasheet_of(const json_t *device) {

@@ -13,6 +13,7 @@ json_t *perf_price_of(const json_t *device, const json_t *user_prices);
 json_t *perf_datasheet_of(const json_t *device); /* flops, bytes_per_second, source; or null */
 /* The i-th device whose datasheet is here, "H200" …; NULL past the last. */
 const char *perf_datasheet_name(int i);
-bool perf_has_datasheet(const char *name);
+/* Its name as it stands here, capitals or not; NULL: none is here. */
+const char *perf_datasheet_called(const char *name);
 
 #endif

@@ -74,16 +74,27 @@ tct_status perf_open_job(const perf_request *r, tct_job **out) {
   return tct_job_load(r->job, &(tct_job_options){.directory = r->directory, .set = set, .n_set = n}, out);
 }
 
-int32_t perf_threads_of(const perf_request *r) {
+/* What stands behind the key of the job's own text; NULL: nothing. */
+static const char *value_of(const char *text, const char *key) {
+  const size_t n = strlen(key);
+  for (const char *line = text; line != NULL; line = strchr(line, '\n')) {
+    line += *line == '\n';
+    if (strncmp(line, key, n) == 0 && line[n] == ':') return line + n + 1 + strspn(line + n + 1, " ");
+  }
+  return NULL;
+}
+
+tct_device_options perf_options_of(const perf_request *r) {
   tct_job *job = NULL;
   const char *text = NULL;
-  int32_t threads = 0;
+  tct_device_options options = {.n_threads = 0};
   if (perf_open_job(r, &job) == TCT_OK && tct_job_text(job, &text) == TCT_OK) {
-    const char *const line = strncmp(text, "threads:", 8) == 0 ? text : strstr(text, "\nthreads:");
-    if (line != NULL) threads = (int32_t)strtol(strchr(line, ':') + 1, NULL, 10);
+    const char *const threads = value_of(text, "threads"), *const deterministic = value_of(text, "deterministic");
+    if (threads != NULL) options.n_threads = (int32_t)strtol(threads, NULL, 10);
+    options.nondeterministic = deterministic != NULL && strncmp(deterministic, "false", 5) == 0;
   }
   tct_job_free(job);
-  return threads;
+  return options;
 }
 
 void perf_put_error(json_t *record, tct_status status) {

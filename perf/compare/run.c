@@ -23,7 +23,8 @@ typedef struct run {
   json_t *record, *epochs;
   bool modelled, timed_out, failed; /* failed: no memory for a number */
   double began;             /* wall: this run */
-  double fit_began, last;   /* in the device's own seconds */
+  double fit_began;         /* in the device's own seconds */
+  double last;              /* when the last step ended: on a modelled device's clock, else of the epoch */
   double wait;              /* of the epoch, as last told */
   double *seconds, *waits, *losses;
   int64_t n, room;
@@ -88,19 +89,25 @@ static tct_status on_begin(void *user, tct_model *model, const tct_progress *p) 
   return check_target(u, p);
 }
 
+/* Since the step before, or the epoch's begin. The fit has looked at the clock for p, and a step may be so short that a second look counts. */
+static double step_seconds(run *u, const tct_progress *p) {
+  const double now = u->modelled ? now_of(u) : p->seconds, before = u->modelled || p->step > 1 ? u->last : 0;
+  u->last = now;
+  return now - before;
+}
+
 static tct_status on_step(void *user, tct_model *model, const tct_progress *p) {
   run *const u = user;
-  const double now = now_of(u), wait = p->input_wait_seconds - (p->step > 1 ? u->wait : 0);
+  const double seconds = step_seconds(u, p), wait = p->input_wait_seconds - (p->step > 1 ? u->wait : 0);
   (void)model;
   if (!make_room(u)) {
     u->failed = true;
     return TCT_CANCELLED;
   }
-  u->seconds[u->n] = now - u->last;
+  u->seconds[u->n] = seconds;
   u->waits[u->n] = u->modelled ? (double)NAN : wait;
   u->losses[u->n] = p->step_loss;
   u->n++;
-  u->last = now;
   u->wait = p->input_wait_seconds;
   check_time(u);
   return TCT_OK;
@@ -136,12 +143,13 @@ static tct_status on_epoch(void *user, tct_model *model, const tct_progress *p) 
     json_decref(values);
     return status;
   }
-  u->last = now_of(u); /* validation is the epoch's, not the next step's */
+  const double now = now_of(u);
+  if (u->modelled) u->last = now; /* validation is the epoch's, not the next step's */
   for (int32_t i = 0; i < p->n_values; i++) json_object_set_new(values, p->names[i], perf_number(p->values[i]));
   if (strncmp(target->metric, "test_", TEST_PREFIX) == 0) json_object_set_new(values, target->metric, perf_number(value));
   json_object_set_new(epoch, "epoch", json_integer((json_int_t)p->epoch + 1));
   json_object_set_new(epoch, "step", json_integer((json_int_t)p->total_step));
-  json_object_set_new(epoch, "seconds", perf_number(u->last - u->fit_began));
+  json_object_set_new(epoch, "seconds", perf_number(now - u->fit_began));
   json_object_set_new(epoch, "values", values);
   json_array_append_new(u->epochs, epoch);
   if (u->r->mode == PERF_TARGET && perf_target_met(target, value) && !json_is_object(json_object_get(u->record, "reached"))) {

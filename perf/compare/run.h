@@ -41,8 +41,8 @@ json_t *perf_answer(const json_t *request);
 /* ---- for the three kinds of answers ---- */
 
 perf_request perf_read_request(const json_t *request);
-/* The job's `threads`, with its overrides; 0: it names none, or cannot be read. */
-int32_t perf_threads_of(const perf_request *r);
+/* What the job, with its overrides, asks of its device: `threads`, `deterministic`; the defaults where it asks for none, or cannot be read. */
+tct_device_options perf_options_of(const perf_request *r);
 /* The request's job with its overrides, device and seed. */
 tct_status perf_open_job(const perf_request *r, tct_job **out);
 /* Sets status and why from the error record: refused for what the device or this machine cannot do, else failed. */

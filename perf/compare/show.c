@@ -15,6 +15,7 @@ const char *perf_show_seconds(double seconds, char text[PERF_SHORT]) {
   static const char *const units[] = {"ns", "us", "ms", "s"};
   static const double sizes[] = {1e-9, 1e-6, 1e-3, 1};
   if (!isfinite(seconds)) (void)snprintf(text, PERF_SHORT, "-");
+  else if (seconds >= 1e8) (void)snprintf(text, PERF_SHORT, "%.1e s", seconds);
   else if (seconds >= 3600) (void)snprintf(text, PERF_SHORT, "%.0f h %02.0f m", floor(seconds / 3600), floor(fmod(seconds, 3600) / 60));
   else if (seconds >= 100) (void)snprintf(text, PERF_SHORT, "%.0f m %02.0f s", floor(seconds / 60), floor(fmod(seconds, 60)));
   else return scaled(seconds, units, sizes, 4, text);
@@ -23,6 +24,7 @@ const char *perf_show_seconds(double seconds, char text[PERF_SHORT]) {
 
 const char *perf_show_dollars(double dollars, char text[PERF_SHORT]) {
   if (!isfinite(dollars)) (void)snprintf(text, PERF_SHORT, "-");
+  else if (dollars >= 1e6) (void)snprintf(text, PERF_SHORT, "$%.2e", dollars);
   else if (dollars >= 0.001 || dollars == 0) (void)snprintf(text, PERF_SHORT, "$%.*f", dollars >= 1 ? 2 : dollars >= 0.1 ? 3 : 4, dollars);
   else (void)snprintf(text, PERF_SHORT, "$%.1e", dollars);
   return text;

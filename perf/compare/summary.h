@@ -22,6 +22,9 @@ double perf_median(const json_t *point, const char *name); /* of a point's estim
 json_t *perf_point(const json_t *records, const json_t *first, const json_t *device, const char *point);
 /* Adds ratios, crossovers, winners and the verdict. */
 void perf_compare_points(const json_t *records, json_t *summary);
+/* " (modelled)", " (quoted)" behind a name; "" of what was measured here. */
+const char *perf_aside(const json_t *device);
+enum { PERF_VERDICT_LINES = 5 }; /* at most */
 void perf_verdict(json_t *summary);
 /* What one device's point is better in than another's, by the comparison's mode: seconds to the target, of an epoch, or of a sample. NaN:
  * it has none. */

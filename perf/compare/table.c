@@ -32,7 +32,14 @@ static void put_wrapped(FILE *to, const char *text, int indent) {
   fputc('\n', to);
 }
 
-static const char *mark_of(const json_t *device) { return perf_is(device, "source", "modelled") ? "~" : perf_is(device, "source", "quoted") ? "\"" : ""; }
+static bool is_model(const json_t *device) {
+  return perf_is(device, "source", "modelled") || perf_is(json_object_get(device, "quoted_from"), "of", "modelled");
+}
+
+static const char *mark_of(const json_t *device) {
+  const bool quoted = perf_is(device, "source", "quoted");
+  return is_model(device) ? (quoted ? "~\"" : "~") : quoted ? "\"" : "";
+}
 
 /* Median with half of its interval: "12.3 ms ±4%". */
 static void cell(const json_t *estimate, double per, const char *mark, char *text, size_t size) {
@@ -51,10 +58,7 @@ static void put_right(FILE *to, const char *text, int width) {
 }
 
 static void marked(char *text, const char *mark) {
-  const size_t n = strlen(text);
-  if (strcmp(text, "-") == 0) return;
-  text[n] = mark[0];
-  text[n + (mark[0] != '\0')] = '\0';
+  if (strcmp(text, "-") != 0) strcat(text, mark);
 }
 
 static void put_name(FILE *to, const char *name, int width) {
@@ -131,7 +135,7 @@ static void put_constraints(const json_t *summary, FILE *to) {
     json_array_foreach(json_object_get(row, "cells"), j, cell) {
       char line[600];
       const json_t *const ok = json_object_get(cell, "ok");
-      (void)snprintf(line, sizeof line, "%s %s: %s: %s", json_is_true(ok) ? "ok" : json_is_false(ok) ? "no" : "? ", perf_get_text(row, "name"), perf_get_text(cell, "device"),
+      (void)snprintf(line, sizeof line, "%s %s: %s: %s", json_is_true(ok) ? "ok" : json_is_false(ok) ? "no" : "? ", perf_get_text(row, "name"), perf_get_text(cell, "label"),
                      perf_get_text(cell, "text"));
       put_wrapped(to, line, 3);
     }

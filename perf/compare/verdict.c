@@ -1,5 +1,5 @@
-/* At most five lines: what to use, by what was measured here; what a model or another machine says; where that turns; what could not
- * run; and how far to trust it. */
+/* At most five lines: what to use, by what was measured here; who keeps the limits; what a model or another machine says; how far to trust
+ * it; where that turns; what could not run. Where there is more to say, what matters least is left out. */
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
@@ -7,8 +7,6 @@
 #include "perf/compare/show.h"
 #include "perf/compare/summary.h"
 #include "perf/support/json.h"
-
-enum { MOST_LINES = 5 };
 
 /* A device where the verdict looks: at the same point of all, the first that most of them have a score of. */
 typedef struct contender {
@@ -61,14 +59,29 @@ static contender best_of(const json_t *summary, const char *source, const json_t
   json_t *device;
   json_array_foreach(json_object_get(summary, "devices"), i, device) {
     const contender c = contender_of(summary, device);
-    if (device == apart || !perf_is(device, "source", source) || !isfinite(c.score) || c.score >= best.score) continue;
+    if (device == apart || !perf_is(device, "source", source) || perf_is(json_object_get(device, "quoted_from"), "of", "modelled") || !isfinite(c.score) || c.score >= best.score) continue;
     best = c;
   }
   return best;
 }
 
-static void add(json_t *lines, const char *text) {
-  if (json_array_size(lines) < MOST_LINES) json_array_append_new(lines, perf_text("%s", text));
+/* What is left out first has the greatest number. */
+typedef enum rank { ANSWER, CAUTION, OTHER, TURN, SECOND } rank;
+
+typedef struct said {
+  json_t *lines;
+  rank of[PERF_VERDICT_LINES + 1];
+} said;
+
+static void add(said *u, rank of, const char *text) {
+  const int n = (int)json_array_size(u->lines);
+  json_array_append_new(u->lines, perf_text("%s", text));
+  u->of[n] = of;
+  if (n < PERF_VERDICT_LINES) return;
+  int worst = 0;
+  for (int i = 0; i <= n; i++) worst = u->of[i] >= u->of[worst] ? i : worst;
+  (void)json_array_remove(u->lines, (size_t)worst);
+  for (int i = worst; i < n; i++) u->of[i] = u->of[i + 1];
 }
 
 static void interval_of(const json_t *summary, const json_t *point, char *text, size_t size) {
@@ -90,28 +103,70 @@ static void reach_of(const json_t *summary, const json_t *point, char *text, siz
   if (perf_is(summary, "mode", "target") && reached < runs) (void)snprintf(text, size, " in %.0f of %.0f runs", reached, runs);
 }
 
-static void say_measured(const json_t *summary, const contender *best, json_t *lines) {
-  char text[700], time[PERF_SHORT], other[PERF_SHORT], interval[120], reach[40], at[160] = "", job[64];
+static void say_measured(const json_t *summary, const contender *best, said *lines) {
+  char text[700], time[PERF_SHORT], interval[120], reach[40], at[160] = "", job[64];
   const char *const chosen = chosen_point(summary);
   if (chosen[0] != '\0') (void)snprintf(at, sizeof at, " at %.120s", chosen);
   (void)snprintf(job, sizeof job, "%.40s", perf_get_text(json_object_get(summary, "job"), "name"));
   if (best->device == NULL) {
     (void)snprintf(text, sizeof text, "No device here %s %s.", perf_is(summary, "mode", "target") ? "reached the target of" : "ran", job);
-    add(lines, text);
+    add(lines, ANSWER, text);
     return;
   }
-  const contender second = best_of(summary, "measured", best->device);
   interval_of(summary, best->point, interval, sizeof interval);
   reach_of(summary, best->point, reach, sizeof reach);
   (void)snprintf(text, sizeof text, "%s%s: use %s: %s %s%s%s, measured here.", job, at, perf_get_text(best->device, "id"), perf_show_seconds(best->score, time), unit_of(summary), interval, reach);
-  add(lines, text);
-  if (second.device == NULL) return;
+  add(lines, ANSWER, text);
+
+}
+
+static void say_second(const json_t *summary, const contender *best, said *lines) {
+  const contender second = best_of(summary, "measured", best->device);
+  char text[300], other[PERF_SHORT];
+  if (best->device == NULL || second.device == NULL) return;
   (void)snprintf(text, sizeof text, "%s takes %s, %.3g times as long.", perf_get_text(second.device, "id"), perf_show_seconds(second.score, other), second.score / best->score);
-  add(lines, text);
+  add(lines, SECOND, text);
+}
+
+/* Whether the i-th device keeps every limit: 1, 0, or -1 where one cannot be told. *out_missed: the first cell that says no. */
+static int keeps_all(const json_t *constraints, size_t i, const json_t **out_missed) {
+  int keeps = 1;
+  size_t r;
+  json_t *row;
+  *out_missed = NULL;
+  json_array_foreach(constraints, r, row) {
+    const json_t *const cell = json_array_get(json_object_get(row, "cells"), i), *const ok = json_object_get(cell, "ok");
+    if (json_is_true(ok)) continue;
+    if (json_is_false(ok) && *out_missed == NULL) *out_missed = cell;
+    keeps = json_is_false(ok) || keeps == 0 ? 0 : -1;
+  }
+  return keeps;
+}
+
+/* Whether what is named keeps the limits, and who does. */
+static void say_limits(const json_t *summary, const contender *best, said *lines) {
+  const json_t *const constraints = json_object_get(summary, "constraints");
+  char names[240] = "", first[300] = "", text[700];
+  size_t i;
+  json_t *device;
+  if (json_array_size(constraints) == 0) return;
+  json_array_foreach(json_object_get(summary, "devices"), i, device) {
+    const json_t *cell = NULL;
+    const int keeps = keeps_all(constraints, i, &cell);
+    const size_t at = strlen(names);
+    if (keeps == 1 && at + 80 < sizeof names) (void)snprintf(names + at, sizeof names - at, "%s%.60s%s", at > 0 ? ", " : "", perf_get_text(device, "label"), perf_aside(device));
+    else if (keeps == 1 && strstr(names, " …") == NULL) (void)snprintf(names + at, sizeof names - at, ", …");
+    if (device != best->device || keeps == 1) continue;
+    if (cell != NULL) (void)snprintf(first, sizeof first, "%.60s %.200s. ", perf_get_text(device, "id"), perf_get_text(cell, "text"));
+    else (void)snprintf(first, sizeof first, "Whether %.60s keeps every limit cannot be told. ", perf_get_text(device, "id"));
+  }
+  if (names[0] != '\0') (void)snprintf(text, sizeof text, "%sWithin every limit: %s.", first, names);
+  else (void)snprintf(text, sizeof text, "%sNo device is known to keep every limit.", first);
+  add(lines, CAUTION, text);
 }
 
 /* A model's or another machine's best, with what it would change. */
-static void say_other(const json_t *summary, const char *source, const contender *here, json_t *lines) {
+static void say_other(const json_t *summary, const char *source, const contender *here, said *lines) {
   const contender c = best_of(summary, source, NULL);
   char text[500], time[PERF_SHORT], ratio[80] = "", cost[160] = "", start[80] = "", wait[PERF_SHORT], mine[PERF_SHORT], yours[PERF_SHORT];
   if (c.device == NULL) return;
@@ -125,10 +180,10 @@ static void say_other(const json_t *summary, const char *source, const contender
     (void)snprintf(cost, sizeof cost, "; %s against %s", perf_show_dollars(c.dollars, mine), perf_show_dollars(here->dollars, yours));
   (void)snprintf(text, sizeof text, "%s: %s %s%s%s%s%s.", perf_get_text(c.device, "label"), perf_show_seconds(c.score, time), unit_of(summary), start, ratio, cost,
                  strcmp(source, "modelled") == 0 ? " (modelled, not measured)" : " (quoted from another machine)");
-  add(lines, text);
+  add(lines, OTHER, text);
 }
 
-static void say_missing(const json_t *summary, json_t *lines) {
+static void say_missing(const json_t *summary, said *lines) {
   char names[300] = "", text[400];
   size_t i;
   json_t *device;
@@ -140,10 +195,10 @@ static void say_missing(const json_t *summary, json_t *lines) {
   }
   if (names[0] == '\0') return;
   (void)snprintf(text, sizeof text, "Without a result: %s; the reasons stand below the table.", names);
-  add(lines, text);
+  add(lines, TURN, text);
 }
 
-static void say_trust(const json_t *summary, json_t *lines) {
+static void say_trust(const json_t *summary, said *lines) {
   char names[200] = "", text[300];
   size_t i, j;
   json_t *device, *point;
@@ -156,7 +211,7 @@ static void say_trust(const json_t *summary, json_t *lines) {
   }
   if (names[0] == '\0') return;
   (void)snprintf(text, sizeof text, "Unfit: %s ran too unevenly, or beside too much else (below); measure again when the machine is quiet.", names);
-  add(lines, text);
+  add(lines, CAUTION, text);
 }
 
 /* Dollars alone may say something else, and turn where both cost the same. */
@@ -185,24 +240,27 @@ static void put_flips(const json_t *summary, const contender *best, json_t *flip
   }
 }
 
-static void say_crossover(const json_t *flips, const json_t *summary, json_t *lines) {
+static void say_crossover(const json_t *flips, const json_t *summary, said *lines) {
   if (json_array_size(json_object_get(summary, "crossovers")) == 0) return;
   char text[300];
   (void)snprintf(text, sizeof text, "%s.", json_string_value(json_array_get(flips, 0)));
-  add(lines, text);
+  add(lines, TURN, text);
 }
 
 void perf_verdict(json_t *summary) {
-  json_t *const verdict = json_object(), *const lines = json_array(), *const flips = json_array();
+  json_t *const verdict = json_object(), *const flips = json_array();
+  said all = {.lines = json_array()};
   const contender best = best_of(summary, "measured", NULL);
   put_flips(summary, &best, flips);
-  say_measured(summary, &best, lines);
-  say_other(summary, "modelled", &best, lines);
-  say_other(summary, "quoted", &best, lines);
-  say_trust(summary, lines);
-  say_crossover(flips, summary, lines);
-  say_missing(summary, lines);
-  json_object_set_new(verdict, "lines", lines);
+  say_measured(summary, &best, &all);
+  say_limits(summary, &best, &all);
+  say_second(summary, &best, &all);
+  say_other(summary, "modelled", &best, &all);
+  say_other(summary, "quoted", &best, &all);
+  say_trust(summary, &all);
+  say_crossover(flips, summary, &all);
+  say_missing(summary, &all);
+  json_object_set_new(verdict, "lines", all.lines);
   json_object_set_new(verdict, "point", perf_text("%s", chosen_point(summary)));
   json_object_set_new(verdict, "use", best.device != NULL ? perf_text("%s", perf_get_text(best.device, "id")) : json_null());
   json_object_set_new(verdict, "decided_by", perf_text("time %s", unit_of(summary)));

@@ -14,7 +14,7 @@ most=$((40 << 20))
 folder=$build/bundle/tercet-gpu
 rm -rf "$build/bundle"
 mkdir -p "$folder/bin" "$folder/lib/tercet" "$folder/perf"
-for program in tercet tercet-perf tercet-measure tercet_tests tercet_tests_plain bench_ops step_server; do
+for program in tercet tercet-perf tercet-measure tercet_tests tercet_tests_plain bench_ops step_server example_custom_op_gpu; do
   [ -e "$build/$program" ] || die "needs $build/$program; cmake --build $build --target $program"
   cp "$build/$program" "$folder/bin/"
 done

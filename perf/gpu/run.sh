@@ -5,6 +5,7 @@
 #   doctor        what is found where
 #   conformance   every op case on the GPU against the double reference, forward, in f32, bf16 and f16
 #   gradients     the same backward
+#   custom        an op whose kernels are CUDA C++, compiled by NVRTC, against its reference
 #   sanitizer     memcheck, racecheck and initcheck over the forward cases, where compute-sanitizer is
 #   determinism   one training twice, recorded and launched op by op: the same bits
 #   parity        the losses of 50 steps beside the CPU's
@@ -19,12 +20,12 @@ shift
 mkdir -p "$out"
 out=$(cd "$out" && pwd)
 cd "$home" || exit 1
-export TERCET_BACKEND_PATH=$home/lib/tercet PATH=$home/bin:$PATH
+export TERCET_BACKEND_PATH=$home/lib/tercet PATH=$home/bin:$PATH TERCET_CACHE=$out/cache
 limit=${TERCET_STAGE_SECONDS:-600}
 python=${PYTHON:-python3}
 job=${TERCET_STAGE_JOB:-$home/perf/examples/glyphs.yaml}
 stages=("$@")
-[ ${#stages[@]} -gt 0 ] || stages=(doctor conformance gradients sanitizer determinism parity ops pytorch)
+[ ${#stages[@]} -gt 0 ] || stages=(doctor conformance gradients custom sanitizer determinism parity ops pytorch)
 
 stage_doctor() { tercet doctor && tercet doctor --json >"$out/doctor.facts"; }
 
@@ -35,6 +36,7 @@ suite() {
 }
 stage_conformance() { suite 'op_support/is_what_the_lists_say' && suite 'op_cases/forward*'; }
 stage_gradients() { suite 'op_cases/gradient*'; }
+stage_custom() { example_custom_op_gpu gpu "$home/perf/examples/row_rms.cu"; }
 
 stage_sanitizer() {
   local tool failed=0

@@ -48,3 +48,39 @@ int perf_numbers(const json_t *array, double **out) {
   }
   return n;
 }
+
+/* Bytes of a character that a terminal would obey, 0: none begins here. */
+static size_t commands(const unsigned char *c) {
+  if ((c[0] < 0x20 && c[0] != '\t' && c[0] != '\n') || c[0] == 0x7f) return 1;
+  if (c[0] == 0xc2 && c[1] >= 0x80 && c[1] < 0xa0) return 2;                                                                      /* C1 */
+  if (c[0] == 0xe2 && c[1] == 0x80 && (c[2] == 0x8e || c[2] == 0x8f || (c[2] >= 0xaa && c[2] <= 0xae))) return 3;                 /* U+200E, 200F, 202A to 202E */
+  return c[0] == 0xe2 && c[1] == 0x81 && c[2] >= 0xa6 && c[2] <= 0xa9 ? 3 : 0;                                                    /* U+2066 to 2069 */
+}
+
+static bool clean_text(json_t *value, bool lines) {
+  const char *const from = json_string_value(value);
+  char *const text = malloc(strlen(from) + 1);
+  size_t n = 0, skip;
+  if (text == NULL) return false;
+  for (const char *c = from; *c != '\0'; c += skip > 0 ? skip : 1) {
+    skip = commands((const unsigned char *)c);
+    text[n++] = skip > 0 ? '?' : *c == '\n' && !lines ? ' ' : *c;
+  }
+  text[n] = '\0';
+  const bool ok = strcmp(text, from) == 0 || json_string_set(value, text) == 0;
+  free(text);
+  return ok;
+}
+
+static bool clean(json_t *value, bool lines) {
+  const char *key;
+  json_t *member;
+  size_t i;
+  bool ok = true;
+  if (json_is_string(value)) return clean_text(value, lines);
+  if (json_is_object(value)) json_object_foreach(value, key, member) ok = clean(member, strcmp(key, "text") == 0 || strcmp(key, "why") == 0) && ok;
+  if (json_is_array(value)) json_array_foreach(value, i, member) ok = clean(member, lines) && ok;
+  return ok;
+}
+
+bool perf_json_clean(json_t *value) { return clean(value, false); }

@@ -1,9 +1,11 @@
 /* Peaks of a device by what its own programs reach, best of several runs. */
 #include "perf/support/peaks.h"
 
+#include <stddef.h>
 #include <string.h>
 #include <tercet/chip.h>
 #include <unistd.h>
+#include "perf/compare/statistics.h"
 #include "perf/support/machine.h"
 #include "perf/support/cases.h"
 
@@ -80,6 +82,18 @@ tct_status perf_peaks_of(tct_device *device, double seconds, perf_peaks *out) {
   if (out->fma_flops > out->flops) out->flops = out->fma_flops;
   if (triad > out->bytes) out->bytes = triad;
   return TCT_OK;
+}
+
+void perf_peaks_usual(const perf_peaks *each, int n, perf_peaks *out) {
+  static const size_t figures[] = {offsetof(perf_peaks, flops), offsetof(perf_peaks, bytes), offsetof(perf_peaks, cache_bytes), offsetof(perf_peaks, near_bytes), offsetof(perf_peaks, near_size)};
+  *out = each[0];
+  for (size_t f = 0; f < sizeof figures / sizeof figures[0]; f++) {
+    double values[PERF_MOST_PEAKS];
+    const int kept = n < PERF_MOST_PEAKS ? n : PERF_MOST_PEAKS;
+    for (int i = 0; i < kept; i++) memcpy(&values[i], (const char *)&each[i] + figures[f], sizeof values[i]);
+    const double median = perf_estimate_of(values, kept).median;
+    memcpy((char *)out + figures[f], &median, sizeof median);
+  }
 }
 
 void perf_peaks_of_chip(const tct_chip *chip, perf_peaks *out) {

@@ -14,6 +14,9 @@ typedef struct perf_peaks {
 
 /* Best times within about `seconds` for each figure. */
 tct_status perf_peaks_of(tct_device *device, double seconds, perf_peaks *out);
+/* Of each figure the median over n measurements, at most PERF_MOST_PEAKS, at least 1: what else the machine did is then in it as in a step. */
+enum { PERF_MOST_PEAKS = 16 };
+void perf_peaks_usual(const perf_peaks *each, int n, perf_peaks *out);
 /* A modelled chip's own: what its arrays make in a cycle when nothing waits, and its memory's rate. */
 void perf_peaks_of_chip(const struct tct_chip *chip, perf_peaks *out);
 

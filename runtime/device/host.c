@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 #include "base/alloc.h"
+#include "base/cache.h"
 #include "base/clock.h"
 #include "base/env.h"
 #include "base/log.h"
@@ -43,6 +44,10 @@ const tct_host *tct_host_table(void) {
       .pool_run = tct_pool_run,
       .find_backend = tct_find_backend,
       .custom_kernel = tct_op_kernel_at,
+      .cache_read = tct_cache_read,
+      .cache_write = tct_cache_write,
+      .run_code_by = tct_op_code_run_by,
+      .custom_code = tct_op_code_of,
   };
   return &table;
 }

@@ -27,7 +27,9 @@ static tct_status unknown_device(const char *name, const tct_backend_row *rows, 
     snprintf(list + used, sizeof list - used, "%s%s", used > 0 ? ", " : "", rows[i].name);
     known[n_known++] = rows[i].name;
   }
-  const char *near = tct_nearest(name, known, n_known);
+  /* A GPU is known, and no misspelt CPU: its module is what lacks. */
+  const bool module = strcmp(name, "gpu") == 0 || strcmp(name, "cuda") == 0;
+  const char *near = module ? NULL : tct_nearest(name, known, n_known);
   return tct_fail(TCT_E_UNKNOWN_DEVICE, "device '%s' is not known; this build has %s%s%s%s; others are modules: no libtercet-*.so in "
                   "TERCET_BACKEND_PATH or in tercet/ beside the library offers it", name, list, TCT_DID_YOU_MEAN(near));
 }
@@ -86,7 +88,8 @@ static tct_status open_backend(const tct_backend *backend, const char *spec, con
   }
   const tct_open_options open_options = {.ordinal = (int32_t)ordinal,
                                          .n_threads = options != NULL ? options->n_threads : 0,
-                                         .options = text};
+                                         .options = text,
+                                         .nondeterministic = options != NULL && options->nondeterministic};
   if (open_options.n_threads < 0 || open_options.n_threads > 1024) {
     return tct_fail(TCT_E_DEVICE_OPTION, "device '%s': %d threads, needs 1 to 1024 (0: default)", spec,
                     open_options.n_threads);
@@ -213,7 +216,8 @@ const tct_kernel *tct_find_kernel(const tct_device *device, const tct_node_view 
   for (int32_t k = (int)node->op < TCT_N_OPS ? device->first[node->op] : -1; k >= 0 && found == NULL; k = device->next[k])
     if (takes(&search, &device->kernels[k])) found = &device->kernels[k];
   if (found == NULL && search.used == 0)
-    snprintf(why, why_bytes, "%s has no kernel for %s", device->backend->name, node->op_name);
+    snprintf(why, why_bytes, "%s has no kernel for %s%s", device->backend->name, node->op_name,
+             tct_op_code_of(node->op, device->backend->name, NULL) != NULL ? ": it runs no device code, give it a launch function" : "");
   return found;
 }
 

@@ -4,7 +4,8 @@
  * e^(s - l),  y = p·v attention_grad  (q, k, v, y, l, dy, mask?) → dq, dk, dv dv = pᵀ·dy,  ds = p∘(dy·vᵀ - Σ_v dy∘y),
  * dq = scale·ds·k,  dk = scale·dsᵀ·q A query sees key j where the mask is true and, with attrs.causal, j is at most its
  * own number. One that sees no key gives zeros and l = +∞, from which p = 0 follows. l is all that the backward needs
- * to make p again tile by tile, so that no device stores s (Dao et al., 2022). */
+ * to make p again tile by tile, so that no device stores s (Dao et al., 2022); for operands of bf16 and f16 it is f32, for
+ * its rounding is a factor of all of a query's weights. */
 #include <inttypes.h>
 #include <math.h>
 #include <string.h>
@@ -76,6 +77,7 @@ static tct_shape shape_of_y(const tct_infer *infer) {
   const tct_shape *q = &infer->in[0].shape;
   return TCT_SHAPE(q->dim[0], q->dim[1], q->dim[2], infer->in[2].shape.dim[3]);
 }
+static tct_dtype dtype_of_l(tct_dtype dtype) { return dtype == TCT_BF16 || dtype == TCT_F16 ? TCT_F32 : dtype; }
 static tct_shape shape_of_l(const tct_infer *infer) {
   const tct_shape *q = &infer->in[0].shape;
   return TCT_SHAPE(q->dim[0], q->dim[2], q->dim[1]);
@@ -84,13 +86,14 @@ static tct_shape shape_of_l(const tct_infer *infer) {
 static bool infer_attention(tct_infer *infer) {
   if (!check_operands(infer) || (infer->n_in == 4 && !check_mask(infer, 3))) return false;
   const tct_dtype dtype = infer->in[0].dtype;
-  return tct_give(infer, 0, dtype, shape_of_y(infer)) && tct_give(infer, 1, dtype, shape_of_l(infer));
+  return tct_give(infer, 0, dtype, shape_of_y(infer)) && tct_give(infer, 1, dtype_of_l(dtype), shape_of_l(infer));
 }
 
 static bool infer_attention_grad(tct_infer *infer) {
   if (!check_operands(infer) || (infer->n_in == 7 && !check_mask(infer, 6))) return false;
   const tct_shape y = shape_of_y(infer), l = shape_of_l(infer);
-  if (!tct_check_shape(infer, 3, "y", &y, "the forward's result") ||
+  if (!tct_check_dtype(infer, 4, "ln Σ e^s", 1u << dtype_of_l(infer->in[0].dtype)) ||
+      !tct_check_shape(infer, 3, "y", &y, "the forward's result") ||
       !tct_check_shape(infer, 4, "ln Σ e^s", &l, "one per query") ||
       !tct_check_shape(infer, 5, "dy", &y, "the shape of y")) {
     return false;
@@ -149,6 +152,8 @@ static scores scores_of(tct_graph *graph, const tct_attention_attrs *attrs, cons
   return out;
 }
 
+static tct_tensor as_dtype(tct_tensor x, tct_dtype dtype) { return tct_tensor_dtype(x) == dtype ? x : tct_cast(x, dtype); }
+
 /* x where the query sees the key, else `otherwise`. */
 static tct_tensor where_seen(const scores *of, tct_tensor x, double otherwise) {
   return tct_is_set(of->sees) ? tct_select(of->sees, x, tct_scalar(x.graph, tct_tensor_dtype(x), otherwise)) : x;
@@ -165,7 +170,8 @@ static void decompose_attention(tct_graph *graph, const void *attrs, const tct_t
   const tct_tensor infinity = tct_scalar(graph, tct_tensor_dtype(l), INFINITY);
   out[0] = heads_first(tct_matmul(p, of.v));
   const tct_shape lengths = tct_tensor_shape(l);
-  out[1] = tct_reshaped(tct_select(tct_less(l, none), infinity, l), tct_shape_part(&lengths, 0, 3));
+  const tct_tensor kept = tct_reshaped(tct_select(tct_less(l, none), infinity, l), tct_shape_part(&lengths, 0, 3));
+  out[1] = as_dtype(kept, dtype_of_l(tct_tensor_dtype(kept)));
 }
 
 static void decompose_attention_grad(tct_graph *graph, const void *attrs, const tct_tensor *in, int32_t n_in,
@@ -174,7 +180,8 @@ static void decompose_attention_grad(tct_graph *graph, const void *attrs, const 
   const double scale = ((const tct_attention_attrs *)attrs)->scale;
   const scores of = scores_of(graph, attrs, in, n_in == 7 ? in[6] : tct_poison(graph));
   const tct_shape per_query = tct_tensor_shape(in[4]);
-  const tct_tensor l = tct_reshape(in[4], TCT_SHAPE(per_query.dim[0], per_query.dim[1], per_query.dim[2], 1));
+  const tct_tensor kept = tct_reshape(in[4], TCT_SHAPE(per_query.dim[0], per_query.dim[1], per_query.dim[2], 1));
+  const tct_tensor l = as_dtype(kept, tct_tensor_dtype(in[0]));
   const tct_tensor p = where_seen(&of, tct_exp(tct_sub(of.s, l)), 0), dy = heads_first(in[5]);
   const tct_tensor delta = tct_reduce_sum(tct_mul(dy, heads_first(in[3])), &last, 1, true);
   const tct_tensor ds = tct_mul(p, tct_sub(tct_matmul_transposed(dy, of.v, false, true), delta));

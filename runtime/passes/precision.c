@@ -15,9 +15,9 @@ typedef enum policy { UNLISTED = 0, NARROW, FOLLOW, WIDE, KEEP } policy;
 
 static const struct {
   policy own;
-  uint32_t operands;
+  uint32_t operands, results;
 } listed[TCT_N_OPS] = {
-#define POLICY(op, name, mask) [TCT_OP_##op] = {name, mask},
+#define POLICY(op, name, operands, results) [TCT_OP_##op] = {name, operands, results},
 #include "passes/precision.def"
 };
 
@@ -37,11 +37,13 @@ static policy policy_of(tct_op op) {
   return known && (tct_op_is_chain(op) || tct_op_is_view(op)) ? FOLLOW : WIDE;
 }
 
+/* Of a mask of the table; an op that is not listed has none: all. */
+static bool holds(uint32_t mask, int32_t i) { return mask == 0 || i >= 32 || (mask >> i & 1u) != 0; }
+
 /* Whether the node's policy is about operand i, an f32 one. */
 static bool concerns(const tct_graph *graph, const tct_node *node, int32_t i) {
   if (graph->values[node->in[i]].desc.dtype != TCT_F32) return false;
-  const uint32_t mask = tct_op_is_own(node->op) ? listed[node->op].operands : 0;
-  return mask == 0 || i >= 32 || (mask >> i & 1u) != 0;
+  return holds(tct_op_is_own(node->op) ? listed[node->op].operands : 0, i);
 }
 
 static bool gives_way(const tct_graph *graph, int32_t value) {
@@ -70,9 +72,8 @@ static void decide(planner *p) {
     const tct_node *node = &graph->nodes[n];
     p->runs_narrow[n] = is_narrow_node(p, node);
     if (!p->runs_narrow[n]) continue;
-    const bool whole = listed[node->op].operands == 0 || listed[node->op].operands == UINT32_MAX;
     for (int32_t o = 0; o < node->n_out; o++)
-      p->stored_narrow[node->out + o] = graph->values[node->out + o].desc.dtype == TCT_F32 && (whole || o == 0);
+      p->stored_narrow[node->out + o] = graph->values[node->out + o].desc.dtype == TCT_F32 && holds(listed[node->op].results, o);
     for (int32_t i = 0; i < node->n_in; i++) {
       const int32_t value = node->in[i];
       if (concerns(graph, node, i) && !p->stored_narrow[value]) p->wanted_narrow[value] = true;

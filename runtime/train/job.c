@@ -254,7 +254,8 @@ static tct_training training_of(const tct_job *job) {
       .seed = (uint64_t)job->spec.seed,
       .precision = job->train.precision,
       .loss_scale = job->train.loss_scale,
-      .fallback_host = job->spec.fallback && strcmp(job->spec.fallback, "host") == 0};
+      .fallback_host = job->spec.fallback && strcmp(job->spec.fallback, "host") == 0,
+      .nondeterministic = job->spec.deterministic == TCT_OFF};
 }
 
 tct_status tct_job_model(tct_job *job, tct_model **out) {

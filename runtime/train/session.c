@@ -168,11 +168,12 @@ static tct_status open_device(tct_session *s, const tct_training *t, const tct_s
     return tct_fail(TCT_E_DEVICE_OPTION, "device: the name is longer than %d characters", TCT_DEVICE_SPEC - 1);
   memcpy(s->device_spec, spec, strlen(spec) + 1);
   s->n_threads = t->n_threads;
-  if (old != NULL && strcmp(old->device_spec, spec) == 0 && old->n_threads == t->n_threads) {
+  s->nondeterministic = t->nondeterministic;
+  if (old != NULL && strcmp(old->device_spec, spec) == 0 && old->n_threads == t->n_threads && old->nondeterministic == t->nondeterministic) {
     s->device = old->device;
     return TCT_OK;
   }
-  return tct_device_open(spec, &(tct_device_options){.n_threads = t->n_threads}, &s->device);
+  return tct_device_open(spec, &(tct_device_options){.n_threads = t->n_threads, .nondeterministic = t->nondeterministic}, &s->device);
 }
 
 /* `session` becomes the model's. The prediction of one sample shows whether the device takes the model. */

@@ -35,7 +35,7 @@ typedef struct tct_session {
   char device_spec[TCT_DEVICE_SPEC];
   int32_t n_threads;
   uint64_t seed;
-  bool fallback_host;
+  bool fallback_host, nondeterministic;
   tct_dtype precision; /* F32, BF16, F16 */
   double loss_scale;   /* the first; f16 only */
   const tct_loss_type *loss;

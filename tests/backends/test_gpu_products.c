@@ -59,11 +59,11 @@ static tct_graph *graph_of(const row *r) {
 enum { MOST = 3 * 128 * 112, RUNS = 3 };
 
 /* y after RUNS runs, and the kernel of the product. */
-static tct_status run_on(const char *spec, const tct_graph *graph, float *y, int64_t n, char *kernel) {
+static tct_status run_with(const char *spec, bool nondeterministic, const tct_graph *graph, float *y, int64_t n, char *kernel) {
   tct_device *device = NULL;
   tct_program *program = NULL;
   tct_step_info step;
-  tct_status status = tct_device_open(spec, NULL, &device);
+  tct_status status = tct_device_open(spec, &(tct_device_options){.nondeterministic = nondeterministic}, &device);
   if (status == TCT_OK) status = tct_compile(graph, device, NULL, &program);
   for (int32_t i = 0; status == TCT_OK && tct_program_step(program, i, &step); i++)
     if (strcmp(step.op, "matmul") == 0 && kernel != NULL) snprintf(kernel, 64, "%s", step.kernel);
@@ -74,6 +74,8 @@ static tct_status run_on(const char *spec, const tct_graph *graph, float *y, int
   tct_device_close(device);
   return status;
 }
+
+static tct_status run_on(const char *spec, const tct_graph *graph, float *y, int64_t n, char *kernel) { return run_with(spec, false, graph, y, n, kernel); }
 
 static int64_t size_of(const tct_graph *graph) {
   const tct_desc *const desc = &graph->values[graph->outputs[0].value].desc;
@@ -133,7 +135,7 @@ TEST(gpu_products, the_same_problem_is_asked_about_once) {
   for (int i = 0; i < 40; i++) x = tct_matmul_transposed(x, x, i % 2 != 0, false);
   const tct_tensor wide = tct_input(g, "w", TCT_F32, TCT_SHAPE(128, 500));
   for (int i = 1; i < 40; i++) { /* one of which is among those above; more than there is room for at first */
-    char name[8];
+    char name[16];
     snprintf(name, sizeof name, "y%d", i);
     tct_output(g, name, tct_matmul(x, tct_slice(wide, (const int64_t[]){0, 0}, (const int64_t[]){128, 100 + i}, (const int64_t[]){1, 1})));
   }
@@ -240,12 +242,38 @@ TEST(gpu_products, tf32_is_asked_for) {
   tct_graph_free(graph);
 }
 
+/* The stand-in's sums in no fixed order are 1e30. */
+TEST(gpu_products, any_order_only_when_asked) {
+  NEEDS_GPU("");
+  static float y[MOST];
+  tct_device_info info;
+  tct_device *device = NULL;
+  for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+    const row *const r = &rows[i];
+    if (strcmp(r->kernel, "matmul.cublaslt") != 0 || r->activation == TANH) continue;
+    tct_graph *const graph = graph_of(r);
+    OK(run_with("gpu", true, graph, y, size_of(graph), NULL));
+    double most = 0;
+    for (int64_t k = 0; k < size_of(graph); k++) most = fmax(most, fabs((double)y[k]));
+    if (r->dtype == TCT_F32) CHECK(most > 1e29, "%s: its order is fixed", r->name);
+    else CHECK(most < 1e29, "%s: atomics would round in between", r->name);
+    tct_graph_free(graph);
+  }
+  OK(tct_device_open("gpu", &(tct_device_options){.nondeterministic = true}, &device));
+  tct_device_describe(device, &info);
+  CHECK(strstr(info.name, ", not deterministic") != NULL, "%s", info.name);
+  tct_device_close(device);
+}
+
 /* A small network on 64 drawings, of which only the first layer is large enough. */
 TEST(gpu_products, a_result_tells_of_refusals) {
   NEEDS_GPU("");
   static const char train[] = "train examples/glyphs.yaml --device gpu --epochs 1 --json --set data.samples=64 --set data.test.samples=8 "
                               "--set save=null --set model.width=32 --set 'model.layers=[Flatten, {Dense: {units: $width}}, {Dense: {units: 10, activation: softmax}}]'";
-  CHECK(gpu_run("", train) == 0 && strstr(gpu_out, "\"refused\"") == NULL, "%s", gpu_out);
+  CHECK(gpu_run("", train) == 0 && strstr(gpu_out, "\"refused\"") == NULL && strstr(gpu_out, "not deterministic") == NULL, "%s", gpu_out);
+  char any[600];
+  snprintf(any, sizeof any, "%s --set deterministic=false", train);
+  CHECK(gpu_run("", any) == 0 && strstr(gpu_out, ", not deterministic\"") != NULL, "%s", gpu_out);
   CHECK(gpu_run("STANDIN_CUDA=fail=cublasLtMatmulAlgoGetHeuristic:1:15", train) == 0, "%s", gpu_out);
   const char *const refused = strstr(gpu_out, "\"refused\":[");
   CHECK(refused != NULL && strstr(refused, "[\"matmul f32[64,784], f32[784,32]") != NULL, "%s", gpu_out);

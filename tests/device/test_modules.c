@@ -43,7 +43,7 @@ TEST(modules, broken_ones_say_why) {
   static const struct {
     const char *name, *why;
   } rows[] = {
-      {"abi", "speaks version 14 of the backend interface, this library version 8"},
+      {"abi", "speaks version 15 of the backend interface, this library version 9"},
       {"alias", "the name 'reference' is taken by a backend of the library"},
       {"function", "lacks the function 'elapsed'"},
       {"kernel", "kernel 0 ('relu.broken') lacks the op, the name or the function 'launch'"},

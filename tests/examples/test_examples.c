@@ -58,6 +58,19 @@ TEST(examples, job) {
   CHECK(strstr(out, "sample 4 is a ") != NULL, "%s", out);
 }
 
+TEST(examples, custom_op_gpu) {
+  static const char *const devices[] = {"cpu", "ref", "check:cpu"};
+  for (size_t i = 0; i < 3; i++) {
+    char arguments[32], out[4096];
+    (void)snprintf(arguments, sizeof arguments, "custom_op_gpu %s", devices[i]);
+    run_example(arguments, 0, out, sizeof out);
+    CHECK(strstr(out, "agrees with its reference, and its gradient with differences\n") != NULL, "%s:\n%s", devices[i], out);
+  }
+  char out[4096];
+  run_example("custom_op_gpu cpu /no/such/file.cu", 1, out, sizeof out);
+  CHECK(strstr(out, "custom_op_gpu: cannot read /no/such/file.cu") != NULL, "%s", out);
+}
+
 TEST(examples, custom_op) {
   static const char *const devices[] = {"cpu", "ref", "check:cpu"};
   for (size_t i = 0; i < 3; i++) {

@@ -14,7 +14,7 @@ typedef struct room {
 #define KERNEL_C "<math.h> <float.h> <stdint.h> <stdbool.h> <stddef.h> <string.h> "
 #define KERNEL_API "<tercet/types.h> <tercet/attrs.h> <tercet/elementwise.def> <tercet/ops.def> "
 #define BACKEND_API KERNEL_API "<tercet/backend.h> kernels/common/ "
-#define OPERATING_SYSTEM "<dirent.h> <fcntl.h> <pthread.h> <sched.h> <sys/auxv.h> <sys/mman.h> <sys/stat.h> <sys/types.h> <unistd.h> "
+#define OPERATING_SYSTEM "<dirent.h> <fcntl.h> <pthread.h> <sched.h> <strings.h> <sys/auxv.h> <sys/mman.h> <sys/stat.h> <sys/types.h> <unistd.h> "
 
 static const room rooms[] = {
     {"include/tercet", "<tercet/> <initializer_list>", false},
@@ -26,7 +26,7 @@ static const room rooms[] = {
     {"backends/cpu", BACKEND_API "kernels/cpu/ backends/cpu/ <cblas.h> <dlfcn.h> <sys/mman.h>", false},
     {"backends/check", "<tercet/types.h> <tercet/attrs.h> <tercet/ops.def> <tercet/backend.h> backends/check/", false},
     {"backends/tpu", "<tercet/types.h> <tercet/attrs.h> <tercet/elementwise.def> <tercet/backend.h> <tercet/chip.h> backends/tpu/ kernels/common/", false},
-    {"backends/cuda", BACKEND_API "kernels/cuda/ backends/cuda/ <cuda.h> <cublasLt.h> <cudnn.h> <nvtx3/nvToolsExt.h> <dlfcn.h> <glob.h> <link.h> <pthread.h>", false},
+    {"backends/cuda", BACKEND_API "<tercet/op.h> kernels/cuda/ backends/cuda/ <cuda.h> <cublasLt.h> <cudnn.h> <nvrtc.h> <nvtx3/nvToolsExt.h> <dlfcn.h> <glob.h> <link.h> <pthread.h>", false},
     {"backends/template", "<tercet/backend.h> backends/template/", false},
     {"runtime/base", "<tercet/types.h> <tercet/system.h> <tercet/version.h> <tercet/errors.h> <tercet/errors.def> base/ env.def kernels/common/half.h " OPERATING_SYSTEM, false},
     {"runtime/graph", "<tercet/> base/ graph/", false},

@@ -76,6 +76,14 @@ static inline tct_tensor layer_norm_all(tct_tensor x, tct_tensor gamma, tct_tens
   return tct_add(out[0], tct_reshape(tct_mul(out[1], out[2]), TCT_SHAPE(-1, 1)));
 }
 
+/* The gradient of attention of q with itself, from these ln Σ e^s. */
+static inline tct_tensor attention_back(tct_tensor q, tct_tensor l) {
+  const tct_attention_attrs attrs = {.causal = true};
+  const tct_tensor in[] = {q, q, q, q, l, q};
+  tct_tensor out[3];
+  return tct_emit(q.graph, TCT_OP_attention_grad, &attrs, in, 6, out);
+}
+
 /* A value to which an LSTM's results and cells contribute. */
 static inline tct_tensor cells_of(tct_tensor x, tct_tensor w, tct_tensor u, tct_tensor b) {
   tct_tensor c;

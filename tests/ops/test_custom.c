@@ -68,8 +68,10 @@ static tct_status launch_short(tct_device_impl *device, const tct_launch *launch
    .max_in = inputs, .n_out = 1, .infer = infer_cube, __VA_ARGS__}
 static const tct_op_def cube = DEFINITION("test_cube", 1, .gradient = gradient_cube);
 static const tct_op_def cube_grad = DEFINITION("test_cube_grad", 2, .gradient = NULL);
-static const tct_op_kernel cube_kernels[] = {{"ref", {.launch = launch_cube}}, {"cpu", {.launch = launch_cube}}};
-static const tct_op_kernel cube_grad_kernels[] = {{"ref", {.launch = launch_cube_grad}}, {"cpu", {.launch = launch_cube_grad}}};
+static const tct_op_kernel cube_kernels[] = {{.device = "ref", .kernel = {.launch = launch_cube}},
+                                             {.device = "cpu", .kernel = {.launch = launch_cube}}};
+static const tct_op_kernel cube_grad_kernels[] = {{.device = "ref", .kernel = {.launch = launch_cube_grad}},
+                                                  {.device = "cpu", .kernel = {.launch = launch_cube_grad}}};
 
 static void register_cube(void) {
   OK(tct_op_register(&cube, cube_kernels, 2, &cube_op));
@@ -81,13 +83,15 @@ static tct_tensor cubed(tct_tensor x, double k) {
   return tct_emit(x.graph, cube_op, &attrs, &x, 1, NULL);
 }
 
+static const tct_op_code good_code = {.source = "text", .entry = "k", .options = "-DA"};
+
 TEST(custom_op, registration_refusals) {
   register_cube();
   tct_op op = TCT_OP_NONE;
   tct_op_def def = cube;
   FAILS(tct_op_register(NULL, NULL, 0, &op), TCT_INVALID, "definition is NULL");
   def.abi = TCT_OP_ABI + 1;
-  FAILS(tct_op_register(&def, NULL, 0, &op), TCT_UNSUPPORTED, "is of interface version 2, this library's is 1");
+  FAILS(tct_op_register(&def, NULL, 0, &op), TCT_UNSUPPORTED, "is of interface version 3, this library's is 2");
   def = cube, def.version = 3;
   FAILS(tct_op_register(&def, NULL, 0, &op), TCT_INVALID,
         "op 'test_cube' version 3: the name is taken by another definition, version 1");
@@ -103,10 +107,17 @@ TEST(custom_op, registration_refusals) {
   def = cube, def.name = "test_other", def.n_out = 0;
   FAILS(tct_op_register(&def, NULL, 0, &op), TCT_INVALID, "n_out 0");
   def = cube, def.name = "test_other";
-  FAILS(tct_op_register(&def, &(tct_op_kernel){"cpu", {0}}, 1, &op), TCT_INVALID, "kernel 0 has no launch function");
-  FAILS(tct_op_register(&def, &(tct_op_kernel){NULL, {.launch = launch_cube}}, 1, &op), TCT_INVALID, "no device name");
+  FAILS(tct_op_register(&def, &(tct_op_kernel){.device = "cpu"}, 1, &op), TCT_INVALID, "kernel 0 has no launch function and no code");
+  FAILS(tct_op_register(&def, &(tct_op_kernel){.kernel = {.launch = launch_cube}}, 1, &op), TCT_INVALID, "no device name");
   FAILS(tct_op_register(&def, (tct_op_kernel[]){cube_kernels[0], cube_kernels[0]}, 2, &op), TCT_INVALID,
         "two kernels for device 'ref'");
+  static const tct_op_code bad_codes[] = {{.source = "", .entry = "k"}, {.entry = "k"}, {.source = "text"}, {.source = "text", .entry = ""},
+                                          {.language = (tct_op_language)7, .source = "text", .entry = "k"}};
+  for (size_t i = 0; i < sizeof bad_codes / sizeof *bad_codes; i++)
+    FAILS(tct_op_register(&def, &(tct_op_kernel){.device = "gpu", .code = &bad_codes[i]}, 1, &op), TCT_INVALID,
+          "op 'test_other': its code for 'gpu' needs a language (TCT_OP_CUDA, TCT_OP_PTX), the source's text and the name of the kernel in it");
+  FAILS(tct_op_register(&def, &(tct_op_kernel){.device = "gpu", .kernel = {.launch = launch_cube}, .code = &good_code}, 1, &op), TCT_INVALID,
+        "op 'test_other': its kernel for 'gpu' has functions and code; give it either");
   CHECK(op == TCT_OP_NONE && tct_op_find("test_other") == TCT_OP_NONE, "nothing was registered");
   OK(tct_op_register(&cube, cube_kernels, 2, &op));
   CHECK(op == cube_op && tct_op_find("test_cube") == cube_op && strcmp(tct_op_name(cube_op), "test_cube") == 0,
@@ -183,6 +194,38 @@ TEST(custom_op, placement) {
   tct_graph_free(graph);
 }
 
+/* Code has no functions until its backend brings them; each op that is registered, before or after, has them from then on. */
+TEST(custom_op, code_is_run_by_its_backend) {
+  static const tct_op_def defs[] = {DEFINITION("test_code_before", 1, .gradient = NULL), DEFINITION("test_code_after", 1, .gradient = NULL)};
+  static const tct_kernel by = {.launch = launch_cube};
+  const tct_op_kernel kernels[] = {{.device = "cpu", .code = &good_code}, {.device = "other", .kernel = {.in_place = true}, .code = &good_code}};
+  tct_op ops[2];
+  OK(tct_op_register(&defs[0], kernels, 2, &ops[0]));
+  tct_graph *const graph = graph_make();
+  tct_device *const device = device_make("cpu");
+  const cube_attrs attrs = {1};
+  tct_program *program = NULL;
+  const tct_tensor x = tct_input(graph, "x", TCT_F32, TCT_SHAPE(3));
+  tct_output(graph, "y", tct_emit(graph, ops[0], &attrs, &x, 1, NULL));
+  FAILS(tct_compile(graph, device, NULL, &program), TCT_UNSUPPORTED,
+        "cpu has no kernel for test_code_before: it runs no device code, give it a launch function");
+  tct_device_close(device);
+  tct_graph_free(graph);
+  CHECK(tct_op_kernel_of(ops[0], "other") == NULL && tct_op_kernel_at("other", 0) == NULL);
+  tct_op_code_run_by("other", &by);
+  OK(tct_op_register(&defs[1], kernels, 2, &ops[1]));
+  for (int i = 0; i < 2; i++) {
+    size_t attrs_bytes = 0;
+    const tct_kernel *const kernel = tct_op_kernel_of(ops[i], "other");
+    CHECK(kernel != NULL && kernel == tct_op_kernel_at("other", i) && kernel->launch == launch_cube && kernel->in_place, "op %d", i);
+    CHECK(tct_op_kernel_of(ops[i], "cpu") == NULL, "another backend's");
+    const tct_op_code *const code = tct_op_code_of(ops[i], "other", &attrs_bytes);
+    CHECK(code != &good_code && strcmp(code->source, "text") == 0 && strcmp(code->entry, "k") == 0 && strcmp(code->options, "-DA") == 0 &&
+          attrs_bytes == sizeof attrs, "texts are copied");
+  }
+  CHECK(tct_op_code_of(TCT_OP_NONE, "other", NULL) == NULL && tct_op_code_of(ops[0], "gpu", NULL) == NULL);
+}
+
 TEST(custom_op, mixed_precision_keeps_it_in_f32) {
   register_cube();
   tct_graph *graph = graph_make(), *narrow = NULL;
@@ -231,7 +274,8 @@ TEST(custom_op, check_finds_what_is_wrong) {
   static const tct_op_def bad_gradient = DEFINITION("test_bad_gradient", 1, .gradient = gradient_wrong);
   static const tct_op_def bad_kernel = DEFINITION("test_bad_kernel", 1, .gradient = NULL);
   static const tct_op_def short_kernel = DEFINITION("test_short_kernel", 1, .gradient = NULL);
-  static const tct_op_kernel unlike[] = {{"ref", {.launch = launch_cube}}, {"cpu", {.launch = launch_short}}};
+  static const tct_op_kernel unlike[] = {{.device = "ref", .kernel = {.launch = launch_cube}},
+                                         {.device = "cpu", .kernel = {.launch = launch_short}}};
   tct_op op;
   OK(tct_op_register(&bad_gradient, cube_kernels, 2, &op));
   FAILS(tct_op_check(op, &attrs, &in, 1, "cpu"), TCT_NUMERIC, "op 'test_bad_gradient': its gradient along a random direction");

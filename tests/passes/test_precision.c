@@ -51,6 +51,26 @@ TEST(precision, follows_the_policies) {
   tct_graph_free(graph);
 }
 
+/* Operands and results narrow, forward and backward; what the gradient makes the weights from stays as it is. */
+TEST(precision, attention_keeps_its_sums_wide) {
+  tct_graph *graph = graph_make();
+  const tct_tensor x = tct_input(graph, "x", TCT_F32, TCT_SHAPE(2, 5, 2, 8)), none = {NULL, -1};
+  tct_tensor dx;
+  tct_gradients(sum_of(tct_square(tct_attention(x, x, x, none, NULL))), &x, 1, &dx);
+  tct_output(graph, "dx", dx);
+  tct_graph *narrow = made_narrow(graph, TCT_BF16);
+  const tct_node *const forward = node_of(narrow, TCT_OP_attention), *const backward = node_of(narrow, TCT_OP_attention_grad);
+  for (int32_t i = 0; i < 3; i++) {
+    CHECK(narrow->values[forward->in[i]].desc.dtype == TCT_BF16 && narrow->values[backward->out + i].desc.dtype == TCT_BF16, "%d", (int)i);
+    CHECK(narrow->values[backward->in[i]].desc.dtype == TCT_BF16, "%d", (int)i);
+  }
+  CHECK(narrow->values[forward->out].desc.dtype == TCT_BF16 && narrow->values[forward->out + 1].desc.dtype == TCT_F32);
+  CHECK(narrow->values[backward->in[3]].desc.dtype == TCT_BF16 && narrow->values[backward->in[5]].desc.dtype == TCT_BF16);
+  CHECK(backward->in[4] == forward->out + 1);
+  tct_graph_free(narrow);
+  tct_graph_free(graph);
+}
+
 TEST(precision, leaves_other_types_alone) {
   tct_graph *graph = training_step(TCT_F64, 4);
   tct_graph *narrow = made_narrow(graph, TCT_F16);

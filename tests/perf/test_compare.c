@@ -129,6 +129,7 @@ TEST(compare, targets) {
   summary = summary_of_last();
   CHECK(perf_is(point_of(summary, "cpu", 0), "status", "never reached") && isnan(perf_median(point_of(summary, "cpu", 0), "time_to_target")));
   CHECK(json_array_size(json_object_get(point_of(summary, "cpu", 0), "curve")) == 2, "what was reached stays");
+  CHECK(strstr(perf_get_text(point_of(summary, "cpu", 0), "why"), "; the best test_accuracy was 0.") != NULL, "%s", perf_get_text(point_of(summary, "cpu", 0), "why"));
   json_decref(summary);
   RUN("compare", "job.yaml", "--devices", "cpu", "--target", "val_acuracy>=0.5", "--runs", "1", "-q", "-o", "w.jsonl");
   EXITS(3);
@@ -239,11 +240,11 @@ TEST(compare, prices) {
   json_decref(summary);
   static const char *const bad[][2] = {{"{", "line 1"}, {"[]", "needs {\"prices\""}, {"{\"prices\": [{\"kind\": \"cpu\"}]}", "prices[0] has no text 'source'"},
                                        {"{\"prices\": [{\"kind\": \"cpu\", \"source\": \"x\", \"date\": \"y\", \"dollars_per_hour\": -1}]}", "prices[0].dollars_per_hour"}};
-  for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
-    write_text("bad.json", bad[i][0]);
+  for (size_t k = 0; k < sizeof bad / sizeof bad[0]; k++) {
+    write_text("bad.json", bad[k][0]);
     RUN("report", "job.compare.jsonl", "--prices", "bad.json");
     EXITS(5);
-    SHOWS(err, bad[i][1]);
+    SHOWS(err, bad[k][1]);
   }
   end();
 }
@@ -275,6 +276,29 @@ TEST(compare, limits_and_claims) {
   RUN("report", "e.jsonl", "--deadline", "1us");
   EXITS(0);
   SHOWS(out, "no deadline: cpu: misses the deadline by");
+  SHOWS(out, "cpu misses the deadline by");
+  SHOWS(out, "known to keep every limit.");
+  /* Another machine's model is no measurement, and what is said of limits pushes no caution out. */
+  RUN("compare", "job.yaml", "--devices", "cpu,ref,tpu:v3,gpu", "--mode", "epochs", "--runs", "1", "-q", "-o", "f.jsonl", "--deadline", "1h", "--with", "e.jsonl", "--json");
+  EXITS(0);
+  json_t *const both = summary_of_last();
+  const json_t *const lines = json_object_get(json_object_get(both, "verdict"), "lines");
+  bool unfit = false, said = false;
+  size_t i;
+  json_t *device;
+  json_array_foreach(json_object_get(both, "devices"), i, device)
+    unfit = unfit || (perf_is(device, "source", "measured") && json_is_true(json_object_get(json_object_get(json_array_get(json_object_get(device, "points"), 0), "noise"), "unfit")));
+  json_array_foreach(lines, i, device) said = said || strncmp(json_string_value(device), "Unfit: ", 7) == 0;
+  CHECK(json_array_size(lines) <= 5 && said == unfit, "unfit %d, said %d", unfit, said);
+  CHECK(strncmp(json_string_value(json_array_get(lines, 1)), "Within every limit: ", 20) == 0 && strstr(json_string_value(json_array_get(lines, 1)), "(a model's, quoted)") != NULL, "%s",
+        json_string_value(json_array_get(lines, 1)));
+  json_decref(both);
+  RUN("report", "f.jsonl", "--with", "e.jsonl");
+  EXITS(0);
+  SHOWS(out, "~\"");
+  RUN("report", "e.jsonl", "--deadline", "1h");
+  EXITS(0);
+  SHOWS(out, "Within every limit: cpu, tpu:v3");
   RUN("report", "e.jsonl", "--max-cost", "+10%");
   EXITS(2);
   SHOWS(err, "a share is of tercet advise");
@@ -282,11 +306,11 @@ TEST(compare, limits_and_claims) {
   EXITS(0);
   SHOWS(out, "steps do not tell the whole job");
   static const char *const bad[][2] = {{"{", "line"}, {"{}", "no array"}, {"[{\"claim\": \"x\"}]", "entry 0 is no claim"}, {"[7]", "entry 0"}};
-  for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
-    write_text("bad.json", bad[i][0]);
+  for (size_t k = 0; k < sizeof bad / sizeof bad[0]; k++) {
+    write_text("bad.json", bad[k][0]);
     RUN("report", "e.jsonl", "--claims", "bad.json");
     EXITS(5);
-    SHOWS(err, i == 0 ? "--claims 'bad.json'" : bad[i][1]);
+    SHOWS(err, k == 0 ? "--claims 'bad.json'" : bad[k][1]);
   }
   RUN("report", "e.jsonl", "--claims", "none.json");
   EXITS(4);
@@ -485,5 +509,12 @@ TEST(compare, hostile_files) {
   }
   RUN("report", "none.jsonl");
   EXITS(4);
+  /* A terminal obeys nothing of it. */
+  write_text("x.jsonl", "{\"record\":\"comparison\",\"schema\":1,\"mode\":\"steps\",\"runs\":1,\"job\":{\"name\":\"a\\u001b]0;x\\u0007\"},\"devices\":[\"b\\u009b31m\\n\\u202ec\"],\"points\":[\"\"]}\n");
+  RUN("report", "x.jsonl");
+  EXITS(0);
+  SHOWS(out, "a?]0;x?");
+  SHOWS(out, "b?31m ?c");
+  for (const char *c = result.out; *c != '\0'; c++) CHECK((unsigned char)*c >= 0x20 || *c == '\n', "byte %d", *c);
   end();
 }

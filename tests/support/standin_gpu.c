@@ -43,18 +43,24 @@ static int64_t count_of(const char *file, const char *name) {
 
 int64_t gpu_allocations(void) { return count_of(GPU_STANDIN "/libcuda.so.1", "standin_allocations"); }
 
+int64_t gpu_nvrtc_programs(void) { return count_of(GPU_STANDIN "/libnvrtc.so.13", "standin_nvrtc_live"); }
+
 int64_t gpu_library_objects(void) {
   return count_of(GPU_STANDIN "/libcublasLt.so.13", "standin_cublaslt_live") + count_of(GPU_STANDIN "/libcudnn.so.9", "standin_cudnn_live");
 }
 
 bool gpu_find(const char *settings) {
+  /* What a test before in this process asked for is not this one's. */
+  static const char *const asked[] = {"TERCET_CACHE", "TERCET_CUDA_GRAPHS", "TERCET_CUDA_TUNE", "TERCET_DISABLE"};
+  for (size_t k = 0; k < sizeof asked / sizeof asked[0]; k++) (void)unsetenv(asked[k]);
   const tct_backend *backend = NULL;
-  CHECK(setenv("TERCET_BACKEND_PATH", GPU_MODULES, 1) == 0 && setenv("TERCET_CUDA_LIBRARY_PATH", GPU_STANDIN, 1) == 0);
+  CHECK(setenv("TERCET_CACHE", "0", 1) == 0 && setenv("TERCET_BACKEND_PATH", GPU_MODULES, 1) == 0 &&
+        setenv("TERCET_CUDA_LIBRARY_PATH", GPU_STANDIN, 1) == 0);
   gpu_set(settings);
   return tct_find_backend("gpu", &backend) == TCT_OK;
 }
 
 int gpu_run(const char *environment, const char *arguments) {
-  return shell(gpu_out, sizeof gpu_out, "cd '%s' && TERCET_BACKEND_PATH=" GPU_MODULES " TERCET_CUDA_LIBRARY_PATH=" GPU_STANDIN
+  return shell(gpu_out, sizeof gpu_out, "cd '%s' && TERCET_CACHE=0 TERCET_BACKEND_PATH=" GPU_MODULES " TERCET_CUDA_LIBRARY_PATH=" GPU_STANDIN
                " %s " TCT_BINARY_DIR "/tercet %s 2>&1", TCT_SOURCE_DIR, environment, arguments);
 }

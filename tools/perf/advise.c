@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include "outputs.h"
+#include "perf/compare/job.h"
 #include "perf/compare/plan.h"
 #include "perf/compare/prices.h"
 #include "perf/compare/show.h"
@@ -14,7 +15,8 @@
 static int read_limits(const tool_options *o, perf_limits *out) {
   const int code = outputs_limits(o, out);
   if (code != TOOL_OK) return code;
-  out->now = o->now;
+  const char *const sheet = o->now != NULL ? perf_datasheet_called(o->now) : NULL;
+  out->now = sheet != NULL ? sheet : o->now;
   const int goal = o->goal != NULL ? perf_goal_of(o->goal) : PERF_TIME;
   if (goal < 0) return tool_usage("advise: --goal is '%s', needs time, cost, energy or latency", o->goal);
   out->goal = (perf_goal)goal;
@@ -29,9 +31,10 @@ static int check_now(const char *devices, const char *now) {
   static perf_plan plan; /* large */
   perf_problem problem;
   if (now == NULL) return TOOL_OK;
+  const char *const sheet = perf_datasheet_called(now), *const wanted = sheet != NULL ? sheet : now;
   if (!perf_plan_devices(devices, &plan, &problem)) return outputs_fail(&problem);
   for (int i = 0; i < plan.n_devices; i++) {
-    if (strcmp(plan.device[i], now) == 0) return TOOL_OK;
+    if (strcmp(plan.device[i], wanted) == 0) return TOOL_OK;
   }
   return tool_usage("advise: --now '%s' is none of --devices", now);
 }
@@ -78,6 +81,17 @@ static int check_kept(const char *path) {
   return ours ? TOOL_OK : tool_usage("advise: '%s' is no file of advice; give another --output", path);
 }
 
+/* Adds the rows that are not there: the same runs held against the same prediction again say nothing new. */
+static void add_new(json_t *errors, const json_t *rows) {
+  size_t i, j;
+  json_t *row, *known;
+  json_array_foreach(rows, i, row) {
+    bool is_new = true;
+    json_array_foreach(errors, j, known) is_new = is_new && !json_equal(row, known);
+    if (is_new) json_array_append(errors, row);
+  }
+}
+
 /* The last advice of the file, and the errors of every verification in it; lines that are something else are left alone. */
 static json_t *last_advice(const char *path, json_t *errors) {
   FILE *const file = fopen(path, "r");
@@ -90,7 +104,7 @@ static json_t *last_advice(const char *path, json_t *errors) {
       json_decref(last);
       last = json_incref(record);
     }
-    if (errors != NULL && perf_is(record, "record", "verification")) json_array_extend(errors, json_object_get(record, "rows"));
+    if (errors != NULL && perf_is(record, "record", "verification")) add_new(errors, json_object_get(record, "rows"));
     json_decref(record);
   }
   free(line);
@@ -116,8 +130,13 @@ static int verify(const tool_options *o, const char *path) {
   long whole = 0;
   json_t *const advice = last_advice(path, NULL);
   if (advice == NULL) return tool_usage("advise: '%s' holds no prediction; run tercet advise without --verify first", path);
-  json_t *rows = NULL;
-  if (perf_file_read(o->verify, &records, &torn, &whole, &problem)) rows = perf_verify(advice, records, &problem);
+  json_t *rows = NULL, *const now = json_object();
+  const json_t *const then = json_object_get(advice, "job");
+  bool same = perf_put_job(o->positional, o->job_dir, o->set, o->n_set, now, &problem);
+  if (same && !perf_is(then, "hash", perf_get_text(json_object_get(now, "job"), "hash")))
+    same = perf_fails(&problem, TCT_INVALID, "'%s' ends with a prediction of another job: '%s' (%s); predict this one first, or name that file by --output", path, perf_get_text(then, "name"), perf_get_text(then, "hash"));
+  json_decref(now);
+  if (same && perf_file_read(o->verify, &records, &torn, &whole, &problem)) rows = perf_verify(advice, records, &problem);
   json_decref(records);
   json_decref(advice);
   if (rows == NULL) return outputs_fail(&problem);

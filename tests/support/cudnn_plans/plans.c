@@ -4,7 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include "backends/cuda/cudnn.h"
+#include "backends/cuda/cudnn_graph.h"
 
 static const char h200[] =
     "{\"deviceName\": \"NVIDIA H200\", \"deviceVer\": 900, \"driverVer\": 13000, \"cudaDeviceId\": 0, \"pciDeviceId\": 9013, \"isTccDriver\": 0, "
@@ -40,12 +40,26 @@ static cudnnStatus_t describe(void) {
   return status == CUDNN_STATUS_SUCCESS ? real->finish(device) : status;
 }
 
-int main(void) {
-  static const struct {
-    const char *name;
-    cudnnDataType_t type;
-    bool tf32;
-  } types[] = {{"f32", CUDNN_DATA_FLOAT, false}, {"f32 as TF32", CUDNN_DATA_FLOAT, true}, {"bf16", CUDNN_DATA_BFLOAT16, false}, {"f16", CUDNN_DATA_HALF, false}};
+static int n_refused;
+
+static void plan(const char *shape, const char *type, const char *what, const tct_cu_graph_kind *kind, const void *problem, bool exact) {
+  tct_cu_cudnn api = *real;
+  tct_cu_plan made;
+  api.set = set;
+  const cudnnStatus_t status = tct_cu_plan_make(&api, NULL, kind, problem, &(tct_cu_plan_terms){.exact = exact, .most_workspace = (size_t)256 << 20}, &made);
+  printf("%-20s %-12s %-33s %s", shape, type, what, real->status_text(status));
+  if (status == CUDNN_STATUS_SUCCESS) printf(", workspace %.1f MiB\n", (double)made.workspace_bytes / (1 << 20));
+  else n_refused += printf("\n") > 0;
+  tct_cu_plan_drop(&api, &made);
+}
+
+static const struct {
+  const char *name;
+  cudnnDataType_t type;
+  bool tf32;
+} types[] = {{"f32", CUDNN_DATA_FLOAT, false}, {"f32 as TF32", CUDNN_DATA_FLOAT, true}, {"bf16", CUDNN_DATA_BFLOAT16, false}, {"f16", CUDNN_DATA_HALF, false}};
+
+static void convolutions(void) {
   static const struct {
     const char *name;
     int64_t pass, bias, relu;
@@ -57,15 +71,6 @@ int main(void) {
   } shapes[] = {{"56x56x64, 3x3", {32, 56, 56, 64}, {128, 3, 3, 64}, {32, 56, 56, 128}, 1, 1},
                 {"56x56x64, 1x1 by 2", {32, 56, 56, 64}, {128, 1, 1, 64}, {32, 28, 28, 128}, 2, 0},
                 {"28x28x1, 5x5", {128, 28, 28, 1}, {32, 5, 5, 1}, {128, 24, 24, 32}, 1, 0}};
-  char why[1200];
-  int n_refused = 0;
-  const tct_host host = {.env = env};
-  real = tct_cu_cudnn_open(&host, why, sizeof why);
-  if (real == NULL) return printf("no cuDNN: %s\n", why), 77;
-  const cudnnStatus_t described = describe();
-  printf("%s, planning for an H200: %s\n", real->name, real->status_text(described));
-  tct_cu_cudnn api = *real;
-  api.set = set;
   for (size_t s = 0; s < sizeof shapes / sizeof *shapes; s++)
     for (size_t t = 0; t < sizeof types / sizeof *types; t++)
       for (size_t g = 0; g < sizeof graphs / sizeof *graphs; g++) {
@@ -75,13 +80,37 @@ int main(void) {
         memcpy(p.x, shapes[s].x, sizeof p.x);
         memcpy(p.w, shapes[s].w, sizeof p.w);
         memcpy(p.y, shapes[s].y, sizeof p.y);
-        tct_cu_conv_plan plan;
-        const cudnnStatus_t status = tct_cu_conv_plan_make(&api, NULL, &p, types[t].tf32, (size_t)256 << 20, &plan);
-        printf("%-20s %-12s %-20s %s", shapes[s].name, types[t].name, graphs[g].name, real->status_text(status));
-        if (status == CUDNN_STATUS_SUCCESS) printf(", workspace %.1f MiB\n", (double)plan.workspace_bytes / (1 << 20));
-        else n_refused += printf("\n") > 0;
-        tct_cu_conv_plan_drop(&api, &plan);
+        plan(shapes[s].name, types[t].name, graphs[g].name, &tct_cu_conv_graph, &p, types[t].type == CUDNN_DATA_FLOAT && !types[t].tf32);
       }
+}
+
+static void attentions(void) {
+  static const struct {
+    const char *name;
+    int64_t batch, heads, queries, keys, d, width;
+  } shapes[] = {{"8x1024x12x64", 8, 12, 1024, 1024, 64, 64},   {"4x1000x16x80", 4, 16, 1000, 1000, 80, 80}, {"2x2048x8x128", 2, 8, 2048, 2048, 128, 128},
+                {"16x128x4x32", 16, 4, 128, 128, 32, 32}, {"8x77x8x40, keys 200", 8, 8, 77, 200, 40, 40}, {"4x512x8x192,128", 4, 8, 512, 512, 192, 128}};
+  static const char *const graphs[3][2] = {{"attention", "attention, causal"}, {"attention_grad", "attention_grad, causal"},
+                                           {"attention_grad, any order", "attention_grad, causal, any order"}};
+  for (size_t s = 0; s < sizeof shapes / sizeof *shapes; s++)
+    for (size_t t = 2; t < sizeof types / sizeof *types; t++)
+      for (int graph = 0; graph < 3; graph++)
+        for (int causal = 0; causal < 2; causal++) {
+          const tct_cu_attention_problem p = {graph > 0, graph > 1, shapes[s].batch, shapes[s].heads, shapes[s].queries, shapes[s].keys, shapes[s].d,
+                                              shapes[s].width, causal, types[t].type};
+          plan(shapes[s].name, types[t].name, graphs[graph][causal], &tct_cu_attention_graph, &p, false);
+        }
+}
+
+int main(void) {
+  char why[1200];
+  const tct_host host = {.env = env};
+  real = tct_cu_cudnn_open(&host, why, sizeof why);
+  if (real == NULL) return printf("no cuDNN: %s\n", why), 77;
+  const cudnnStatus_t described = describe();
+  printf("%s, planning for an H200: %s\n", real->name, real->status_text(described));
+  convolutions();
+  attentions();
   (void)real->drop(device);
   return described != CUDNN_STATUS_SUCCESS || n_refused > 0;
 }

@@ -8,6 +8,8 @@
 
 #define TCT_SIMT            1
 #define __device__
+#define __global__
+#define __launch_bounds__(...)
 #define __host__
 #define __forceinline__     inline __attribute__((always_inline))
 #define __noinline__        __attribute__((noinline))

@@ -12,6 +12,7 @@
 #endif
 
 #include "kernels/cuda/kernels.h"
+#include "support/simt/custom.h"
 #include "support/simt/faulty.h"
 
 /* ---- the table of kernels ---- */
@@ -29,16 +30,11 @@ uint3 threadIdx, blockIdx, blockDim, gridDim;
 
 enum { MOST_THREADS = 1024, MOST_ARGS = 4096, MOST_SHARED = 227 << 10, STACK = 64 << 10 };
 
-struct kernel {
-  const char *name;
-  size_t args_bytes;
-  const unsigned *bounds;
-  void (*run)(const void *args);
-};
+typedef tct_simt_kernel kernel;
 static const kernel kernels[] = {
 #define KERNEL(name)                                                                                                   \
   {#name, sizeof(tct_cu_##name##_args), tct_cu_##name##_bounds,                                                        \
-   [](const void *args) { tct_cu_##name(*static_cast<const tct_cu_##name##_args *>(args)); }},
+   [](const void *args) { tct_cu_##name(*static_cast<const tct_cu_##name##_args *>(args)); }, 0, nullptr},
 #include "kernels/cuda/kernels.def"
 #include "support/simt/faulty.def"
 #undef KERNEL
@@ -117,7 +113,7 @@ static void wait_as(state how, int line) {
 
 static void fail(const char *what, int line, unsigned other, int other_line) {
   if (problem[0] == '\0')
-    snprintf(problem, sizeof problem, "tct_cu_%s, block (%u,%u,%u), thread %u: %s at line %d; thread %u is at line %d%s",
+    snprintf(problem, sizeof problem, "%s, block (%u,%u,%u), thread %u: %s at line %d; thread %u is at line %d%s",
              now->name, blockIdx.x, blockIdx.y, blockIdx.z, running, what, line, other, other_line,
              other_line == 0 ? ", its end" : "");
 }
@@ -224,11 +220,19 @@ static const kernel *find(const char *name) {
   if (strncmp(name, "tct_cu_", 7) == 0) name += 7;
   for (const kernel &k : kernels)
     if (strcmp(k.name, name) == 0) return &k;
+  for (int i = 0; i < tct_simt_n_custom; i++)
+    if (strcmp(tct_simt_custom[i].name, name) == 0) return &tct_simt_custom[i];
   return nullptr;
 }
 
 int tct_simt_knows(const char *name) {
   return find(name) != nullptr;
+}
+
+int tct_simt_parameters(const char *name, const size_t **bytes) {
+  const kernel *const k = find(name);
+  *bytes = k != nullptr ? k->parameter_bytes : nullptr;
+  return k != nullptr ? k->n_parameters : 0;
 }
 
 void tct_simt_order(uint64_t seed) {
@@ -269,6 +273,7 @@ const char *tct_simt_launch(const char *name, const unsigned grid[3], const unsi
   if (!allocate()) return refuse(now->name, "no memory for threads", n_threads, 0);
   gridDim = {grid[0], grid[1], grid[2]};
   blockDim = {block[0], block[1], block[2]};
+  if (now->args_bytes > MOST_ARGS) return refuse(now->name, "bytes of arguments", (unsigned)now->args_bytes, MOST_ARGS);
   memcpy(args, args_struct, now->args_bytes);
   shared = shared_end - (shared_bytes + 15) / 16 * 16;
   const unsigned n_blocks = grid[0] * grid[1] * grid[2];

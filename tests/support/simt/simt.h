@@ -5,6 +5,7 @@
 #ifndef TCT_TESTS_SIMT_H
 #define TCT_TESTS_SIMT_H
 
+#include <stddef.h>
 #include <stdint.h>
 
 #ifdef __cplusplus
@@ -17,6 +18,9 @@ const char *tct_simt_launch(const char *name, const unsigned grid[3], const unsi
 
 /* Whether there is such a kernel. */
 int tct_simt_knows(const char *name);
+/* How many parameters a kernel of custom.cu has, and the bytes of each; 0: it is none of these. Their args: each parameter in turn, on 16
+ * bytes. */
+int tct_simt_parameters(const char *name, const size_t **bytes);
 
 /* The order of blocks and threads: 0 as numbered; another seed, another order, so that a missing barrier gives wrong numbers. */
 __attribute__((visibility("default"))) void tct_simt_order(uint64_t seed);

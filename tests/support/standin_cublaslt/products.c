@@ -1,7 +1,9 @@
 /* A stand-in for cuBLASLt over the stand-in driver, for tests on machines without a GPU: libcublasLt.so.13 with the functions of
  * backends/cuda/cublaslt.def. Products are computed on host memory in the stream's order. It is stricter than the library: what is said
  * of matrices must fit together and lie in device memory, an algorithm works for the problem that it was named for only and spoils all
- * of its workspace, and sums in an order that is not fixed are refused. Calls are counted and told to fail as the driver's are. */
+ * of its workspace, sums in an order that is not fixed are wrong where they are asked for, and refused where they would round in between. It
+ * knows four algorithms, of which one is taken back; runs of the others count as calls of "algorithm.0", "algorithm.1", "algorithm.2", and
+ * the second is the quickest. Calls are counted and told to fail as the driver's are. */
 #include <cublasLt.h>
 #include <math.h>
 #include <stdlib.h>
@@ -9,7 +11,12 @@
 #include "support/standin_cuda/numbers.h"
 #include "support/standin_cuda/settings.h"
 
-enum { WORKSPACE = 1000, ALIGNMENT = 256 };
+enum { WORKSPACE = 1000, ALIGNMENT = 256, TAKEN_BACK = 2, N_ALGORITHMS = 4 };
+/* By number, as it is counted in names and takes its time. */
+static const struct {
+  const char *name;
+  double ms;
+} algorithms[N_ALGORITHMS] = {{"algorithm.0", 0.3}, {"algorithm.1", 0.1}, {"", 0}, {"algorithm.2", 0.2}};
 
 int64_t standin_cublaslt_live(void);
 
@@ -138,6 +145,8 @@ typedef struct call {
   layout a, b, d;
   const char *at_a, *at_b;
   char *at_d, *workspace;
+  bool unordered;
+  uint64_t algorithm;
 } call;
 
 static number number_of(int32_t type) { return type == CUDA_R_32F ? NUMBER_F32 : type == CUDA_R_16BF ? NUMBER_BF16 : NUMBER_F16; }
@@ -174,13 +183,19 @@ cublasStatus_t cublasLtMatmulAlgoGetHeuristic(cublasLtHandle_t handle, cublasLtM
   const wish *const w = (const wish *)(const void *)wish_;
   *out_n = 0;
   if (handle == NULL || c != d_ || most < 1 || !fits(p, a, b, d)) return CUBLAS_STATUS_INVALID_VALUE;
-  const uint32_t unordered = CUBLASLT_REDUCTION_SCHEME_INPLACE | CUBLASLT_REDUCTION_SCHEME_OUTPUT_TYPE;
+  const bool unordered = (w->reductions & CUBLASLT_REDUCTION_SCHEME_INPLACE) != 0;
+  const bool rounds = (w->reductions & CUBLASLT_REDUCTION_SCHEME_OUTPUT_TYPE) != 0 || (unordered && d->type != CUDA_R_32F);
   const bool no_bias = (p->epilogue & CUBLASLT_EPILOGUE_BIAS) != 0 && p->bias == NULL;
-  if ((w->reductions & unordered) != 0 || no_bias || w->most_workspace < WORKSPACE) return CUBLAS_STATUS_NOT_SUPPORTED;
-  memset(out, 0, sizeof *out);
-  out->algo.data[0] = key_of(p, a, b, d);
-  out->workspaceSize = WORKSPACE;
-  *out_n = 1;
+  if (rounds || no_bias || w->most_workspace < WORKSPACE) return CUBLAS_STATUS_NOT_SUPPORTED;
+  *out_n = most < N_ALGORITHMS ? most : N_ALGORITHMS;
+  for (int i = 0; i < *out_n; i++) {
+    memset(&out[i], 0, sizeof out[i]);
+    out[i].algo.data[0] = key_of(p, a, b, d);
+    out[i].algo.data[1] = (uint64_t)i;
+    out[i].algo.data[2] = unordered;
+    out[i].workspaceSize = WORKSPACE;
+    if (i == TAKEN_BACK) out[i].state = CUBLAS_STATUS_NOT_SUPPORTED;
+  }
   return CUBLAS_STATUS_SUCCESS;
 }
 
@@ -200,6 +215,7 @@ static void multiply(const void *args) {
   const number in = number_of(c->a.type);
   const bool tf32 = p->compute == CUBLAS_COMPUTE_32F_FAST_TF32;
   memset(c->workspace, 0xe7, WORKSPACE);
+  standin_spend(algorithms[c->algorithm].ms);
   for (int64_t z = 0; z < c->d.batch; z++)
     for (int64_t j = 0; j < n; j++)
       for (int64_t i = 0; i < m; i++) {
@@ -207,7 +223,7 @@ static void multiply(const void *args) {
         for (int64_t t = 0; t < k; t++)
           sum += (double)number_tf32(number_get(c->at_a, in, z * c->a.stride + i * a_row + t * a_column), tf32) *
                  (double)number_tf32(number_get(c->at_b, in, z * c->b.stride + t * b_row + j * b_column), tf32);
-        number_put(c->at_d, number_of(c->d.type), z * c->d.stride + j * c->d.pitch + i, finished(p, (float)sum, p->bias, c->d.type, i));
+        number_put(c->at_d, number_of(c->d.type), z * c->d.stride + j * c->d.pitch + i, c->unordered ? 1e30f : finished(p, (float)sum, p->bias, c->d.type, i));
       }
 }
 
@@ -216,7 +232,7 @@ cublasStatus_t cublasLtMatmul(cublasLtHandle_t handle, cublasLtMatmulDesc_t of, 
                               cublasLtMatrixLayout_t d_, const cublasLtMatmulAlgo_t *algo, void *workspace, size_t workspace_bytes,
                               cudaStream_t stream) {
   BEGIN();
-  call now = {.at_a = a, .at_b = b, .at_d = d, .workspace = workspace};
+  call now = {.at_a = a, .at_b = b, .at_d = d, .workspace = workspace, .unordered = algo->data[2] != 0};
   memcpy(&now.p, of, sizeof now.p);
   memcpy(&now.a, a_, sizeof now.a);
   memcpy(&now.b, b_, sizeof now.b);
@@ -230,7 +246,9 @@ cublasStatus_t cublasLtMatmul(cublasLtHandle_t handle, cublasLtMatmulDesc_t of, 
                      algo->data[0] == key_of(&now.p, &now.a, &now.b, &now.d);
   const bool here = lies(&now.a, a) && lies(&now.b, b) && lies(&now.d, d) && (!has_bias || lies(&bias, now.p.bias)) &&
                     workspace_bytes >= WORKSPACE && standin_holds((CUdeviceptr)(uintptr_t)workspace, workspace_bytes);
-  if (!known || !here) return CUBLAS_STATUS_INVALID_VALUE;
+  now.algorithm = algo->data[1];
+  if (!known || !here || now.algorithm >= N_ALGORITHMS || now.algorithm == TAKEN_BACK) return CUBLAS_STATUS_INVALID_VALUE;
+  (void)standin_called(algorithms[now.algorithm].name);
   standin_enqueue_call(stream, multiply, &now, sizeof now);
   return CUBLAS_STATUS_SUCCESS;
 }

@@ -14,14 +14,11 @@ struct CUctx_st {
   CUresult ended;
   int32_t users;
 };
-struct CUmod_st {
-  int32_t unused;
-};
 struct CUgraphExec_st {
   CUgraph graph;
 };
 
-enum { MOST_SHARED = 227 << 10, PLAIN_SHARED = 48 << 10 };
+enum { MOST_SHARED = 227 << 10 };
 
 work_pace standin_pace;
 CUstream standin_streams;
@@ -32,7 +29,7 @@ static bool initialised;
 static int32_t n_streams;
 
 static struct CUfunc_st functions[] = {
-#define KERNEL(name) {#name, sizeof(tct_cu_##name##_args), PLAIN_SHARED},
+#define KERNEL(name) {#name, sizeof(tct_cu_##name##_args), STANDIN_PLAIN_SHARED, 1, {sizeof(tct_cu_##name##_args)}},
 #include "kernels/cuda/kernels.def"
 #undef KERNEL
 };
@@ -102,6 +99,13 @@ CUresult cuGetErrorName(CUresult error, const char **out) {
 CUresult cuGetErrorString(CUresult error, const char **out) {
   *out = "the stand-in's text";
   return error > CUDA_ERROR_UNKNOWN ? CUDA_ERROR_INVALID_VALUE : CUDA_SUCCESS;
+}
+
+/* NVRTC asks a driver that it finds for what tools hook into. */
+CUresult cuGetExportTable(const void **out, const CUuuid *id) {
+  (void)id;
+  *out = NULL;
+  return CUDA_ERROR_NOT_SUPPORTED;
 }
 
 CUresult cuDeviceGetCount(int *out) {
@@ -374,8 +378,22 @@ CUresult cuGraphDestroy(CUgraph graph) {
 CUresult cuModuleLoadData(CUmodule *out, const void *image) {
   BEGIN(CONTEXT | NO_CAPTURE);
   if (image == NULL || *(const uint32_t *)image != 0xba55ed50u) return end(CUDA_ERROR_INVALID_IMAGE); /* a fatbin's first word */
-  *out = malloc(sizeof **out);
+  *out = calloc(1, sizeof **out);
   return end(*out != NULL ? CUDA_SUCCESS : CUDA_ERROR_OUT_OF_MEMORY);
+}
+
+/* Of code that a program brought: with a buffer for the errors and nothing else. */
+CUresult cuModuleLoadDataEx(CUmodule *out, const void *image, unsigned n, CUjit_option *options, void **values) {
+  BEGIN(CONTEXT | NO_CAPTURE);
+  if (image == NULL || n != 2 || options[0] != CU_JIT_ERROR_LOG_BUFFER || options[1] != CU_JIT_ERROR_LOG_BUFFER_SIZE_BYTES)
+    return end(CUDA_ERROR_INVALID_VALUE);
+  CUmodule const module = calloc(1, sizeof *module);
+  if (module == NULL) return end(CUDA_ERROR_OUT_OF_MEMORY);
+  const CUresult result = standin_read_code(image, module, values[0], (size_t)(uintptr_t)values[1]);
+  values[1] = (void *)(uintptr_t)strlen(values[0]);
+  if (result == CUDA_SUCCESS) *out = module;
+  else free(module);
+  return end(result);
 }
 
 CUresult cuModuleUnload(CUmodule module) {
@@ -385,14 +403,27 @@ CUresult cuModuleUnload(CUmodule module) {
 }
 
 CUresult cuModuleGetFunction(CUfunction *out, CUmodule module, const char *name) {
-  (void)module;
   BEGIN(CONTEXT);
-  for (size_t i = 0; i < sizeof functions / sizeof functions[0]; i++) {
+  for (int i = 0; i < module->n_entries; i++) {
+    if (strcmp(name, module->entries[i].name) != 0) continue;
+    *out = &module->entries[i];
+    return end(CUDA_SUCCESS);
+  }
+  for (size_t i = 0; module->n_entries == 0 && i < sizeof functions / sizeof functions[0]; i++) {
     if (strncmp(name, "tct_cu_", 7) != 0 || strcmp(name + 7, functions[i].name) != 0) continue;
     *out = &functions[i];
     return end(CUDA_SUCCESS);
   }
   return end(CUDA_ERROR_NOT_FOUND);
+}
+
+CUresult cuFuncGetParamInfo(CUfunction function, size_t index, size_t *offset, size_t *bytes) {
+  BEGIN(CONTEXT);
+  if (index >= (size_t)function->n_parameters) return end(CUDA_ERROR_INVALID_VALUE);
+  *offset = 0;
+  for (size_t p = 0; p < index; p++) *offset += function->parameter_bytes[p]; /* a driver's has gaps; nobody here looks */
+  *bytes = function->parameter_bytes[index];
+  return end(CUDA_SUCCESS);
 }
 
 CUresult cuFuncSetAttribute(CUfunction function, CUfunction_attribute which, int value) {
@@ -411,7 +442,11 @@ CUresult cuLaunchKernel(CUfunction function, unsigned gx, unsigned gy, unsigned 
   work w = {.kind = WORK_LAUNCH, .function = function, .grid = {gx, gy, gz}, .block = {bx, by, bz}, .shared = shared};
   w.args = malloc(function->args_bytes);
   if (w.args == NULL) return end(CUDA_ERROR_OUT_OF_MEMORY);
-  memcpy(w.args, parameters[0], function->args_bytes);
+  size_t at = 0;
+  for (int p = 0; p < function->n_parameters; p++) {
+    memcpy((char *)w.args + at, parameters[p], function->parameter_bytes[p]);
+    at += STANDIN_PADDED(function->parameter_bytes[p]);
+  }
   standin_enqueue(stream, &w);
   return end(CUDA_SUCCESS);
 }

@@ -21,12 +21,27 @@ size_t standin_used(void);
 /* ---- queue.c ---- */
 typedef enum work_kind { WORK_COPY, WORK_WRITE, WORK_LAUNCH, WORK_RECORD, WORK_WAIT, WORK_GRAPH, WORK_CALL } work_kind;
 
-/* A kernel of kernels.def. */
+enum { STANDIN_MOST_PARAMETERS = 24, STANDIN_MOST_ENTRIES = 8, STANDIN_PLAIN_SHARED = 48 << 10 };
+
+/* A kernel of kernels.def, or of code that a program brought. */
 struct CUfunc_st {
   const char *name; /* without tct_cu_ */
-  size_t args_bytes;
+  size_t args_bytes; /* the parameters in turn, on 16 bytes */
   unsigned most_shared;
+  int n_parameters;
+  size_t parameter_bytes[STANDIN_MOST_PARAMETERS];
 };
+#define STANDIN_PADDED(bytes) (((bytes) + 15) / 16 * 16)
+
+struct CUmod_st {
+  int n_entries; /* 0: an image of the backend's own */
+  struct CUfunc_st entries[STANDIN_MOST_ENTRIES];
+  char names[STANDIN_MOST_ENTRIES][64];
+};
+
+/* ---- code.c ---- */
+/* The entries of PTX or a cubin; what a driver would say of it goes to `log`. */
+CUresult standin_read_code(const void *image, CUmodule module, char *log, size_t log_bytes);
 
 typedef struct work {
   struct work *next;
@@ -76,6 +91,8 @@ void standin_forget(CUstream stream); /* what is enqueued */
 void standin_drop_graph(CUgraph graph);
 /* For stand-ins of libraries: `call` runs in the stream's order with a copy of its arguments. */
 void standin_enqueue_call(CUstream stream, void (*call)(const void *args), const void *args, size_t bytes);
+/* What runs has taken so long, by the clock of events. */
+void standin_spend(double ms);
 
 /* ---- settings.c ---- */
 /* A function is called: the failure that it was told to answer. */

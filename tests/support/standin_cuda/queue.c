@@ -20,7 +20,11 @@ static void run_launch(const work *w) {
     standin_end(fault);
     return;
   }
-  const char *const wrong = tct_simt_launch(w->function->name, w->grid, w->block, w->shared, w->args);
+  const size_t *bytes;
+  const int n = tct_simt_parameters(w->function->name, &bytes);
+  const bool fits = n == 0 || (n == w->function->n_parameters && memcmp(bytes, w->function->parameter_bytes, (size_t)n * sizeof *bytes) == 0);
+  const char *const wrong = fits ? tct_simt_launch(w->function->name, w->grid, w->block, w->shared, w->args)
+                                 : "the code that was loaded has other parameters than the emulator's";
   if (wrong == NULL) return;
   fprintf(stderr, "stand-in: %s: %s\n", w->function->name, wrong);
   standin_end(CUDA_ERROR_LAUNCH_FAILED);
@@ -97,6 +101,8 @@ void standin_enqueue(CUstream stream, const work *what) {
   *last = w;
   run_eager();
 }
+
+void standin_spend(double ms) { clock_ms += ms; }
 
 void standin_enqueue_call(CUstream stream, void (*call)(const void *args), const void *args, size_t bytes) {
   work w = {.kind = WORK_CALL, .call = call, .args = malloc(bytes)};

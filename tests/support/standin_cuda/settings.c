@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { MOST_RULES = 4, MOST_NAMES = 128 };
+enum { MOST_RULES = 4, MOST_NAMES = 160 };
 
 typedef struct rule {
   char name[48];
@@ -57,6 +57,7 @@ void standin_set(const char *settings) {
     else if (strncmp(word, "memory=", 7) == 0) standin_now.memory = (size_t)atoll(value);
     else if (strncmp(word, "cublaslt=", 9) == 0) standin_now.cublaslt = (size_t)atoll(value);
     else if (strncmp(word, "cudnn=", 6) == 0) standin_now.cudnn = (size_t)atoll(value);
+    else if (strncmp(word, "nvrtc=", 6) == 0) standin_now.nvrtc = (size_t)atoll(value);
     else if (strncmp(word, "queues=", 7) == 0) set_pace(value);
     else if (strncmp(word, "guard=", 6) == 0) standin_guards = atoi(value) != 0;
     else if (strncmp(word, "fail=", 5) == 0) add_rule(fails, value);

@@ -6,7 +6,7 @@
 
 typedef struct standin_settings {
   int n_devices, driver, capability;
-  size_t memory, cublaslt, cudnn;
+  size_t memory, cublaslt, cudnn, nvrtc;
 } standin_settings;
 extern standin_settings standin_now;
 

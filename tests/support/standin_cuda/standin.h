@@ -15,6 +15,7 @@
  *   memory=BYTES      of every device; 1 GiB
  *   cublaslt=130100   the version of libcublasLt.so.13, the stand-in's own (tests/support/standin_cublaslt)
  *   cudnn=91900       of libcudnn.so.9 likewise (tests/support/standin_cudnn)
+ *   nvrtc=130000      of libnvrtc.so.13, which is the real one behind a door of the tests (tests/support/standin_nvrtc); its own
  *   queues=lazy       when work runs: lazy: when it is waited for; now: when it is enqueued and what it waits for is done;
  *                     ahead: transfers now, the computation lazily; behind: the other way round
  *   guard=0           1: device memory can be touched only while queued work runs; set before the first allocation

@@ -1,34 +1,13 @@
 /* A stand-in for cuDNN over the stand-in driver, for tests on machines without a GPU: libcudnn.so.9 with the functions of
- * backends/cuda/cudnn.def, for graphs of one convolution with a bias and a ReLU behind it, computed on host memory in the stream's
- * order. It is stricter than the library: a descriptor that is finished cannot be set and one that is not cannot be used, operands lie
- * in device memory, all of the workspace is spoilt. Its heuristic names four engines: one that is noted as not deterministic and gives
- * wrong numbers, one noted as rounding f32 to TF32, one that needs a gigabyte, and one that is right. */
-#include <cudnn.h>
+ * backends/cuda/cudnn.def, for graphs of one convolution with a bias and a ReLU behind it, and of attention (attention.c), computed on
+ * host memory in the stream's order. It is stricter than the library: a descriptor that is finished cannot be set and one that is not cannot be used, operands lie
+ * in device memory, all of the workspace is spoilt. Its heuristic names five engines: one that is noted as not deterministic and gives
+ * wrong numbers, one noted as rounding f32 to TF32, one that needs a terabyte, one that is right, and
+ * one that is right and quicker. Runs are counted as calls of "engine.right" and the like. */
 #include <stdlib.h>
-#include "support/standin_cuda/numbers.h"
-#include "support/standin_cuda/settings.h"
-
-enum { MOST_ATTRIBUTES = 12, ALIGNMENT = 16 };
-enum { UNORDERED, ROUNDING, LARGE, RIGHT, N_ENGINES };
-enum { WORKSPACE = 700 };
+#include "support/standin_cudnn/inside.h"
 
 int64_t standin_cudnn_live(void);
-
-typedef struct attribute {
-  cudnnBackendAttributeName_t name;
-  int64_t n;
-  void *values;
-} attribute;
-
-typedef struct descriptor {
-  cudnnBackendDescriptorType_t type;
-  bool finished;
-  int32_t n;
-  attribute attribute[MOST_ATTRIBUTES];
-  /* of an engine and its configuration: the library's own */
-  struct descriptor *graph;
-  int32_t engine;
-} descriptor;
 
 struct cudnnContext {
   cudaStream_t stream;
@@ -41,6 +20,15 @@ static int64_t n_live; /* descriptors and handles */
     const CUresult told_ = standin_called(__func__);                                                                   \
     if (told_ != CUDA_SUCCESS) return (cudnnStatus_t)told_;                                                            \
   } while (0)
+
+static const struct {
+  const char *name;
+  double ms;
+} engines[N_ENGINES] = {
+    [UNORDERED] = {"engine.unordered", 0.1}, [ROUNDING] = {"engine.rounding", 0.3}, [LARGE] = {"engine.large", 0.1}, [RIGHT] = {"engine.right", 0.2}, [QUICK] = {"engine.quick", 0.1}};
+
+void standin_cudnn_count(int32_t engine) { (void)standin_called(engines[engine].name); }
+void standin_cudnn_spend(int32_t engine) { standin_spend(engines[engine].ms); }
 
 int64_t standin_cudnn_live(void) { return n_live; }
 
@@ -82,7 +70,7 @@ static size_t bytes_of(cudnnBackendAttributeType_t type) {
   }
 }
 
-static const void *find(const descriptor *of, cudnnBackendAttributeName_t name, int64_t *out_n) {
+const void *standin_cudnn_find(const descriptor *of, cudnnBackendAttributeName_t name, int64_t *out_n) {
   for (int32_t i = 0; of != NULL && i < of->n; i++) {
     if (of->attribute[i].name != name) continue;
     if (out_n != NULL) *out_n = of->attribute[i].n;
@@ -91,10 +79,9 @@ static const void *find(const descriptor *of, cudnnBackendAttributeName_t name, 
   return NULL;
 }
 
-/* The descriptor that is the attribute's element i; NULL: it is not set, or not finished. */
-static const descriptor *part(const descriptor *of, cudnnBackendAttributeName_t name, int64_t i) {
+const descriptor *standin_cudnn_part(const descriptor *of, cudnnBackendAttributeName_t name, int64_t i) {
   int64_t n = 0;
-  const descriptor *const *const values = find(of, name, &n);
+  const descriptor *const *const values = standin_cudnn_find(of, name, &n);
   return values != NULL && i < n && values[i]->finished ? values[i] : NULL;
 }
 
@@ -150,11 +137,11 @@ typedef struct call {
 } call;
 
 static bool read_tensor(const descriptor *of, tensor *out) {
-  const int64_t *const id = find(of, CUDNN_ATTR_TENSOR_UNIQUE_ID, NULL), *const alignment = find(of, CUDNN_ATTR_TENSOR_BYTE_ALIGNMENT, NULL);
+  const int64_t *const id = standin_cudnn_find(of, CUDNN_ATTR_TENSOR_UNIQUE_ID, NULL), *const alignment = standin_cudnn_find(of, CUDNN_ATTR_TENSOR_BYTE_ALIGNMENT, NULL);
   int64_t n = 0, n_strides = 0;
-  const int64_t *const extents = find(of, CUDNN_ATTR_TENSOR_DIMENSIONS, &n), *const strides = find(of, CUDNN_ATTR_TENSOR_STRIDES, &n_strides);
-  const cudnnDataType_t *const type = find(of, CUDNN_ATTR_TENSOR_DATA_TYPE, NULL);
-  const bool *const is_virtual = find(of, CUDNN_ATTR_TENSOR_IS_VIRTUAL, NULL);
+  const int64_t *const extents = standin_cudnn_find(of, CUDNN_ATTR_TENSOR_DIMENSIONS, &n), *const strides = standin_cudnn_find(of, CUDNN_ATTR_TENSOR_STRIDES, &n_strides);
+  const cudnnDataType_t *const type = standin_cudnn_find(of, CUDNN_ATTR_TENSOR_DATA_TYPE, NULL);
+  const bool *const is_virtual = standin_cudnn_find(of, CUDNN_ATTR_TENSOR_IS_VIRTUAL, NULL);
   if (id == NULL || extents == NULL || strides == NULL || type == NULL || n != 4 || n_strides != 4 || alignment == NULL || *alignment != ALIGNMENT)
     return false;
   *out = (tensor){.id = *id, .is_virtual = is_virtual != NULL && *is_virtual};
@@ -165,10 +152,10 @@ static bool read_tensor(const descriptor *of, tensor *out) {
 }
 
 static bool read_geometry(const descriptor *how, call *out) {
-  const int64_t *const pre = find(how, CUDNN_ATTR_CONVOLUTION_PRE_PADDINGS, NULL), *const post = find(how, CUDNN_ATTR_CONVOLUTION_POST_PADDINGS, NULL);
-  const int64_t *const stride = find(how, CUDNN_ATTR_CONVOLUTION_FILTER_STRIDES, NULL);
-  const int64_t *const dilation = find(how, CUDNN_ATTR_CONVOLUTION_DILATIONS, NULL);
-  const cudnnConvolutionMode_t *const mode = find(how, CUDNN_ATTR_CONVOLUTION_CONV_MODE, NULL);
+  const int64_t *const pre = standin_cudnn_find(how, CUDNN_ATTR_CONVOLUTION_PRE_PADDINGS, NULL), *const post = standin_cudnn_find(how, CUDNN_ATTR_CONVOLUTION_POST_PADDINGS, NULL);
+  const int64_t *const stride = standin_cudnn_find(how, CUDNN_ATTR_CONVOLUTION_FILTER_STRIDES, NULL);
+  const int64_t *const dilation = standin_cudnn_find(how, CUDNN_ATTR_CONVOLUTION_DILATIONS, NULL);
+  const cudnnConvolutionMode_t *const mode = standin_cudnn_find(how, CUDNN_ATTR_CONVOLUTION_CONV_MODE, NULL);
   if (pre == NULL || post == NULL || stride == NULL || dilation == NULL || mode == NULL || *mode != CUDNN_CROSS_CORRELATION) return false;
   memcpy(out->pad, pre, sizeof out->pad);
   memcpy(out->stride, stride, sizeof out->stride);
@@ -179,10 +166,10 @@ static bool read_geometry(const descriptor *how, call *out) {
 }
 
 #define READ(PASS, DX, DW, DY)                                                                                         \
-  (read_tensor(part(op, CUDNN_ATTR_OPERATION_CONVOLUTION_##PASS##_##DX, 0), &out->x) &&                                \
-   read_tensor(part(op, CUDNN_ATTR_OPERATION_CONVOLUTION_##PASS##_##DW, 0), &out->w) &&                                \
-   read_tensor(part(op, CUDNN_ATTR_OPERATION_CONVOLUTION_##PASS##_##DY, 0), &out->y) &&                                \
-   read_geometry(part(op, CUDNN_ATTR_OPERATION_CONVOLUTION_##PASS##_CONV_DESC, 0), out))
+  (read_tensor(standin_cudnn_part(op, CUDNN_ATTR_OPERATION_CONVOLUTION_##PASS##_##DX, 0), &out->x) &&                                \
+   read_tensor(standin_cudnn_part(op, CUDNN_ATTR_OPERATION_CONVOLUTION_##PASS##_##DW, 0), &out->w) &&                                \
+   read_tensor(standin_cudnn_part(op, CUDNN_ATTR_OPERATION_CONVOLUTION_##PASS##_##DY, 0), &out->y) &&                                \
+   read_geometry(standin_cudnn_part(op, CUDNN_ATTR_OPERATION_CONVOLUTION_##PASS##_CONV_DESC, 0), out))
 
 static bool read_convolution(const descriptor *op, call *out) {
   if (op == NULL) return false;
@@ -196,47 +183,54 @@ static bool read_convolution(const descriptor *op, call *out) {
 
 /* Behind a convolution whose result is not stored: a bias, and then perhaps a ReLU; the last one stores. */
 static bool read_tail(const descriptor *op, call *out) {
-  const cudnnPointwiseMode_t *const mode = find(part(op, CUDNN_ATTR_OPERATION_POINTWISE_PW_DESCRIPTOR, 0), CUDNN_ATTR_POINTWISE_MODE, NULL);
+  const cudnnPointwiseMode_t *const mode = standin_cudnn_find(standin_cudnn_part(op, CUDNN_ATTR_OPERATION_POINTWISE_PW_DESCRIPTOR, 0), CUDNN_ATTR_POINTWISE_MODE, NULL);
   tensor from;
-  if (mode == NULL || !out->y.is_virtual || !read_tensor(part(op, CUDNN_ATTR_OPERATION_POINTWISE_XDESC, 0), &from) || from.id != out->y.id) return false;
+  if (mode == NULL || !out->y.is_virtual || !read_tensor(standin_cudnn_part(op, CUDNN_ATTR_OPERATION_POINTWISE_XDESC, 0), &from) || from.id != out->y.id) return false;
   if (*mode == CUDNN_POINTWISE_ADD && out->has_bias == out->has_relu) {
-    out->has_bias = read_tensor(part(op, CUDNN_ATTR_OPERATION_POINTWISE_BDESC, 0), &out->bias) && out->bias.extent[1] == out->y.extent[1];
+    out->has_bias = read_tensor(standin_cudnn_part(op, CUDNN_ATTR_OPERATION_POINTWISE_BDESC, 0), &out->bias) && out->bias.extent[1] == out->y.extent[1];
     if (!out->has_bias) return false;
   } else if (*mode == CUDNN_POINTWISE_RELU_FWD && out->has_bias) { /* without a bias the library has no engine for it */
     out->has_relu = true;
   } else {
     return false;
   }
-  return read_tensor(part(op, CUDNN_ATTR_OPERATION_POINTWISE_YDESC, 0), &out->y);
+  return read_tensor(standin_cudnn_part(op, CUDNN_ATTR_OPERATION_POINTWISE_YDESC, 0), &out->y);
 }
 
 static bool read_graph(const descriptor *graph, call *out) {
   int64_t n = 0;
-  const cudnnHandle_t *const handle = find(graph, CUDNN_ATTR_OPERATIONGRAPH_HANDLE, NULL);
+  const cudnnHandle_t *const handle = standin_cudnn_find(graph, CUDNN_ATTR_OPERATIONGRAPH_HANDLE, NULL);
   *out = (call){.engine = 0};
-  if (handle == NULL || *handle == NULL || find(graph, CUDNN_ATTR_OPERATIONGRAPH_OPS, &n) == NULL || n < 1) return false;
-  if (!read_convolution(part(graph, CUDNN_ATTR_OPERATIONGRAPH_OPS, 0), out)) return false;
+  if (handle == NULL || *handle == NULL || standin_cudnn_find(graph, CUDNN_ATTR_OPERATIONGRAPH_OPS, &n) == NULL || n < 1) return false;
+  if (!read_convolution(standin_cudnn_part(graph, CUDNN_ATTR_OPERATIONGRAPH_OPS, 0), out)) return false;
   for (int64_t i = 1; i < n; i++)
-    if (!read_tail(part(graph, CUDNN_ATTR_OPERATIONGRAPH_OPS, i), out)) return false;
+    if (!read_tail(standin_cudnn_part(graph, CUDNN_ATTR_OPERATIONGRAPH_OPS, i), out)) return false;
   return !out->y.is_virtual;
 }
 
 cudnnStatus_t cudnnBackendFinalize(cudnnBackendDescriptor_t which) {
   BEGIN();
   descriptor *const d = which;
+  static small_graph small;
   call read;
   tensor t;
   if (d->type == CUDNN_BACKEND_TENSOR_DESCRIPTOR && !read_tensor(d, &t)) return CUDNN_STATUS_BAD_PARAM;
-  if (d->type == CUDNN_BACKEND_OPERATIONGRAPH_DESCRIPTOR && !read_graph(d, &read)) return CUDNN_STATUS_NOT_SUPPORTED;
+  if (d->type == CUDNN_BACKEND_OPERATIONGRAPH_DESCRIPTOR && !read_graph(d, &read) && !standin_small_read(d, &small)) return CUDNN_STATUS_NOT_SUPPORTED;
   d->finished = true;
   return CUDNN_STATUS_SUCCESS;
 }
 
 /* ---- engines and plans ---- */
 
-static const descriptor *configuration_of(const descriptor *plan) { return part(plan, CUDNN_ATTR_EXECUTION_PLAN_ENGINE_CONFIG, 0); }
+static const descriptor *configuration_of(const descriptor *plan) { return standin_cudnn_part(plan, CUDNN_ATTR_EXECUTION_PLAN_ENGINE_CONFIG, 0); }
 
-static int64_t workspace_of(int32_t engine) { return engine == LARGE ? (int64_t)1 << 30 : WORKSPACE; }
+static int64_t workspace_of(int32_t engine) { return engine == LARGE ? (int64_t)1 << 40 : WORKSPACE; }
+
+static int64_t workspace_of_plan(const descriptor *configuration) {
+  static small_graph small;
+  const bool is_small = configuration->engine != LARGE && standin_small_read(configuration->graph, &small);
+  return is_small ? standin_small_workspace(&small) : workspace_of(configuration->engine);
+}
 
 static void answer_notes(int32_t engine, int64_t *n, cudnnBackendNumericalNote_t *notes) {
   *n = 1;
@@ -256,7 +250,7 @@ cudnnStatus_t cudnnBackendGetAttribute(cudnnBackendDescriptor_t const which, cud
   case CUDNN_ATTR_ENGINEHEUR_RESULTS:
     *n = room < N_ENGINES ? room : N_ENGINES;
     for (int64_t i = 0; i < *n; i++) {
-      parts[i]->graph = (descriptor *)(uintptr_t)part(d, CUDNN_ATTR_ENGINEHEUR_OPERATION_GRAPH, 0);
+      parts[i]->graph = (descriptor *)(uintptr_t)standin_cudnn_part(d, CUDNN_ATTR_ENGINEHEUR_OPERATION_GRAPH, 0);
       parts[i]->engine = (int32_t)i;
       parts[i]->finished = parts[i]->graph != NULL;
     }
@@ -268,7 +262,7 @@ cudnnStatus_t cudnnBackendGetAttribute(cudnnBackendDescriptor_t const which, cud
     return CUDNN_STATUS_SUCCESS;
   case CUDNN_ATTR_ENGINE_NUMERICAL_NOTE: return answer_notes(d->engine, n, values), CUDNN_STATUS_SUCCESS;
   case CUDNN_ATTR_EXECUTION_PLAN_WORKSPACE_SIZE: {
-    const int64_t bytes = workspace_of(configuration_of(d)->engine);
+    const int64_t bytes = workspace_of_plan(configuration_of(d));
     *n = 1;
     memcpy(values, &bytes, sizeof bytes);
     return CUDNN_STATUS_SUCCESS;
@@ -315,6 +309,7 @@ static void convolve(const void *args) {
   double *const sums = calloc((size_t)size, sizeof *sums);
   if (sums == NULL) abort();
   memset(c->workspace, 0xe7, (size_t)workspace_of(c->engine));
+  standin_cudnn_spend(c->engine);
   add_products(c, sums);
   for (int64_t i = 0; i < size; i++) {
     float y = c->engine == UNORDERED ? 1e30f : (float)sums[i];
@@ -326,8 +321,8 @@ static void convolve(const void *args) {
 
 static char *operand(const descriptor *pack, const tensor *t) {
   int64_t n = 0;
-  const int64_t *const ids = find(pack, CUDNN_ATTR_VARIANT_PACK_UNIQUE_IDS, &n);
-  char *const *const data = find(pack, CUDNN_ATTR_VARIANT_PACK_DATA_POINTERS, NULL);
+  const int64_t *const ids = standin_cudnn_find(pack, CUDNN_ATTR_VARIANT_PACK_UNIQUE_IDS, &n);
+  char *const *const data = standin_cudnn_find(pack, CUDNN_ATTR_VARIANT_PACK_DATA_POINTERS, NULL);
   for (int64_t i = 0; i < n; i++) {
     const bool inside = standin_holds((CUdeviceptr)(uintptr_t)data[i], (size_t)size_of(t) * number_bytes(t->type));
     if (ids[i] == t->id) return inside && (uintptr_t)data[i] % ALIGNMENT == 0 ? data[i] : NULL;
@@ -335,12 +330,25 @@ static char *operand(const descriptor *pack, const tensor *t) {
   return NULL;
 }
 
+static cudnnStatus_t execute_small(cudnnHandle_t handle, const descriptor *configuration, const descriptor *pack, char *workspace) {
+  static small_graph now;
+  if (!standin_small_read(configuration->graph, &now) || !standin_small_bind(&now, pack)) return CUDNN_STATUS_BAD_PARAM;
+  now.engine = configuration->engine;
+  now.workspace = workspace;
+  now.workspace_bytes = (size_t)standin_small_workspace(&now);
+  if (!standin_holds((CUdeviceptr)(uintptr_t)workspace, now.workspace_bytes)) return CUDNN_STATUS_BAD_PARAM;
+  standin_cudnn_count(now.engine);
+  standin_enqueue_call(handle->stream, standin_small_run, &now, sizeof now);
+  return CUDNN_STATUS_SUCCESS;
+}
+
 cudnnStatus_t cudnnBackendExecute(cudnnHandle_t handle, cudnnBackendDescriptor_t plan_, cudnnBackendDescriptor_t pack_) {
   BEGIN();
   const descriptor *const plan = plan_, *const pack = pack_, *const configuration = configuration_of(plan);
-  char *const *const workspace = find(pack, CUDNN_ATTR_VARIANT_PACK_WORKSPACE, NULL);
+  char *const *const workspace = standin_cudnn_find(pack, CUDNN_ATTR_VARIANT_PACK_WORKSPACE, NULL);
   call now;
-  if (!plan->finished || !pack->finished || configuration == NULL || workspace == NULL || !read_graph(configuration->graph, &now)) return CUDNN_STATUS_BAD_PARAM;
+  if (!plan->finished || !pack->finished || configuration == NULL || workspace == NULL) return CUDNN_STATUS_BAD_PARAM;
+  if (!read_graph(configuration->graph, &now)) return execute_small(handle, configuration, pack, *workspace);
   now.engine = configuration->engine;
   now.workspace = *workspace;
   now.at_x = operand(pack, &now.x);
@@ -350,6 +358,7 @@ cudnnStatus_t cudnnBackendExecute(cudnnHandle_t handle, cudnnBackendDescriptor_t
   if (now.at_x == NULL || now.at_w == NULL || now.at_y == NULL || now.at_bias == NULL ||
       !standin_holds((CUdeviceptr)(uintptr_t)now.workspace, (size_t)workspace_of(now.engine)))
     return CUDNN_STATUS_BAD_PARAM;
+  standin_cudnn_count(now.engine);
   standin_enqueue_call(handle->stream, convolve, &now, sizeof now);
   return CUDNN_STATUS_SUCCESS;
 }
