@@ -125,15 +125,35 @@ static size_t utf8_length(const unsigned char *s) {
   return length;
 }
 
-static void append_json_ascii(tct_text *text, unsigned char c) {
+/* The character's code where JSON asks for \\u, or where another reader would not take it as it stands: YAML takes U+0085, U+2028 and
+ * U+2029 for ends of lines and refuses the others; a terminal obeys the controls. 0: it can stand. */
+static unsigned escaped_code(const unsigned char *s, size_t length) {
+  if (length == 1) return s[0] < 0x20 || s[0] == 0x7F ? s[0] : 0;
+  if (length > 3) return 0;
+  const unsigned code = length == 2 ? (s[0] & 0x1Fu) << 6 | (s[1] & 0x3Fu) : (s[0] & 0xFu) << 12 | (s[1] & 0x3Fu) << 6 | (s[2] & 0x3Fu);
+  return code < 0xA0 || code == 0x2028 || code == 0x2029 || code == 0xFEFF || code >= 0xFFFE ? code : 0;
+}
+
+/* The next character of a JSON string, as it is written there. */
+typedef struct json_character {
+  char text[8];
+  size_t bytes; /* of `text` */
+} json_character;
+
+static json_character next_json_character(const unsigned char **at) {
   static const char short_escape[] = {
       ['\b'] = 'b', ['\t'] = 't', ['\n'] = 'n', ['\f'] = 'f', ['\r'] = 'r', ['"'] = '"', ['\\'] = '\\'};
-  if (c < sizeof short_escape && short_escape[c] != 0)
-    tct_text_append_bytes(text, (const char[]){'\\', short_escape[c]}, 2);
-  else if (c < 0x20)
-    tct_text_printf(text, "\\u%04x", (unsigned)c);
-  else
-    tct_text_append_bytes(text, &c, 1);
+  static const char digits[] = "0123456789abcdef";
+  const unsigned char *const s = *at;
+  const size_t length = utf8_length(s);
+  *at += length > 0 ? length : 1;
+  if (length == 0) return (json_character){"\xEF\xBF\xBD", 3};
+  if (s[0] < sizeof short_escape && short_escape[s[0]] != 0) return (json_character){{'\\', short_escape[s[0]]}, 2};
+  const unsigned code = escaped_code(s, length);
+  if (code != 0) return (json_character){{'\\', 'u', digits[code >> 12], digits[code >> 8 & 15], digits[code >> 4 & 15], digits[code & 15]}, 6};
+  json_character c = {.bytes = length};
+  memcpy(c.text, s, length);
+  return c;
 }
 
 bool tct_utf8_valid(const char *text) {
@@ -147,17 +167,17 @@ bool tct_utf8_valid(const char *text) {
 
 void tct_text_json_string(tct_text *text, const char *value) {
   tct_text_append(text, "\"");
-  for (const unsigned char *s = (const unsigned char *)value; *s != '\0';) {
-    const size_t length = utf8_length(s);
-    if (length == 0)
-      tct_text_append(text, "\xEF\xBF\xBD");
-    else if (length == 1)
-      append_json_ascii(text, *s);
-    else
-      tct_text_append_bytes(text, s, length);
-    s += length > 0 ? length : 1;
+  for (const unsigned char *at = (const unsigned char *)value; *at != '\0';) {
+    const json_character c = next_json_character(&at);
+    tct_text_append_bytes(text, c.text, c.bytes);
   }
   tct_text_append(text, "\"");
+}
+
+size_t tct_json_string_bytes(const char *value) {
+  size_t n = 2;
+  for (const unsigned char *at = (const unsigned char *)value; *at != '\0';) n += next_json_character(&at).bytes;
+  return n;
 }
 
 void tct_text_json_number(tct_text *text, double value) {

@@ -15,8 +15,9 @@ void tct_text_append(tct_text *text, const char *more);
 void tct_text_append_bytes(tct_text *text, const void *data, size_t bytes);
 void tct_text_printf(tct_text *text, const char *format, ...) TCT_PRINTF(2, 3); /* in the C locale */
 void tct_text_vprintf(tct_text *text, const char *format, va_list args) TCT_PRINTF(2, 0);
-/* A JSON string literal with quotes and escapes (invalid UTF-8 becomes U+FFFD). */
+/* A JSON string literal with quotes and escapes (invalid UTF-8 becomes U+FFFD), which YAML reads alike. */
 void tct_text_json_string(tct_text *text, const char *value);
+size_t tct_json_string_bytes(const char *value); /* how many tct_text_json_string appends */
 /* A JSON number with 17 significant digits; null when not finite. */
 void tct_text_json_number(tct_text *text, double value);
 void tct_text_free(tct_text *text);

@@ -133,18 +133,6 @@ static bool path_is_well_formed(const char *path) {
   return !open;
 }
 
-/* A printed job is a file that is read again: what a file cannot hold (bytes that are no UTF-8, control characters) is no name either. */
-static tct_status check_names(tct_arena *arena, const char *path, const char *origin, int32_t source) {
-  tct_text quoted = {0};
-  tct_yaml *name = NULL;
-  if (!tct_utf8_valid(path)) return tct_fail(TCT_E_OVERRIDE, "%s: its path is not UTF-8, which job files are; needs another name", origin);
-  tct_text_json_string(&quoted, path);
-  tct_status status = quoted.failed ? TCT_OUT_OF_MEMORY : TCT_OK;
-  if (status == TCT_OK) status = tct_yaml_parse(arena, quoted.data, quoted.length, origin, source, &name);
-  tct_text_free(&quoted);
-  return status;
-}
-
 tct_status tct_yaml_override(tct_arena *arena, tct_yaml *root, const char *assignment, int32_t source) {
   const override o = {.arena = arena, .assignment = assignment, .source = source};
   const char *const equals = strchr(assignment, '=');
@@ -157,9 +145,10 @@ tct_status tct_yaml_override(tct_arena *arena, tct_yaml *root, const char *assig
                     "--set '%s': '%s' is not a path; needs names joined by dots, such as "
                     "model.layers[2].units",
                     assignment, path);
+  /* A printed job is a file that is read again, and a file is UTF-8. */
+  if (!tct_utf8_valid(path)) return tct_fail(TCT_E_OVERRIDE, "--set '%s': its path is not UTF-8, which job files are; needs another name", assignment);
   char *const origin = tct_arena_printf(arena, "--set '%s'", assignment);
   if (!origin) return TCT_OUT_OF_MEMORY;
-  TCT_TRY(check_names(arena, path, origin, source));
   drop_brackets(path);
   tct_yaml *value = NULL, *at = root;
   TCT_TRY(tct_yaml_parse(arena, equals + 1, strlen(equals + 1), origin, source, &value));

@@ -47,7 +47,10 @@ TEST(text, json_strings) {
       {"empty", "", "\"\""},
       {"plain", "loss/val", "\"loss/val\""},
       {"quotes", "a\"b\\c", "\"a\\\"b\\\\c\""},
-      {"controls", "\b\t\n\f\r\x01\x1F\x7F", "\"\\b\\t\\n\\f\\r\\u0001\\u001f\x7F\""},
+      {"controls", "\b\t\n\f\r\x01\x1F\x7F", "\"\\b\\t\\n\\f\\r\\u0001\\u001f\\u007f\""},
+      {"YAML's ends of lines, and what it refuses", "\xC2\x85\xE2\x80\xA8\xE2\x80\xA9\xC2\x80\xEF\xBB\xBF\xEF\xBF\xBE\xEF\xBF\xBF",
+       "\"\\u0085\\u2028\\u2029\\u0080\\ufeff\\ufffe\\uffff\""},
+      {"beside those", "\xC2\xA0\xE2\x80\xA7\xE2\x80\xAA\xF0\x9F\xBF\xBE", "\"\xC2\xA0\xE2\x80\xA7\xE2\x80\xAA\xF0\x9F\xBF\xBE\""},
       {"two to four bytes", "\xC3\xA4\xE2\x82\xAC\xF0\x9F\x98\x80", "\"\xC3\xA4\xE2\x82\xAC\xF0\x9F\x98\x80\""},
       {"lone continuation", "a\x80z", "\"a\xEF\xBF\xBDz\""},
       {"cut short", "\xE2\x82", "\"\xEF\xBF\xBD\xEF\xBF\xBD\""},
@@ -61,6 +64,7 @@ TEST(text, json_strings) {
     tct_text text = {0};
     tct_text_json_string(&text, rows[i].value);
     CHECK(!text.failed && strcmp(text.data, rows[i].json) == 0, "%s: %s", rows[i].label, text.data);
+    CHECK(tct_json_string_bytes(rows[i].value) == text.length, "%s: %zu bytes", rows[i].label, tct_json_string_bytes(rows[i].value));
     CHECK(tct_utf8_valid(rows[i].value) == (strstr(rows[i].json, "\xEF\xBF\xBD") == NULL), "%s", rows[i].label);
     tct_text_free(&text);
   }

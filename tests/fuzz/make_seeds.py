@@ -50,6 +50,7 @@ for name, text in {
                 "{Dense: {units: 3, name: b}}, {Add: {inputs: [a, b]}}]}\nloss: mse\nmetrics: [mae, r2]\n",
     "anchors": "a: &x 1\nb: *x\n",
     "utf8": "name: \"\\u00e4\\U0001F600\"\n" + data + model + loss,
+    "breaks": "name: \"a\\N\\L\\P \\x7f\\x81\\uFEFF\\uFFFF\"\n" + data + model + loss,
     "bytes": b"name: \xff\xfe\n",
 }.items():
     write("job", name, text)

@@ -134,7 +134,6 @@ TEST(yaml, overrides_refuse_these_paths) {
       {TREE, "a.b.c.d.e.f.g.h.i.j.k.l.m.n.o.p.q=9", "the path is too deep at 'q'"},
       {TREE, "m", "needs path=value"},
       {TREE, "m.\xff=9", "UTF-8"},
-      {TREE, "m.\x7f=9", "control characters are not allowed"},
       {TREE, "m=[", "--set 'm=['"},
   };
   tct_arena arena = {0};
@@ -201,6 +200,53 @@ TEST(yaml, scalars_are_quoted_when_they_would_read_otherwise) {
   tct_yaml_print(tct_yaml_new(&arena, TCT_YAML_MAP, NULL), &text);
   CHECK(strcmp(text.data, "{}\n") == 0, "%s", text.data);
   tct_text_free(&text);
+  tct_arena_free(&arena);
+}
+
+TEST(yaml, printing_changes_nothing) {
+  /* YAML's own escapes: next line, line and paragraph separator, controls, a byte order mark, the last of the plane. */
+  static const char *const values[] = {"a\\Nb", "a \\L b", "\\P", "\\x7f", "\\x81", "\\uFEFFa", "\\uFFFF", "\\U0001F600", "\\_x", "\\e[31m"};
+  tct_arena arena = {0};
+  for (size_t i = 0; i < TCT_COUNT_OF(values); i++) {
+    tct_text source = {0}, once = {0}, twice = {0};
+    tct_yaml *root = NULL, *again = NULL;
+    tct_text_printf(&source, "\"k%s\": \"%s\"\nl: [\"%s\"]\n", values[i], values[i], values[i]);
+    OK(parse(&arena, source.data, &root));
+    OK(tct_yaml_override(&arena, root, "a\xC2\x85.b\x7f=c\xE2\x80\xA8", 1));
+    tct_yaml_print(root, &once);
+    OK(parse(&arena, once.data, &again));
+    CHECK(strcmp(again->first->key, root->first->key) == 0 && strcmp(again->first->text, root->first->text) == 0, "%s: %s", values[i], once.data);
+    CHECK(tct_yaml_get(tct_yaml_get(again, "a\xC2\x85"), "b\x7f") != NULL, "%s", once.data);
+    tct_yaml_print(again, &twice);
+    CHECK(strcmp(once.data, twice.data) == 0, "%s: %s", once.data, twice.data);
+    tct_text_free(&source);
+    tct_text_free(&once);
+    tct_text_free(&twice);
+  }
+  tct_arena_free(&arena);
+}
+
+TEST(yaml, the_longest_keys_are_read_back) {
+  static const struct {
+    const char *character;
+    int most;
+  } rows[] = {{"k", 1000}, {"\"", 500}, {"\xC3\xA4", 500}, {"\xC2\x85", 166}, {"\xE2\x80\xA8", 166}, {"\x7f", 166}};
+  tct_arena arena = {0};
+  for (size_t i = 0; i < TCT_COUNT_OF(rows); i++) {
+    tct_text key = {0}, text = {0};
+    tct_yaml *const map = tct_yaml_new(&arena, TCT_YAML_MAP, NULL);
+    tct_yaml *again = NULL;
+    for (int k = 0; k < rows[i].most; k++) tct_text_append(&key, rows[i].character);
+    CHECK(tct_yaml_fits_key(key.data), "row %zu", i);
+    OK(tct_yaml_add(&arena, map, key.data, tct_yaml_new(&arena, TCT_YAML_SCALAR, "1")));
+    tct_yaml_print(map, &text);
+    OK(parse(&arena, text.data, &again));
+    CHECK(strcmp(again->first->key, key.data) == 0, "row %zu", i);
+    tct_text_append(&key, rows[i].character);
+    CHECK(!tct_yaml_fits_key(key.data), "row %zu", i);
+    tct_text_free(&key);
+    tct_text_free(&text);
+  }
   tct_arena_free(&arena);
 }
 
