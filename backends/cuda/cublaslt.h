@@ -20,7 +20,7 @@ typedef struct tct_cu_cublaslt {
 const tct_cu_cublaslt *tct_cu_cublaslt_open(const tct_host *host, char *why, size_t why_bytes);
 /* The fact "cublaslt": which it is and what runs on it, or why it is not used. */
 void tct_cu_tell_cublaslt(const tct_host *host, tct_fact_fn fn, void *user);
-/* What the device holds of it (matmul_cublaslt.c); its context is current. */
+/* What the device holds of it (products.c); its context is current. */
 void tct_cu_close_products(tct_device_impl *device);
 
 #endif
