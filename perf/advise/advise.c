@@ -67,7 +67,7 @@ static json_t *quoted_step(const json_t *records, const char *id) {
     n += isfinite(values[n]) ? 1 : 0;
   }
   json_t *const step = perf_estimate_json(values, n);
-  if (json_is_object(step)) json_object_set_new(step, "how", json_string("quoted"));
+  if (json_is_object(step)) json_object_set_new(step, "how", json_string(perf_is(step, "how", "range") ? "quoted, least to most of its runs" : "quoted, 95%"));
   return step;
 }
 

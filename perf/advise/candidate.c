@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <tercet/forecast.h>
+#include <tercet/system.h>
 #include "perf/advise/advise.h"
 #include "perf/advise/model.h"
 #include "perf/compare/prices.h"
@@ -10,6 +11,7 @@
 #include "perf/compare/statistics.h"
 #include "perf/support/json.h"
 #include "perf/support/machine.h"
+#include "perf/support/noise.h"
 
 enum { LATENCY_RUNS = 30, LOADED_BATCHES = 20, COLD_BATCHES = 6, WARMUP = 5, PEAK_ROUNDS = 3 };
 /* Assumed: no real chip was measured. */
@@ -75,6 +77,14 @@ static double program_seconds(tct_program *program, int runs) {
   return perf_quantile(values, n, 0.5);
 }
 
+/* What else the machine did while the record's figures were measured. */
+static void put_noise(json_t *record, const json_t *noise) {
+  tct_cpu_limits cpus;
+  tct_cpu_limits_of_process(&cpus);
+  json_object_set_new(record, "noise", perf_judge_noise((double)NAN, perf_get_number(noise, "load"), perf_get_number(noise, "steal"),
+                                                        perf_get_number(noise, "throttled"), cpus.usable));
+}
+
 /* ---- three ways to a step's time ---- */
 
 static tct_status measured_step(const perf_request *r, tct_model *model, const size *n, json_t *record) {
@@ -92,6 +102,7 @@ static tct_status measured_step(const perf_request *r, tct_model *model, const s
     const perf_estimate e = perf_estimate_of(values + WARMUP, kept);
     json_object_set_new(record, "step", estimate(e.median, e.low, e.high, "measured"));
     json_object_set(record, "cold", json_object_get(run, "cold"));
+    put_noise(record, json_object_get(run, "noise"));
   }
   free(values);
   json_decref(run);
@@ -128,6 +139,7 @@ static tct_status analytic_step(tct_job *job, tct_model *model, const size *n, j
   tct_device_info info;
   perf_peaks one, all;
   perf_features features;
+  perf_watch watch;
   tct_program *program = NULL;
   const perf_weights *const w = &perf_own_weights;
   tct_device_describe(device, &info);
@@ -136,7 +148,11 @@ static tct_status analytic_step(tct_job *job, tct_model *model, const size *n, j
     json_object_set_new(record, "why", perf_text("no steps of a device like %s are recorded, so nothing is predicted without running any; leave --analytic out", tct_device_spec(device)));
     return TCT_OK;
   }
+  perf_watch_begin(&watch);
   tct_status status = peaks_of_both(info.n_threads, &one, &all);
+  json_t *const noise = perf_watch_noise(&watch);
+  put_noise(record, noise);
+  json_decref(noise);
   const perf_peaks *const several = info.n_threads > 1 ? &all : &one;
   if (status == TCT_OK) status = tct_model_program(model, n->batch, true, &program);
   if (status != TCT_OK) return status;

@@ -254,6 +254,8 @@ void perf_advice_table(const json_t *advice, FILE *to) {
       const json_t *const ok = json_object_get(row, "ok");
       fprintf(to, "  %s %s: %s: %s\n", json_is_true(ok) ? "ok" : json_is_null(ok) ? "? " : "no", perf_get_text(d, "id"), perf_get_text(row, "name"), perf_get_text(row, "text"));
     }
+    json_array_foreach(json_object_get(json_object_get(d, "noise"), "flags"), j, row)
+      fprintf(to, "  ?  %s: %s%s\n", perf_get_text(d, "id"), j == 0 ? "noise: " : "", json_string_value(row));
     if (json_object_get(d, "omits") != NULL) fprintf(to, "  ?  %s: %s\n", perf_get_text(d, "id"), perf_get_text(d, "omits"));
     if (json_is_false(json_object_get(d, "fits"))) fprintf(to, "  no %s: the step's memory is more than the device has\n", perf_get_text(d, "id"));
   }

@@ -6,11 +6,9 @@
 #include "perf/compare/statistics.h"
 #include "perf/compare/summary.h"
 #include "perf/support/json.h"
+#include "perf/support/noise.h"
 
 enum { MOST_RUNS = 1000, CURVE_POINTS = 400 };
-/* Variation between runs, time taken by other machines, and load beyond the processors, from which on a measurement is doubted;
- * twice as much makes it unfit. MLPerf's and nvbench's notes take 3 to 5 % of variation as noisy. */
-static const double NOISY_CV = 0.05, NOISY_STEAL = 0.02;
 
 typedef struct runs {
   const json_t *run[MOST_RUNS];
@@ -199,13 +197,6 @@ static double greatest(const runs *r, const char *name) {
   return most;
 }
 
-static void flag(json_t *flags, bool raised, const char *format, double value) {
-  char text[200];
-  if (!raised) return;
-  (void)snprintf(text, sizeof text, format, value);
-  json_array_append_new(flags, json_string(text));
-}
-
 /* A model's clock hears no noise. */
 static json_t *noise_of(const runs *r, const json_t *first, bool modelled) {
   double p50[MOST_RUNS];
@@ -216,19 +207,11 @@ static json_t *noise_of(const runs *r, const json_t *first, bool modelled) {
     p50[n] = p50_of(r->run[i]);
     n += isfinite(p50[n]) ? 1 : 0;
   }
-  const double cv = perf_variation(p50, n);
-  json_t *const noise = json_object(), *const flags = json_array();
-  json_object_set_new(noise, "cv", perf_number(cv));
-  json_object_set_new(noise, "load", perf_number(load));
-  json_object_set_new(noise, "steal", perf_number(steal));
-  json_object_set_new(noise, "flags", flags);
-  json_object_set_new(noise, "unfit", json_boolean(!modelled && (cv > 2 * NOISY_CV || steal > 2 * NOISY_STEAL || (isfinite(cpus) && load > 2 * cpus) || throttled > 0)));
-  if (modelled) return noise;
-  if (json_is_true(json_object_get(noise, "unfit"))) json_array_append_new(flags, json_string("unfit to be compared, for what follows"));
-  flag(flags, cv > NOISY_CV, "runs differ by %.1f %% (coefficient of variation)", 100 * cv);
-  flag(flags, steal > NOISY_STEAL, "other machines took %.1f %% of the processors' time", 100 * steal);
-  flag(flags, isfinite(cpus) && load > cpus, "load average %.1f before a run: more than the processors", load);
-  flag(flags, throttled > 0, "the processor throttled %.0f times", throttled);
+  json_t *const noise = perf_judge_noise(perf_variation(p50, n), load, steal, throttled, cpus);
+  if (modelled) {
+    json_object_set_new(noise, "flags", json_array());
+    json_object_set_new(noise, "unfit", json_false());
+  }
   return noise;
 }
 

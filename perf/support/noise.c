@@ -100,6 +100,31 @@ double perf_watch_joules(const perf_watch *begin) {
   return sum;
 }
 
+static void flag(json_t *flags, bool raised, const char *format, double value) {
+  char text[200];
+  if (!raised) return;
+  (void)snprintf(text, sizeof text, format, value);
+  json_array_append_new(flags, json_string(text));
+}
+
+json_t *perf_judge_noise(double cv, double load, double steal, double throttled, double cpus) {
+  /* From which on a measurement is doubted; twice as much makes it unfit. MLPerf's and nvbench's notes take 3 to 5 % of variation as noisy. */
+  static const double noisy_cv = 0.05, noisy_steal = 0.02;
+  const bool unfit = cv > 2 * noisy_cv || steal > 2 * noisy_steal || load > 2 * cpus || throttled > 0;
+  json_t *const noise = json_object(), *const flags = json_array();
+  json_object_set_new(noise, "cv", perf_number(cv));
+  json_object_set_new(noise, "load", perf_number(load));
+  json_object_set_new(noise, "steal", perf_number(steal));
+  json_object_set_new(noise, "flags", flags);
+  json_object_set_new(noise, "unfit", json_boolean(unfit));
+  if (unfit) json_array_append_new(flags, json_string("unfit to be compared, for what follows"));
+  flag(flags, cv > noisy_cv, "runs differ by %.1f %% (coefficient of variation)", 100 * cv);
+  flag(flags, steal > noisy_steal, "other machines took %.1f %% of the processors' time", 100 * steal);
+  flag(flags, load > cpus, "load average %.1f before a run: more than the processors", load);
+  flag(flags, throttled > 0, "the processor throttled %.0f times", throttled);
+  return noise;
+}
+
 double perf_peak_memory(void) {
   struct rusage use;
   return getrusage(RUSAGE_SELF, &use) == 0 ? 1024.0 * (double)use.ru_maxrss : (double)NAN;

@@ -21,6 +21,9 @@ void perf_watch_begin(perf_watch *watch);
 json_t *perf_watch_noise(const perf_watch *begin);
 /* Joules of all processor packages since; NaN, with begin->why: cannot be read. Counters that wrapped once are understood. */
 double perf_watch_joules(const perf_watch *begin);
+/* What noise makes of a measurement: {cv, load, steal, flags: sentences, unfit}. `cv` is the variation between its runs, `load` and the like
+ * as perf_watch_noise tells them, `cpus` how many processors it may use; NaN: not known. */
+json_t *perf_judge_noise(double cv, double load, double steal, double throttled, double cpus);
 double perf_peak_memory(void); /* bytes: the most that the process has held in memory */
 
 #endif

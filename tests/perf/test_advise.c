@@ -4,6 +4,7 @@
 #include "perf/advise/model.h"
 #include "perf/compare/statistics.h"
 #include "perf/support/json.h"
+#include "perf/support/noise.h"
 #include "tools/command.h"
 
 /* steps 1000 of `step` seconds; dollars per hour; joules of the job (NaN: unknown); latency */
@@ -84,6 +85,36 @@ TEST(advise, overlaps_are_said) {
     perf_weigh(advice, &no_limits);
     char *const text = json_dumps(json_object_get(advice, "verdict"), 0);
     CHECK((strstr(text, "overlap") != NULL) == (near == 1), "%s", text);
+    free(text);
+    json_decref(advice);
+  }
+}
+
+/* What disturbed a measurement stands below the table. */
+TEST(advise, noise_is_said) {
+  static const struct {
+    double load, steal, throttled;
+    const char *said;
+    bool unfit;
+  } rows[] = {{1.9, 0.01, 0, NULL, false},
+              {NAN, NAN, NAN, NULL, false},
+              {2.1, 0, 0, "?  a: noise: load average 2.1 before a run: more than the processors", false},
+              {0, 0.03, 0, "?  a: noise: other machines took 3.0 % of the processors' time", false},
+              {4.1, 0, 0, "?  a: noise: unfit to be compared, for what follows", true},
+              {0, 0.05, 0, "other machines took 5.0 %", true},
+              {0, 0, 3, "the processor throttled 3 times", true}};
+  for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+    json_t *const advice = json_object(), *const devices = json_array(), *const device = candidate("a", "cpu", 0.5, 0.1, (double)NAN, 5e-4);
+    json_object_set_new(device, "noise", perf_judge_noise((double)NAN, rows[i].load, rows[i].steal, rows[i].throttled, 2));
+    CHECK(json_is_true(json_object_get(json_object_get(device, "noise"), "unfit")) == rows[i].unfit, "row %zu", i);
+    json_array_append_new(devices, device);
+    json_object_set_new(advice, "devices", devices);
+    perf_weigh(advice, &no_limits);
+    char *text = NULL;
+    size_t bytes = 0;
+    FILE *const to = open_memstream(&text, &bytes);
+    perf_advice_table(advice, to);
+    CHECK(fclose(to) == 0 && (rows[i].said != NULL ? strstr(text, rows[i].said) != NULL : strstr(text, "noise") == NULL), "row %zu: %s", i, text);
     free(text);
     json_decref(advice);
   }
@@ -271,7 +302,7 @@ TEST(advise, command) {
   EXITS(0);
   json_t *const other = json_load_file(in_folder("stdout.txt"), 0, NULL);
   const json_t *const quoted = json_array_get(json_object_get(other, "devices"), 1);
-  CHECK(json_array_size(json_object_get(other, "devices")) == 2 && perf_is(json_object_get(quoted, "step"), "how", "quoted") && perf_get_number(quoted, "dollars") > 0);
+  CHECK(json_array_size(json_object_get(other, "devices")) == 2 && perf_is(json_object_get(quoted, "step"), "how", "quoted, least to most of its runs") && perf_get_number(quoted, "dollars") > 0);
   /* Its start counts; of its validation a file of steps says nothing, one of epochs does. */
   const json_t *const cold = json_object_get(quoted, "cold");
   const double began = perf_get_number(cold, "load") + perf_get_number(cold, "compile"), median = perf_get_number(json_object_get(quoted, "step"), "median");
