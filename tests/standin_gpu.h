@@ -3,7 +3,9 @@
 #define TCT_TESTS_STANDIN_GPU_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
+#include <tercet/types.h>
 
 #ifndef TCT_NO_GPU_TESTS
 #define TCT_NO_GPU_TESTS ""
@@ -26,6 +28,13 @@ int64_t gpu_calls(const char *function);
 int64_t gpu_allocations(void);   /* of device memory, not freed */
 int64_t gpu_nvrtc_programs(void); /* of NVRTC, not destroyed */
 int64_t gpu_library_objects(void); /* of NVIDIA's libraries, not destroyed */
+
+/* A run that may fail, with these settings; `out_refused`: our own kernel had what is the library's. It looks at the numbers itself. */
+typedef tct_status (*gpu_run_fn)(void *user, const char *settings, bool *out_refused);
+typedef enum gpu_library { GPU_CUBLASLT, GPU_CUDNN } gpu_library;
+/* Each function of the library fails at each of these of its calls, ascending, in a run for each: it works by our own kernel, or the error is
+ * that of the library's run, and nothing is left. */
+void gpu_fail_calls(gpu_library library, const int *numbers, size_t n_numbers, gpu_run_fn run, void *user, int *out_failures, int *out_refusals);
 
 /* What `tercet ARGUMENTS` prints over the stand-in, both streams, valid until the next; `environment`: "A=1 B=2". Its exit code. */
 extern char gpu_out[65536];

@@ -182,33 +182,22 @@ TEST(gpu_convolutions, a_refusal_is_kept_and_our_kernel_runs) {
   }
 }
 
+static tct_status run_faulted(void *user, const char *settings, bool *out_refused) {
+  tct_graph *const g = user;
+  int n_library, n_own;
+  const tct_status status = run_on("gpu", g, got, &n_library, &n_own);
+  *out_refused = n_own > 0;
+  for (int o = 0; o < g->n_outputs && status == TCT_OK; o++) CHECK(near(got[o], want[o], size_of(g, o), 1e-5), "%s: %s is wrong", settings, outputs[o]);
+  return status;
+}
+
 TEST(gpu_convolutions, every_call_of_the_library_fails_once) {
   NEEDS_GPU("");
-  static const char *const functions[] = {
-#define CUDNN(member, symbol) #symbol,
-#include "backends/cuda/cudnn.def"
-#undef CUDNN
-  };
   static const int numbers[] = {1, 2, 3, 9, 21, 55, 89};
   tct_graph *const g = graph_of(&rows[2], false);
   int n_library, n_own, n_failures = 0, n_refusals = 0;
   OK(run_on("ref", g, want, &n_library, &n_own));
-  for (size_t f = 0; f < sizeof functions / sizeof *functions; f++) {
-    for (size_t k = 0; k < sizeof numbers / sizeof *numbers; k++) {
-      char settings[96];
-      snprintf(settings, sizeof settings, "fail=%s:%d:5000", functions[f], numbers[k]);
-      gpu_set(settings);
-      tct_error_clear();
-      const tct_status status = run_on("gpu", g, got, &n_library, &n_own);
-      n_failures += status != TCT_OK;
-      n_refusals += n_own > 0;
-      CHECK(status == TCT_OK || strstr(tct_error_message(), "device 'gpu:0': cudnnBackendExecute fails: CUDNN_STATUS_STANDIN (5000)") != NULL, "%s: %s",
-            settings, tct_error_message());
-      for (int o = 0; o < g->n_outputs && status == TCT_OK; o++) CHECK(near(got[o], want[o], size_of(g, o), 1e-5), "%s: %s is wrong", settings, outputs[o]);
-      CHECK(gpu_allocations() == 0 && gpu_library_objects() == 0, "%s: %d objects are left", settings, (int)gpu_library_objects());
-      if (gpu_calls(functions[f]) < numbers[k]) break;
-    }
-  }
+  gpu_fail_calls(GPU_CUDNN, numbers, sizeof numbers / sizeof *numbers, run_faulted, g, &n_failures, &n_refusals);
   CHECK(n_failures >= 1 && n_refusals >= 2, "%d failures, %d refusals", n_failures, n_refusals);
   tct_graph_free(g);
 }

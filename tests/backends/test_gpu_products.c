@@ -191,34 +191,26 @@ TEST(gpu_products, a_refusal_is_kept_and_our_kernel_runs) {
   tct_graph_free(graph);
 }
 
+static float reference[MOST];
+
+static tct_status run_faulted(void *user, const char *settings, bool *out_refused) {
+  static float got[MOST];
+  tct_graph *const graph = user;
+  const int64_t n = size_of(graph);
+  char kernel[64] = "";
+  const tct_status status = run_on("gpu", graph, got, n, kernel);
+  *out_refused = strcmp(kernel, "matmul.tiles") == 0;
+  CHECK(status != TCT_OK || near(got, reference, n, 1e-5), "%s: wrong numbers", settings);
+  return status;
+}
+
 TEST(gpu_products, every_call_of_the_library_fails_once) {
   NEEDS_GPU("");
-  static const char *const functions[] = {
-#define CUBLASLT(member, symbol) #symbol,
-#include "backends/cuda/cublaslt.def"
-#undef CUBLASLT
-  };
-  static float want[MOST], got[MOST];
+  static const int numbers[] = {1, 2, 3, 4, 5, 6, 7, 8};
   tct_graph *const graph = graph_of(&rows[5]);
-  const int64_t n = size_of(graph);
   int n_failures = 0, n_refusals = 0;
-  OK(run_on("ref", graph, want, n, NULL));
-  for (size_t f = 0; f < sizeof functions / sizeof *functions; f++) {
-    for (int k = 1; k <= 8; k++) {
-      char settings[96], kernel[64] = "";
-      snprintf(settings, sizeof settings, "fail=%s:%d:13", functions[f], k);
-      gpu_set(settings);
-      tct_error_clear();
-      const tct_status status = run_on("gpu", graph, got, n, kernel);
-      n_failures += status != TCT_OK;
-      n_refusals += strcmp(kernel, "matmul.tiles") == 0;
-      CHECK(status == TCT_OK || strstr(tct_error_message(), "device 'gpu:0': cublasLtMatmul fails: CUBLAS_STATUS_EXECUTION_FAILED (13)") != NULL,
-            "%s: %s", settings, tct_error_message());
-      CHECK(status != TCT_OK || near(got, want, n, 1e-5), "%s: wrong numbers", settings);
-      CHECK(gpu_allocations() == 0 && gpu_library_objects() == 0, "%s: %d objects are left", settings, (int)gpu_library_objects());
-      if (gpu_calls(functions[f]) < k) break;
-    }
-  }
+  OK(run_on("ref", graph, reference, size_of(graph), NULL));
+  gpu_fail_calls(GPU_CUBLASLT, numbers, sizeof numbers / sizeof *numbers, run_faulted, graph, &n_failures, &n_refusals);
   CHECK(n_failures >= 1 && n_refusals >= 15, "%d failures, %d refusals", n_failures, n_refusals);
   tct_graph_free(graph);
 }

@@ -60,6 +60,46 @@ bool gpu_find(const char *settings) {
   return tct_find_backend("gpu", &backend) == TCT_OK;
 }
 
+static const char *const cublaslt[] = {
+#define CUBLASLT(member, symbol) #symbol,
+#include "backends/cuda/cublaslt.def"
+#undef CUBLASLT
+};
+static const char *const cudnn[] = {
+#define CUDNN(member, symbol) #symbol,
+#include "backends/cuda/cudnn.def"
+#undef CUDNN
+};
+static const struct {
+  const char *const *functions;
+  size_t n_functions;
+  int code;
+  const char *said;
+} libraries[] = {
+    [GPU_CUBLASLT] = {cublaslt, sizeof cublaslt / sizeof *cublaslt, 13, "device 'gpu:0': cublasLtMatmul fails: CUBLAS_STATUS_EXECUTION_FAILED (13)"},
+    [GPU_CUDNN] = {cudnn, sizeof cudnn / sizeof *cudnn, 5000, "device 'gpu:0': cudnnBackendExecute fails: CUDNN_STATUS_STANDIN (5000)"},
+};
+
+void gpu_fail_calls(gpu_library library, const int *numbers, size_t n_numbers, gpu_run_fn run, void *user, int *out_failures, int *out_refusals) {
+  *out_failures = *out_refusals = 0;
+  for (size_t f = 0; f < libraries[library].n_functions; f++) {
+    const char *const function = libraries[library].functions[f];
+    for (size_t k = 0; k < n_numbers; k++) {
+      char settings[96];
+      bool refused = false;
+      snprintf(settings, sizeof settings, "fail=%s:%d:%d", function, numbers[k], libraries[library].code);
+      gpu_set(settings);
+      tct_error_clear();
+      const tct_status status = run(user, settings, &refused);
+      *out_failures += status != TCT_OK;
+      *out_refusals += refused;
+      CHECK(status == TCT_OK || strstr(tct_error_message(), libraries[library].said) != NULL, "%s: %s", settings, tct_error_message());
+      CHECK(gpu_allocations() == 0 && gpu_library_objects() == 0, "%s: %d objects are left", settings, (int)gpu_library_objects());
+      if (gpu_calls(function) < numbers[k]) break;
+    }
+  }
+}
+
 int gpu_run(const char *environment, const char *arguments) {
   return shell(gpu_out, sizeof gpu_out, "cd '%s' && TERCET_CACHE=0 TERCET_BACKEND_PATH=" GPU_MODULES " TERCET_CUDA_LIBRARY_PATH=" GPU_STANDIN
                " %s " TCT_BINARY_DIR "/tercet %s 2>&1", TCT_SOURCE_DIR, environment, arguments);
