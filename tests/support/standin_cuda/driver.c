@@ -145,7 +145,7 @@ CUresult cuDeviceGetAttribute(int *out, CUdevice_attribute which, CUdevice devic
   switch (which) {
   case CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR: *out = standin_now.capability / 10; break;
   case CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MINOR: *out = standin_now.capability % 10; break;
-  case CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT: *out = 2; break;
+  case CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT: *out = standin_now.units; break;
   default: return end(CUDA_ERROR_INVALID_VALUE);
   }
   return end(CUDA_SUCCESS);

@@ -42,7 +42,7 @@ static void set_pace(const char *text) {
 
 void standin_set(const char *settings) {
   char words[512], *rest = words;
-  standin_now = (standin_settings){.n_devices = 1, .driver = 13000, .capability = 90, .memory = (size_t)1 << 30, .cublaslt = 130100, .cudnn = 91900};
+  standin_now = (standin_settings){.n_devices = 1, .driver = 13000, .capability = 90, .units = 2, .memory = (size_t)1 << 30, .cublaslt = 130100, .cudnn = 91900};
   standin_pace = PACE_LAZY;
   standin_guards = false;
   memset(fails, 0, sizeof fails);
@@ -54,6 +54,7 @@ void standin_set(const char *settings) {
     if (strncmp(word, "devices=", 8) == 0) standin_now.n_devices = atoi(value);
     else if (strncmp(word, "driver=", 7) == 0) standin_now.driver = atoi(value);
     else if (strncmp(word, "capability=", 11) == 0) standin_now.capability = atoi(value);
+    else if (strncmp(word, "units=", 6) == 0) standin_now.units = atoi(value);
     else if (strncmp(word, "memory=", 7) == 0) standin_now.memory = (size_t)atoll(value);
     else if (strncmp(word, "cublaslt=", 9) == 0) standin_now.cublaslt = (size_t)atoll(value);
     else if (strncmp(word, "cudnn=", 6) == 0) standin_now.cudnn = (size_t)atoll(value);

@@ -5,7 +5,7 @@
 #include "support/standin_cuda/inside.h"
 
 typedef struct standin_settings {
-  int n_devices, driver, capability;
+  int n_devices, driver, capability, units;
   size_t memory, cublaslt, cudnn, nvrtc;
 } standin_settings;
 extern standin_settings standin_now;

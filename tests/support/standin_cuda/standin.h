@@ -12,6 +12,7 @@
  *   devices=1         how many there are; 0: none
  *   driver=13000      the CUDA version of the driver
  *   capability=90     of every device
+ *   units=2           multiprocessors of every device, which blocks and parts of sums are counted by
  *   memory=BYTES      of every device; 1 GiB
  *   cublaslt=130100   the version of libcublasLt.so.13, the stand-in's own (tests/support/standin_cublaslt)
  *   cudnn=91900       of libcudnn.so.9 likewise (tests/support/standin_cudnn)
