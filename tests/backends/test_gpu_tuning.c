@@ -12,7 +12,7 @@
 
 enum { CANDIDATES = 3, TIMED = 6, RUNS = 2, N = 96 }; /* TIMED: runs of each; RUNS: launches before a recording is replayed */
 
-/* A product with a bias in batches, a convolution with its gradients, or attention with its gradient; output y. */
+/* A product with a bias in batches, a convolution with its gradients, attention with its gradient, or an LSTM; output y. */
 static tct_graph *product(void) {
   tct_graph *const g = graph_make();
   const tct_tensor a = tct_input(g, "a", TCT_F32, TCT_SHAPE(3, 64, N)), b = tct_input(g, "b", TCT_F32, TCT_SHAPE(3, N, 80));
@@ -44,6 +44,14 @@ static tct_graph *attention(void) {
   tct_tensor d;
   tct_gradients(sum_of(tct_square(y)), &x, 1, &d);
   tct_output(g, "y", tct_add(y, d));
+  return g;
+}
+
+static tct_graph *recurrent(void) {
+  tct_graph *const g = graph_make();
+  const tct_tensor x = tct_input(g, "x", TCT_F32, TCT_SHAPE(71, 2, 67)), w = tct_input(g, "w", TCT_F32, TCT_SHAPE(67, 244)), none = {NULL, -1};
+  const tct_tensor u = tct_input(g, "u", TCT_F32, TCT_SHAPE(61, 244)), b = tct_input(g, "b", TCT_F32, TCT_SHAPE(244));
+  tct_output(g, "y", tct_lstm(x, w, u, b, none, none, false, NULL));
   return g;
 }
 
@@ -84,6 +92,7 @@ typedef struct row {
 } row;
 static const row rows[] = {
     {product, "cublasLtMatmul", "algorithm.0", "algorithm.1", 1, 3},
+    {recurrent, "cublasLtMatmul", "algorithm.0", "algorithm.1", 2, 3},
     {convolution, "cudnnBackendExecute", "engine.right", "engine.quick", 3, 2},
     {attention, "cudnnBackendExecute", "engine.rounding", "engine.quick", 2, 3},
 };
