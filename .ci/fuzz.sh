@@ -30,7 +30,9 @@ fuzz() {
     -artifact_prefix="build-fuzz/found/$target-" -print_final_stats=1 >"$log" 2>&1; then
     say "$target: $(sed -n 's/^stat::number_of_executed_units: *//p' "$log") inputs, $(find "build-fuzz/corpus/$target" -type f | wc -l) kept"
   else
-    tail -n 60 "$log"
+    tail -n 40 "$log"
+    # The machine may be gone when somebody reads this.
+    find build-fuzz/found -name "$target-*" -newer build-fuzz/log -size -9 -exec sh -c 'echo "base64 -d >tests/fuzz/seeds/$1/found-1:"; base64 "$2"' sh "$target" {} ';'
     die "$target: see build-fuzz/found and build-fuzz/log/$target"
   fi
 }
