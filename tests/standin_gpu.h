@@ -5,7 +5,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <tercet/types.h>
+#include <tercet/graph.h>
 
 #ifndef TCT_NO_GPU_TESTS
 #define TCT_NO_GPU_TESTS ""
@@ -20,14 +20,20 @@
     if (!gpu_find(settings)) SKIP("this process looked for modules before");                                            \
   } while (0)
 
-/* false: the device is not known to this process, and can no more be. */
-/* and what earlier tests asked for by TERCET_… is taken back. */
+/* false: the device is not known to this process, and can no more be. What earlier tests asked for by TERCET_… is taken back. */
 bool gpu_find(const char *settings);
 void gpu_set(const char *settings);
 int64_t gpu_calls(const char *function);
 int64_t gpu_allocations(void);   /* of device memory, not freed */
 int64_t gpu_nvrtc_programs(void); /* of NVRTC, not destroyed */
 int64_t gpu_library_objects(void); /* of NVIDIA's libraries, not destroyed */
+
+/* Two runs of the graph on the device: its outputs, of f32, one every `most` elements of `out`, and how many of its ops whose names begin with
+ * `op` are a kernel of cuDNN or of our own tiles. */
+tct_status gpu_run_graph(const char *spec, bool nondeterministic, const tct_graph *graph, const char *op, int64_t most, float *out, int *out_library, int *out_own);
+int64_t gpu_output_size(const tct_graph *graph, int o);
+/* No element further from b's than the tolerance of b's largest, or of 1. */
+bool gpu_near(const float *a, const float *b, int64_t n, double tolerance);
 
 /* A run that may fail, with these settings; `out_refused`: our own kernel had what is the library's. It looks at the numbers itself. */
 typedef tct_status (*gpu_run_fn)(void *user, const char *settings, bool *out_refused);

@@ -51,33 +51,8 @@ static tct_graph *graph_of(const row *r, bool backward) {
   return g;
 }
 
-static int64_t size_of(const tct_graph *g, int o) { return tct_shape_size(&g->values[g->outputs[o].value].desc.shape); }
-
 static tct_status run_on(const char *spec, const tct_graph *g, float (*out)[MOST], int *out_library, int *out_own) {
-  tct_device *device = NULL;
-  tct_program *program = NULL;
-  tct_step_info step;
-  tct_status status = tct_device_open(spec, NULL, &device);
-  if (status == TCT_OK) status = tct_compile(g, device, NULL, &program);
-  *out_library = *out_own = 0;
-  for (int32_t i = 0; status == TCT_OK && tct_program_step(program, i, &step); i++) {
-    *out_library += strncmp(step.kernel, "attention", 9) == 0 && strstr(step.kernel, ".cudnn") != NULL;
-    *out_own += strncmp(step.kernel, "attention", 9) == 0 && strstr(step.kernel, ".tiles") != NULL;
-  }
-  if (status == TCT_OK) feed(program);
-  for (int run = 0; run < 2 && status == TCT_OK; run++) status = tct_program_run(program);
-  for (int o = 0; o < g->n_outputs && status == TCT_OK; o++) status = tct_program_get(program, outputs[o], out[o], (size_t)size_of(g, o) * sizeof(float));
-  tct_program_free(program);
-  tct_device_close(device);
-  return status;
-}
-
-static bool near(const float *a, const float *b, int64_t n, double tolerance) {
-  double most = 1;
-  for (int64_t i = 0; i < n; i++) most = fmax(most, fabs((double)b[i]));
-  for (int64_t i = 0; i < n; i++)
-    if (!(fabs((double)a[i] - (double)b[i]) <= tolerance * most)) return false;
-  return true;
+  return gpu_run_graph(spec, false, g, "attention", MOST, out[0], out_library, out_own);
 }
 
 static float want[OUTPUTS][MOST], got[OUTPUTS][MOST];
@@ -98,7 +73,7 @@ TEST(gpu_attention, is_the_references) {
     /* Two launches before a recording is replayed: the first run and the recording. */
     CHECK(gpu_calls("cudnnBackendExecute") == (library ? 4 : 0), "%s: %d calls", rows[i].name, (int)gpu_calls("cudnnBackendExecute"));
     CHECK(library || i == TOO_WIDE || gpu_calls("cudnnCreate") == 0, "%s: the library is asked", rows[i].name);
-    for (int o = 0; o < OUTPUTS; o++) CHECK(near(got[o], want[o], size_of(g, o), tolerance_of(&rows[i])), "%s: %s is wrong", rows[i].name, outputs[o]);
+    for (int o = 0; o < OUTPUTS; o++) CHECK(gpu_near(got[o], want[o], gpu_output_size(g, o), tolerance_of(&rows[i])), "%s: %s is wrong", rows[i].name, outputs[o]);
     CHECK(gpu_allocations() == 0 && gpu_library_objects() == 0, "%s: %d objects are left", rows[i].name, (int)gpu_library_objects());
     tct_graph_free(g);
   }
@@ -134,8 +109,8 @@ TEST(gpu_attention, the_gradient_takes_samples_that_fit) {
     for (int run = 0; run < 2; run++) OK(tct_program_run(program));
     CHECK(gpu_calls("cudnnBackendExecute") == cases[i].n_calls, "%s: %d calls", cases[i].settings, (int)gpu_calls("cudnnBackendExecute"));
     for (int o = 0; o < OUTPUTS; o++) {
-      OK(tct_program_get(program, outputs[o], got[o], (size_t)size_of(g, o) * sizeof(float)));
-      CHECK(near(got[o], want[o], size_of(g, o), 2e-2), "%s: %s is wrong", cases[i].settings, outputs[o]);
+      OK(tct_program_get(program, outputs[o], got[o], (size_t)gpu_output_size(g, o) * sizeof(float)));
+      CHECK(gpu_near(got[o], want[o], gpu_output_size(g, o), 2e-2), "%s: %s is wrong", cases[i].settings, outputs[o]);
     }
     tct_program_free(program);
     tct_device_close(device);
@@ -162,8 +137,8 @@ TEST(gpu_attention, any_order_needs_no_room_for_ds) {
   for (int run = 0; run < 2; run++) OK(tct_program_run(program));
   CHECK(n == 1 && gpu_calls("cudnnBackendExecute") == 2, "%d, %d calls", n, (int)gpu_calls("cudnnBackendExecute"));
   for (int o = 0; o < OUTPUTS; o++) {
-    OK(tct_program_get(program, outputs[o], got[o], (size_t)size_of(g, o) * sizeof(float)));
-    CHECK(near(got[o], want[o], size_of(g, o), 2e-2), "%s is wrong", outputs[o]);
+    OK(tct_program_get(program, outputs[o], got[o], (size_t)gpu_output_size(g, o) * sizeof(float)));
+    CHECK(gpu_near(got[o], want[o], gpu_output_size(g, o), 2e-2), "%s is wrong", outputs[o]);
   }
   tct_program_free(program);
   tct_device_close(device);
@@ -229,7 +204,7 @@ static tct_status run_faulted(void *user, const char *settings, bool *out_refuse
   int n_library, n_own;
   const tct_status status = run_on("gpu", g, got, &n_library, &n_own);
   *out_refused = n_own > 0;
-  CHECK(status != TCT_OK || near(got[0], want[0], size_of(g, 0), 2e-2), "%s: wrong numbers", settings);
+  CHECK(status != TCT_OK || gpu_near(got[0], want[0], gpu_output_size(g, 0), 2e-2), "%s: wrong numbers", settings);
   return status;
 }
 

@@ -61,37 +61,12 @@ static tct_graph *graph_of(const row *r, bool backward) {
   return g;
 }
 
-static int64_t size_of(const tct_graph *g, int o) { return tct_shape_size(&g->values[g->outputs[o].value].desc.shape); }
-
 static tct_status run_with(const char *spec, bool nondeterministic, const tct_graph *g, float (*out)[MOST], int *out_library, int *out_own) {
-  tct_device *device = NULL;
-  tct_program *program = NULL;
-  tct_step_info step;
-  tct_status status = tct_device_open(spec, &(tct_device_options){.nondeterministic = nondeterministic}, &device);
-  if (status == TCT_OK) status = tct_compile(g, device, NULL, &program);
-  *out_library = *out_own = 0;
-  for (int32_t i = 0; status == TCT_OK && tct_program_step(program, i, &step); i++) {
-    *out_library += strncmp(step.kernel, "conv2d", 6) == 0 && strstr(step.kernel, ".cudnn") != NULL;
-    *out_own += strncmp(step.kernel, "conv2d", 6) == 0 && strstr(step.kernel, ".tiles") != NULL;
-  }
-  if (status == TCT_OK) feed(program);
-  for (int run = 0; run < 2 && status == TCT_OK; run++) status = tct_program_run(program);
-  for (int o = 0; o < g->n_outputs && status == TCT_OK; o++) status = tct_program_get(program, outputs[o], out[o], (size_t)size_of(g, o) * sizeof(float));
-  tct_program_free(program);
-  tct_device_close(device);
-  return status;
+  return gpu_run_graph(spec, nondeterministic, g, "conv2d", MOST, out[0], out_library, out_own);
 }
 
 static tct_status run_on(const char *spec, const tct_graph *g, float (*out)[MOST], int *out_library, int *out_own) {
   return run_with(spec, false, g, out, out_library, out_own);
-}
-
-static bool near(const float *a, const float *b, int64_t n, double tolerance) {
-  double most = 1;
-  for (int64_t i = 0; i < n; i++) most = fmax(most, fabs((double)b[i]));
-  for (int64_t i = 0; i < n; i++)
-    if (!(fabs((double)a[i] - (double)b[i]) <= tolerance * most)) return false;
-  return true;
 }
 
 static float want[OUTPUTS][MOST], got[OUTPUTS][MOST];
@@ -110,7 +85,7 @@ TEST(gpu_convolutions, are_the_references) {
     CHECK(n_library == (library ? 3 : 0) && n_own == (library ? 0 : 3), "%s: %d by the library, %d by our own", rows[i].name, n_library, n_own);
     /* Two launches before a recording is replayed: the first run and the recording. */
     CHECK(gpu_calls("cudnnBackendExecute") == (library ? 6 : 0), "%s: %d calls", rows[i].name, (int)gpu_calls("cudnnBackendExecute"));
-    for (int o = 0; o < OUTPUTS; o++) CHECK(near(got[o], want[o], size_of(g, o), tolerance), "%s: %s is wrong", rows[i].name, outputs[o]);
+    for (int o = 0; o < OUTPUTS; o++) CHECK(gpu_near(got[o], want[o], gpu_output_size(g, o), tolerance), "%s: %s is wrong", rows[i].name, outputs[o]);
     CHECK(gpu_allocations() == 0 && gpu_library_objects() == 0, "%s: %d objects are left", rows[i].name, (int)gpu_library_objects());
     tct_graph_free(g);
   }
@@ -132,7 +107,7 @@ TEST(gpu_convolutions, rounding_engines_only_when_asked) {
   OK(run_on("ref", g, want, &n_library, &n_own));
   OK(run_on("gpu:tf32", g, got, &n_library, &n_own));
   for (int o = 0; o < OUTPUTS; o++)
-    CHECK(!near(got[o], want[o], size_of(g, o), 1e-5) && near(got[o], want[o], size_of(g, o), 3e-3), "%s", outputs[o]);
+    CHECK(!gpu_near(got[o], want[o], gpu_output_size(g, o), 1e-5) && gpu_near(got[o], want[o], gpu_output_size(g, o), 3e-3), "%s", outputs[o]);
   tct_graph_free(g);
 }
 
@@ -187,7 +162,7 @@ static tct_status run_faulted(void *user, const char *settings, bool *out_refuse
   int n_library, n_own;
   const tct_status status = run_on("gpu", g, got, &n_library, &n_own);
   *out_refused = n_own > 0;
-  for (int o = 0; o < g->n_outputs && status == TCT_OK; o++) CHECK(near(got[o], want[o], size_of(g, o), 1e-5), "%s: %s is wrong", settings, outputs[o]);
+  for (int o = 0; o < g->n_outputs && status == TCT_OK; o++) CHECK(gpu_near(got[o], want[o], gpu_output_size(g, o), 1e-5), "%s: %s is wrong", settings, outputs[o]);
   return status;
 }
 

@@ -2,10 +2,13 @@
 #include "standin_gpu.h"
 
 #include <dlfcn.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <tercet/device.h>
 #include "device/device.h"
+#include "graphs.h"
 #include "shell.h"
 #include "test.h"
 
@@ -103,4 +106,35 @@ void gpu_fail_calls(gpu_library library, const int *numbers, size_t n_numbers, g
 int gpu_run(const char *environment, const char *arguments) {
   return shell(gpu_out, sizeof gpu_out, "cd '%s' && TERCET_CACHE=0 TERCET_BACKEND_PATH=" GPU_MODULES " TERCET_CUDA_LIBRARY_PATH=" GPU_STANDIN
                " %s " TCT_BINARY_DIR "/tercet %s 2>&1", TCT_SOURCE_DIR, environment, arguments);
+}
+
+int64_t gpu_output_size(const tct_graph *graph, int o) { return tct_shape_size(&graph->values[graph->outputs[o].value].desc.shape); }
+
+tct_status gpu_run_graph(const char *spec, bool nondeterministic, const tct_graph *graph, const char *op, int64_t most, float *out, int *out_library, int *out_own) {
+  tct_device *device = NULL;
+  tct_program *program = NULL;
+  tct_step_info step;
+  tct_status status = tct_device_open(spec, &(tct_device_options){.nondeterministic = nondeterministic}, &device);
+  if (status == TCT_OK) status = tct_compile(graph, device, NULL, &program);
+  *out_library = *out_own = 0;
+  for (int32_t i = 0; status == TCT_OK && tct_program_step(program, i, &step); i++) {
+    if (strncmp(step.kernel, op, strlen(op)) != 0) continue;
+    *out_library += strstr(step.kernel, ".cudnn") != NULL;
+    *out_own += strstr(step.kernel, ".tiles") != NULL;
+  }
+  if (status == TCT_OK) feed(program);
+  for (int run = 0; run < 2 && status == TCT_OK; run++) status = tct_program_run(program);
+  for (int o = 0; o < graph->n_outputs && status == TCT_OK; o++)
+    status = tct_program_get(program, graph->outputs[o].name, out + o * most, (size_t)gpu_output_size(graph, o) * sizeof *out);
+  tct_program_free(program);
+  tct_device_close(device);
+  return status;
+}
+
+bool gpu_near(const float *a, const float *b, int64_t n, double tolerance) {
+  double most = 1;
+  for (int64_t i = 0; i < n; i++) most = fmax(most, fabs((double)b[i]));
+  for (int64_t i = 0; i < n; i++)
+    if (!(fabs((double)a[i] - (double)b[i]) <= tolerance * most)) return false;
+  return true;
 }
