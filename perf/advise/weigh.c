@@ -225,16 +225,23 @@ void perf_weigh(json_t *advice, const perf_limits *limits) {
 
 /* ---- for terminals ---- */
 
+/* Below the table: "  ok gpu: deadline: …". `what` NULL: none. */
+static void put_note(FILE *to, const char *lead, const json_t *device, const char *what, const char *text) {
+  char line[1600];
+  (void)snprintf(line, sizeof line, "%s: %s%s%s", perf_get_text(device, "id"), what != NULL ? what : "", what != NULL ? ": " : "", text);
+  perf_put_wrapped(to, lead, line, 7);
+}
+
 void perf_advice_table(const json_t *advice, FILE *to) {
   char step[PERF_SHORT], total[PERF_SHORT], cost[PERF_SHORT], energy[PERF_SHORT], latency[PERF_SHORT];
   size_t i, j;
   json_t *d, *row;
-  fprintf(to, "%s: predictions\n\n  %-18s%11s%11s%6s%10s%10s%11s\n", perf_get_text(json_object_get(advice, "job"), "name"), "device", "step", "job", "", "cost", "energy", "latency");
+  fprintf(to, "%s: predictions\n\n  %-18s%10s%11s%6s%11s%10s%11s\n", perf_get_text(json_object_get(advice, "job"), "name"), "device", "step", "job", "", "cost", "energy", "latency");
   json_array_foreach(json_object_get(advice, "devices"), i, d) {
     const totals t = totals_of(d);
     const char *const mark = perf_is(d, "clock", "modelled") ? "~" : json_object_get(d, "quoted_from") != NULL ? "\"" : "";
     if (!perf_is(d, "status", "done")) {
-      fprintf(to, "  %-18.18s %s: %s\n", perf_get_text(d, "id"), perf_get_text(d, "status"), perf_get_text(d, "why"));
+      fprintf(to, "  %-18.18s %s\n", perf_get_text(d, "id"), perf_get_text(d, "status"));
       continue;
     }
     char around[24];
@@ -247,17 +254,19 @@ void perf_advice_table(const json_t *advice, FILE *to) {
             around, perf_show_dollars(t.value[PERF_COST], cost), mark, perf_show_joules(t.value[PERF_ENERGY], energy), mark,
             perf_show_seconds(t.value[PERF_LATENCY], latency), mark);
   }
-  fputs("\n* not beaten in time, cost and energy at once   ~ modelled   \" quoted   x2 within a factor of 2\n", to);
+  fputs("\n* not beaten in time, cost and energy at once   ~ modelled   \" quoted\nx2 within a factor of 2\n", to);
   json_array_foreach(json_object_get(advice, "devices"), i, d) {
-    if (!perf_is(d, "status", "done")) continue;
+    if (!perf_is(d, "status", "done")) {
+      put_note(to, "  -  ", d, perf_get_text(d, "status"), perf_get_text(d, "why"));
+      continue;
+    }
     json_array_foreach(json_object_get(d, "constraints"), j, row) {
       const json_t *const ok = json_object_get(row, "ok");
-      fprintf(to, "  %s %s: %s: %s\n", json_is_true(ok) ? "ok" : json_is_null(ok) ? "? " : "no", perf_get_text(d, "id"), perf_get_text(row, "name"), perf_get_text(row, "text"));
+      put_note(to, json_is_true(ok) ? "  ok " : json_is_null(ok) ? "  ?  " : "  no ", d, json_is_false(ok) ? NULL : perf_get_text(row, "name"), perf_get_text(row, "text"));
     }
-    json_array_foreach(json_object_get(json_object_get(d, "noise"), "flags"), j, row)
-      fprintf(to, "  ?  %s: %s%s\n", perf_get_text(d, "id"), j == 0 ? "noise: " : "", json_string_value(row));
-    if (json_object_get(d, "omits") != NULL) fprintf(to, "  ?  %s: %s\n", perf_get_text(d, "id"), perf_get_text(d, "omits"));
-    if (json_is_false(json_object_get(d, "fits"))) fprintf(to, "  no %s: the step's memory is more than the device has\n", perf_get_text(d, "id"));
+    json_array_foreach(json_object_get(json_object_get(d, "noise"), "flags"), j, row) put_note(to, "  ?  ", d, j == 0 ? "noise" : NULL, json_string_value(row));
+    if (json_object_get(d, "omits") != NULL) put_note(to, "  ?  ", d, NULL, perf_get_text(d, "omits"));
+    if (json_is_false(json_object_get(d, "fits"))) put_note(to, "  no ", d, NULL, "the step's memory is more than the device has");
   }
-  json_array_foreach(json_object_get(json_object_get(advice, "verdict"), "lines"), i, row) fprintf(to, "-> %s\n", json_string_value(row));
+  json_array_foreach(json_object_get(json_object_get(advice, "verdict"), "lines"), i, row) perf_put_wrapped(to, "-> ", json_string_value(row), 3);
 }

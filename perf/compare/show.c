@@ -1,7 +1,9 @@
-/* Units chosen by size. */
+/* Units chosen by size; text cut into lines. */
 #include "perf/compare/show.h"
 
 #include <math.h>
+#include <stdbool.h>
+#include <string.h>
 
 static const char *scaled(double value, const char *const *units, const double *sizes, int n, char *text) {
   int u = 0;
@@ -50,4 +52,27 @@ const char *perf_show_count(double count, char text[PERF_SHORT]) {
   const double shown = count / sizes[u];
   (void)snprintf(text, PERF_SHORT, "%.*f%s", shown >= 99.95 || (u == 0 && count == floor(count)) ? 0 : shown >= 9.995 ? 1 : 2, shown, units[u]);
   return text;
+}
+
+void perf_put_wrapped(FILE *to, const char *lead, const char *text, int indent) {
+  int at = fprintf(to, "%s", lead);
+  bool at_start = true; /* of a line: no space before its first word */
+  while (*text != '\0') {
+    const int n = (int)strcspn(text, " \n");
+    int columns = 0; /* a character may have several bytes */
+    for (int i = 0; i < n; i++) columns += ((unsigned char)text[i] & 0xC0) != 0x80;
+    if (at > 0 && at + 1 + columns > PERF_COLUMNS) {
+      fprintf(to, "\n%*s", indent, "");
+      at = indent;
+      at_start = true;
+    } else if (at > 0 && !at_start) {
+      fputc(' ', to);
+      at++;
+    }
+    fprintf(to, "%.*s", n, text);
+    at += columns;
+    at_start = false;
+    text += n + (text[n] != '\0');
+  }
+  fputc('\n', to);
 }

@@ -6,32 +6,6 @@
 #include "perf/compare/summary.h"
 #include "perf/support/json.h"
 
-enum { WIDTH = 80 };
-
-/* Text in lines of at most WIDTH, cut between words; every line but the first behind `indent`. */
-static void put_wrapped(FILE *to, const char *text, int indent) {
-  int at = 0;
-  bool at_start = true; /* of a line: no space before its first word */
-  while (*text != '\0') {
-    const int n = (int)strcspn(text, " \n");
-    int columns = 0; /* a character may have several bytes */
-    for (int i = 0; i < n; i++) columns += ((unsigned char)text[i] & 0xC0) != 0x80;
-    if (at > 0 && at + 1 + columns > WIDTH) {
-      fprintf(to, "\n%*s", indent, "");
-      at = indent;
-      at_start = true;
-    } else if (at > 0 && !at_start) {
-      fputc(' ', to);
-      at++;
-    }
-    fprintf(to, "%.*s", n, text);
-    at += columns;
-    at_start = false;
-    text += n + (text[n] != '\0');
-  }
-  fputc('\n', to);
-}
-
 static bool is_model(const json_t *device) {
   return perf_is(device, "source", "modelled") || perf_is(json_object_get(device, "quoted_from"), "of", "modelled");
 }
@@ -98,7 +72,7 @@ static void put_reason(FILE *to, const json_t *device, const json_t *p) {
   if (perf_get_text(p, "why")[0] == '\0') return;
   (void)snprintf(text, sizeof text, "%s%s%s: %s: %s", perf_get_text(device, "label"), perf_get_text(p, "point")[0] != '\0' ? ", " : "", perf_get_text(p, "point"),
                  perf_get_text(p, "status"), perf_get_text(p, "why"));
-  put_wrapped(to, text, 2);
+  perf_put_wrapped(to, "", text, 2);
 }
 
 static void put_flags(FILE *to, const json_t *device, const json_t *p) {
@@ -107,7 +81,7 @@ static void put_flags(FILE *to, const json_t *device, const json_t *p) {
     char text[400];
     (void)snprintf(text, sizeof text, "noise: %s%s%s: %s", perf_get_text(device, "label"), perf_get_text(p, "point")[0] != '\0' ? ", " : "", perf_get_text(p, "point"),
                    json_string_value(json_array_get(flags, i)));
-    put_wrapped(to, text, 2);
+    perf_put_wrapped(to, "", text, 2);
   }
 }
 
@@ -125,7 +99,7 @@ static void put_head(const json_t *summary, FILE *to) {
   const char *const target = perf_get_text(summary, "target");
   (void)snprintf(text, sizeof text, "%s  %s%s%s  %.0f runs  %s", perf_get_text(job, "name"), perf_get_text(summary, "mode"), target[0] != '\0' ? "  target " : "", target,
                  perf_get_number(summary, "runs"), perf_get_text(json_object_get(summary, "machine"), "processor"));
-  put_wrapped(to, text, 2);
+  perf_put_wrapped(to, "", text, 2);
 }
 
 static void put_constraints(const json_t *summary, FILE *to) {
@@ -137,7 +111,7 @@ static void put_constraints(const json_t *summary, FILE *to) {
       const json_t *const ok = json_object_get(cell, "ok");
       (void)snprintf(line, sizeof line, "%s %s: %s: %s", json_is_true(ok) ? "ok" : json_is_false(ok) ? "no" : "? ", perf_get_text(row, "name"), perf_get_text(cell, "label"),
                      perf_get_text(cell, "text"));
-      put_wrapped(to, line, 3);
+      perf_put_wrapped(to, "", line, 3);
     }
   }
 }
@@ -162,11 +136,11 @@ void perf_table(const json_t *summary, FILE *to) {
   json_array_foreach(json_object_get(json_object_get(summary, "verdict"), "lines"), i, p) {
     char line[1100];
     (void)snprintf(line, sizeof line, "-> %s", json_string_value(p) != NULL ? json_string_value(p) : "");
-    put_wrapped(to, line, 3);
+    perf_put_wrapped(to, "", line, 3);
   }
   put_constraints(summary, to);
   fputs("~ modelled  \" quoted  \xc2\xb1 half the 95 % interval (5 runs or fewer: half the range)\n", to);
   for_points(summary, to, put_reason);
   for_points(summary, to, put_flags);
-  if (!json_is_true(json_object_get(summary, "completed"))) put_wrapped(to, "The comparison was not completed: --resume goes on with it.", 2);
+  if (!json_is_true(json_object_get(summary, "completed"))) perf_put_wrapped(to, "", "The comparison was not completed: --resume goes on with it.", 2);
 }
