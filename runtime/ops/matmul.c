@@ -23,11 +23,12 @@ static bool matrix_of(tct_infer *infer, int32_t i, const char *what, bool transp
   return true;
 }
 
-static bool infer_matmul(tct_infer *infer) {
+/* The product's shape, of operands whose dtypes fit. */
+static bool infer_product(tct_infer *infer, unsigned dtypes, tct_shape *out) {
   const tct_matmul_attrs *attrs = infer->attrs;
   const tct_shape *a = &infer->in[0].shape, *b = &infer->in[1].shape;
   int64_t m = 0, k = 0, k_of_b = 0, n = 0;
-  if (!tct_check_same_dtype(infer, 0, "a", 1, "b") || !tct_check_dtype(infer, 0, "a", TCT_FLOATS | 1u << TCT_I8)) return false;
+  if (!tct_check_same_dtype(infer, 0, "a", 1, "b") || !tct_check_dtype(infer, 0, "a", dtypes)) return false;
   if (!matrix_of(infer, 0, "a", attrs->transpose_a, &m, &k)) return false;
   if (!matrix_of(infer, 1, "b", attrs->transpose_b, &k_of_b, &n)) return false;
   const char *ta = attrs->transpose_a ? "ᵀ" : "", *tb = attrs->transpose_b ? "ᵀ" : "";
@@ -38,27 +39,35 @@ static bool infer_matmul(tct_infer *infer) {
                          tct_show(a).text, ta, tct_show(b).text, tb, k, k_of_b, k, n);
   }
   const tct_shape batch_a = tct_shape_part(a, 0, a->rank - 2), batch_b = tct_shape_part(b, 0, b->rank - 2);
-  tct_shape out;
-  if (!tct_broadcast(&batch_a, &batch_b, &out)) {
+  if (!tct_broadcast(&batch_a, &batch_b, out)) {
     return tct_refuse_as(infer, TCT_E_BROADCAST,
                          "%s%s × %s%s: the leading axes %s and %s do not broadcast; extents must be equal or 1",
                          tct_show(a).text, ta, tct_show(b).text, tb, tct_show(&batch_a).text, tct_show(&batch_b).text);
   }
-  const bool is_whole = infer->in[0].dtype == TCT_I8;
-  if (is_whole && k > MOST_WHOLE_TERMS) {
+  if (infer->in[0].dtype == TCT_I8 && k > MOST_WHOLE_TERMS) {
     return tct_refuse_as(infer, TCT_E_SIZE, "%s%s × %s%s of i8: a sum of %" PRId64 " products may leave i32; needs an inner extent of at "
                          "most %d: cut it and add the parts", tct_show(a).text, ta, tct_show(b).text, tb, k, MOST_WHOLE_TERMS);
   }
+  out->dim[out->rank++] = m;
+  out->dim[out->rank++] = n;
+  return true;
+}
+
+static bool check_bias(tct_infer *infer, const tct_shape *product) {
+  const tct_shape per_column = TCT_SHAPE(product->dim[product->rank - 1]);
+  return tct_check_same_dtype(infer, 0, "a", 2, "bias") &&
+         tct_check_shape(infer, 2, "bias", &per_column, "one per column of the result");
+}
+
+static bool infer_matmul(tct_infer *infer) {
+  const tct_matmul_attrs *attrs = infer->attrs;
+  const bool is_whole = infer->in[0].dtype == TCT_I8;
+  tct_shape out;
+  if (!infer_product(infer, TCT_FLOATS | 1u << TCT_I8, &out)) return false;
   if (is_whole && (infer->n_in == 3 || attrs->activation != TCT_OP_NONE)) {
     return tct_refuse_as(infer, TCT_E_DTYPE, "a product of i8 is i32 and takes no bias or activation; cast the result to f32, then add");
   }
-  if (infer->n_in == 3) {
-    if (!tct_check_same_dtype(infer, 0, "a", 2, "bias")) return false;
-    const tct_shape per_column = TCT_SHAPE(n);
-    if (!tct_check_shape(infer, 2, "bias", &per_column, "one per column of the result")) return false;
-  }
-  out.dim[out.rank++] = m;
-  out.dim[out.rank++] = n;
+  if (infer->n_in == 3 && !check_bias(infer, &out)) return false;
   return tct_give(infer, 0, is_whole ? TCT_I32 : infer->in[0].dtype, out);
 }
 
@@ -101,6 +110,63 @@ static void cost_matmul(const tct_node_view *node, tct_cost *out) {
 }
 
 TCT_DEFINE(matmul, .infer = infer_matmul, .gradient = gradient_matmul, .cost = cost_matmul);
+
+/* ---- what the fuse passes make of a dense layer with gelu_tanh, and of its gradient ----
+ *   matmul_gelu   y = gelu_tanh(z), z = op(a)·op(b) + bias, which the gradient reads
+ *   matmul_dgelu  dz = gelu_tanh'(z) ∘ op(a)·op(b)
+ *   matmul_bgrad  dw = op(a)·op(b) of matrices, and op(b)'s sums over its rows: the bias gradient, where b is dz. Both are sums over many
+ *                 terms that an update adds up: never narrower than f32 */
+
+static bool infer_gelu(tct_infer *infer) {
+  tct_shape out;
+  if (!infer_product(infer, TCT_FLOATS, &out) || (infer->n_in == 3 && !check_bias(infer, &out))) return false;
+  return tct_give(infer, 0, infer->in[0].dtype, out) && tct_give(infer, 1, infer->in[0].dtype, out);
+}
+
+static bool infer_dgelu(tct_infer *infer) {
+  tct_shape out;
+  if (!infer_product(infer, TCT_FLOATS, &out) || !tct_check_same_dtype(infer, 0, "a", 2, "z")) return false;
+  return tct_check_shape(infer, 2, "z", &out, "the product's shape") && tct_give(infer, 0, infer->in[0].dtype, out);
+}
+
+static tct_dtype wide(tct_dtype dtype) {
+  return dtype == TCT_F64 ? TCT_F64 : TCT_F32;
+}
+
+static bool infer_bgrad(tct_infer *infer) {
+  tct_shape out;
+  if (!infer_product(infer, TCT_FLOATS, &out)) return false;
+  if (infer->in[0].shape.rank > 2 || infer->in[1].shape.rank > 2)
+    return tct_refuse_as(infer, TCT_E_RANK, "%s × %s: needs matrices; reshape the operands to rank 2", tct_show(&infer->in[0].shape).text,
+                         tct_show(&infer->in[1].shape).text);
+  const tct_dtype dtype = wide(infer->in[0].dtype);
+  return tct_give(infer, 0, dtype, out) && tct_give(infer, 1, dtype, TCT_SHAPE(out.dim[1]));
+}
+
+static void decompose_gelu(tct_graph *graph, const void *attrs, const tct_tensor *in, int32_t n_in, tct_tensor *out) {
+  (void)graph;
+  out[1] = tct_build(TCT_OP_matmul, attrs, in, n_in, NULL);
+  out[0] = tct_gelu_tanh(out[1]);
+}
+
+static void decompose_dgelu(tct_graph *graph, const void *attrs, const tct_tensor *in, int32_t n_in, tct_tensor *out) {
+  (void)graph, (void)n_in;
+  out[0] = tct_build2(TCT_OP_gelu_tanh_grad, &(tct_unary_attrs){0, 0}, in[2], tct_build2(TCT_OP_matmul, attrs, in[0], in[1]));
+}
+
+static void decompose_bgrad(tct_graph *graph, const void *attrs, const tct_tensor *in, int32_t n_in, tct_tensor *out) {
+  (void)graph, (void)n_in;
+  const tct_dtype dtype = wide(tct_tensor_dtype(in[0]));
+  const tct_tensor b = tct_cast(in[1], dtype);
+  out[0] = tct_build2(TCT_OP_matmul, attrs, tct_cast(in[0], dtype), b);
+  out[1] = tct_reduce_sum(b, (const int32_t[]){((const tct_matmul_attrs *)attrs)->transpose_b ? 1 : 0}, 1, false);
+}
+
+#define FUSED_ONLY "made by the fuse passes: differentiate before them"
+TCT_DEFINE(matmul_gelu, .infer = infer_gelu, .gradient_why = FUSED_ONLY, .cost = cost_matmul, .decompose = decompose_gelu);
+TCT_DEFINE(matmul_dgelu, .infer = infer_dgelu, .gradient_why = FUSED_ONLY, .cost = cost_matmul, .decompose = decompose_dgelu);
+TCT_DEFINE(matmul_bgrad, .infer = infer_bgrad, .gradient_why = FUSED_ONLY, .cost = cost_matmul, .decompose = decompose_bgrad);
+#undef FUSED_ONLY
 
 tct_tensor tct_matmul_transposed(tct_tensor a, tct_tensor b, bool transpose_a, bool transpose_b) {
   tct_matmul_attrs attrs;

@@ -269,7 +269,10 @@ static void compare_node(walk *w, const tct_node *node, const tct_node_view *vie
   bool has_f64 = false;
   for (int32_t i = 0; i < view->n_in; i++) has_f64 |= view->in[i].dtype == TCT_F64;
   for (int32_t i = 0; i < view->n_out; i++) has_f64 |= view->out[i].dtype == TCT_F64;
-  if (has_f64) {
+  const bool of_fuse_passes = view->op == TCT_OP_matmul_gelu || view->op == TCT_OP_matmul_dgelu || view->op == TCT_OP_matmul_bgrad;
+  if (of_fuse_passes) {
+    CHECK(cpu == NULL, "%s: the fuse passes make %s for device cpu, which gains nothing by it", w->label, view->op_name);
+  } else if (has_f64) {
     CHECK(cpu == NULL && strstr(why, "f64 runs on device ref") != NULL, "%s: device cpu took f64: %s", w->label, why);
   } else {
     CHECK(cpu != NULL, "%s: device cpu refuses %s: %s", w->label, view->op_name, why);

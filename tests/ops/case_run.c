@@ -114,6 +114,7 @@ double case_roundings(const tct_graph *graph) {
   for (int32_t i = 0; i < graph->n_nodes; i++) {
     const tct_op op = graph->nodes[i].op;
     n += !tct_op_is_source(op) && !tct_op_is_view(op);
+    n += op == TCT_OP_matmul_gelu || op == TCT_OP_matmul_dgelu; /* the activation may read the product as it is stored */
   }
   return n;
 }

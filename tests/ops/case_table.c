@@ -41,6 +41,15 @@ static tct_tensor with_bias(const tct_tensor *x, tct_op op, tct_op activation) {
   return tct_emit(x[0].graph, op, op == TCT_OP_matmul ? (const void *)&matmul : &conv, x, 3, NULL);
 }
 
+/* What the fuse passes make of a product: its further results are outputs too. */
+static tct_tensor fused_product(const tct_tensor *x, int32_t n_in, tct_op op, bool transpose_a, bool transpose_b) {
+  const tct_matmul_attrs attrs = {.transpose_a = transpose_a, .transpose_b = transpose_b};
+  tct_tensor out[2];
+  (void)tct_emit(x[0].graph, op, &attrs, x, n_in, out);
+  if (op != TCT_OP_matmul_dgelu) tct_output(x[0].graph, "second", out[1]);
+  return out[0];
+}
+
 static tct_tensor batch_normed(const tct_tensor *x) {
   tct_tensor mean, variance;
   const tct_tensor y = tct_batch_norm(x[0], x[1], x[2], 1e-3, &mean, &variance);

@@ -55,6 +55,15 @@ static inline tct_tensor leaf(tct_graph *g, bool variable, tct_dtype dtype, tct_
     __VA_ARGS__                                                                                                        \
   }
 
+/* A product as the fuse passes make it; the first result. */
+static inline tct_tensor fused(tct_op op, tct_tensor a, tct_tensor b, tct_tensor third) {
+  const tct_matmul_attrs attrs = {.transpose_a = false};
+  const tct_tensor in[] = {a, b, third};
+  tct_tensor out[2];
+  (void)tct_emit(a.graph, op, &attrs, in, third.graph != NULL ? 3 : 2, out);
+  return out[0];
+}
+
 static inline tct_tensor batch_statistic(tct_tensor x, tct_tensor gamma, tct_tensor beta, int which) {
   tct_tensor out[2];
   tct_batch_norm(x, gamma, beta, 1e-3, &out[0], &out[1]);
