@@ -40,6 +40,15 @@ tct_status tct_rewrite_copy(tct_rewrite *rewrite, const tct_node *node) {
   return status;
 }
 
+tct_status tct_rewrite_make(tct_rewrite *rewrite, int32_t old, bool *done) {
+  if (rewrite->map[old] >= 0) return TCT_OK;
+  const tct_node *maker = tct_maker(rewrite->from, old);
+  TCT_ASSERT(tct_is_copy(maker) || tct_op_is_source(maker->op));
+  if (tct_is_copy(maker)) TCT_TRY(tct_rewrite_make(rewrite, maker->in[0], done));
+  done[maker - rewrite->from->nodes] = true;
+  return tct_rewrite_copy(rewrite, maker);
+}
+
 static tct_status map_outputs(tct_rewrite *rewrite) {
   const tct_graph *from = rewrite->from;
   for (int32_t i = 0; i < from->n_outputs; i++) {

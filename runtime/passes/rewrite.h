@@ -18,6 +18,10 @@ tct_status tct_rewrite_copy(tct_rewrite *rewrite, const tct_node *node) TCT_CHEC
  * outputs to it. */
 tct_status tct_rewrite_replace(tct_rewrite *rewrite, const tct_node *old, const tct_node *like, const int32_t *new_in)
     TCT_CHECKED;
+/* Copies what is missing of the value's copies in other types and its views, down to what is there or a source, and marks it in
+ * `done` [nodes]: so a node can be made before some of its operands' nodes come. */
+tct_status tct_rewrite_make(tct_rewrite *rewrite, int32_t old, bool *done) TCT_CHECKED;
+static inline bool tct_is_copy(const tct_node *node) { return node->op == TCT_OP_cast || tct_op_is_view(node->op); }
 static inline int32_t tct_rewrite_value(const tct_rewrite *rewrite, int32_t old) { return rewrite->map[old]; }
 static inline void tct_rewrite_map(tct_rewrite *rewrite, int32_t old, int32_t now) { rewrite->map[old] = now; }
 /* Maps the outputs and hands over the new graph; with a status other than TCT_OK frees it and passes the status on. */

@@ -14,7 +14,7 @@
 #include "ops/conformance.h"
 #include "test.h"
 
-#define ALL_OPTIONAL "constants,simplify,fuse_epilogue,fuse_chain"
+#define ALL_OPTIONAL "constants,simplify,fuse_bias_gradient,fuse_epilogue,fuse_chain"
 
 /* ---- devices ---- */
 

@@ -156,6 +156,128 @@ TEST(fuse_epilogue, the_backward_pass_still_has_what_it_reads) {
   tct_device_close(ref);
 }
 
+/* ---- a dense layer's training step ---- */
+
+enum { ROWS = 6, IN = 4, HIDDEN = 8 };
+
+typedef struct dense_step {
+  tct_graph *graph;
+  tct_tensor x, w[2], b[2], z, dz; /* dz: that of the second layer's sum */
+} dense_step;
+
+/* Two dense layers with gelu_tanh between, over rows [2,3]; every gradient is an output. Variables are built in another shape than they
+ * are used in, as attention's are. */
+static dense_step dense_step_make(tct_dtype dtype) {
+  dense_step s = {.graph = graph_make()};
+  const tct_init normal = {TCT_INIT_NORMAL, 1, 0, 0};
+  tct_tensor d[5];
+  s.x = tct_input(s.graph, "x", dtype, TCT_SHAPE(2, 3, IN));
+  s.w[0] = tct_variable(s.graph, "w0", dtype, TCT_SHAPE(IN, 2, HIDDEN / 2), normal);
+  s.b[0] = tct_variable(s.graph, "b0", dtype, TCT_SHAPE(2, HIDDEN / 2), normal);
+  s.w[1] = tct_variable(s.graph, "w1", dtype, TCT_SHAPE(HIDDEN, IN), normal);
+  s.b[1] = tct_variable(s.graph, "b1", dtype, TCT_SHAPE(IN), normal);
+  s.z = tct_add(tct_matmul(s.x, tct_reshape(s.w[0], TCT_SHAPE(IN, HIDDEN))), tct_reshape(s.b[0], TCT_SHAPE(HIDDEN)));
+  const tct_tensor y = tct_add(tct_matmul(tct_gelu_tanh(s.z), s.w[1]), s.b[1]);
+  tct_gradients(sum_of(tct_mul(y, tct_mul(y, y))), (const tct_tensor[]){s.w[0], s.b[0], s.w[1], s.b[1], s.x}, 5, d);
+  static const char *const names[] = {"dw0", "db0", "dw1", "db1", "dx"};
+  for (int i = 0; i < 5; i++) tct_output(s.graph, names[i], d[i]);
+  OK(tct_graph_status(s.graph));
+  return s;
+}
+
+static tct_graph *all_passes(const tct_graph *graph, const char *device, tct_dtype precision) {
+  tct_device *const opened = device_make(device);
+  tct_graph *out = NULL;
+  OK(tct_run_passes(graph, &(tct_pass_context){.device = opened, .precision = precision}, &out));
+  tct_device_close(opened);
+  return out;
+}
+
+TEST(fuse_gradient, a_training_step_of_two_dense_layers) {
+  tct_device *ref = device_make("ref");
+  const dense_step s = dense_step_make(TCT_F64);
+  tct_graph *out = all_passes(s.graph, "ref", TCT_DTYPE_NONE);
+  CHECK(count_op(out, TCT_OP_matmul_gelu) == 1 && count_op(out, TCT_OP_matmul_dgelu) == 1 && count_op(out, TCT_OP_matmul_bgrad) == 2);
+  CHECK(count_op(out, TCT_OP_gelu_tanh) == 0 && count_op(out, TCT_OP_gelu_tanh_grad) == 0 && count_op(out, TCT_OP_reduce_sum) == 0);
+  CHECK(count_op(out, TCT_OP_matmul) == 2 && count_op(out, TCT_OP_add) == 0, "%d products", (int)count_op(out, TCT_OP_matmul));
+  CHECK(node_of(out, TCT_OP_matmul_gelu)->n_in == 3 && node_of(out, TCT_OP_matmul_dgelu)->in[2] == node_of(out, TCT_OP_matmul_gelu)->out + 1);
+  for (int32_t i = 0; i < s.graph->n_outputs; i++) check_same_output(s.graph, out, ref, s.graph->outputs[i].name);
+  tct_graph_free(out);
+  tct_graph_free(s.graph);
+  tct_device_close(ref);
+}
+
+/* Sums and weight gradients are f32, from operands in bf16: neither a copy of dz in f32 nor one of dw is left. */
+TEST(fuse_gradient, mixed_precision_keeps_sums_wide) {
+  const dense_step s = dense_step_make(TCT_F32);
+  tct_graph *out = all_passes(s.graph, "ref", TCT_BF16);
+  CHECK(count_op(out, TCT_OP_matmul_gelu) == 1 && count_op(out, TCT_OP_matmul_dgelu) == 1 && count_op(out, TCT_OP_matmul_bgrad) == 2);
+  CHECK(count_op(out, TCT_OP_reduce_sum) == 0 && node_of(out, TCT_OP_matmul_gelu)->n_in == 3);
+  for (int32_t n = 0; n < out->n_nodes; n++) {
+    const tct_node *const node = &out->nodes[n];
+    if (node->op == TCT_OP_cast && out->values[node->out].desc.dtype == TCT_F32) /* y for the loss, and dx */
+      CHECK(out->values[node->in[0]].desc.shape.dim[2] == IN, "%s", node->name);
+    if (node->op != TCT_OP_matmul_bgrad) continue;
+    CHECK(out->values[node->in[0]].desc.dtype == TCT_BF16 && out->values[node->in[1]].desc.dtype == TCT_BF16);
+    CHECK(out->values[node->out].desc.dtype == TCT_F32 && out->values[node->out + 1].desc.dtype == TCT_F32);
+  }
+  OK(tct_graph_verify(out));
+  tct_graph_free(out);
+  tct_graph_free(s.graph);
+}
+
+TEST(fuse_gradient, only_where_the_device_has_a_kernel) {
+  const dense_step s = dense_step_make(TCT_F32);
+  tct_graph *out = all_passes(s.graph, "cpu", TCT_BF16);
+  CHECK(count_op(out, TCT_OP_matmul_gelu) + count_op(out, TCT_OP_matmul_dgelu) + count_op(out, TCT_OP_matmul_bgrad) == 0);
+  CHECK(count_op(out, TCT_OP_gelu_tanh) == 1 && count_op(out, TCT_OP_gelu_tanh_grad) == 1 && count_op(out, TCT_OP_reduce_sum) == 2);
+  tct_graph_free(out);
+  tct_graph_free(s.graph);
+}
+
+/* The bias' sum is read before its product can be made; another sum, another operand, a result that is read narrow too. */
+TEST(fuse_gradient, what_does_not_fit_is_kept) {
+  tct_device *ref = device_make("ref");
+  for (int which = 0; which < 5; which++) {
+    tct_graph *graph = graph_make();
+    const bool narrow = which == 4;
+    const tct_dtype dtype = narrow ? TCT_BF16 : TCT_F64;
+    const tct_tensor x = tct_input(graph, "x", narrow ? TCT_F32 : TCT_F64, TCT_SHAPE(6, 4)), dz = tct_cast(x, dtype);
+    const tct_tensor wide = narrow ? tct_cast(dz, TCT_F32) : dz, sum = tct_reduce_sum(wide, (const int32_t[]){which == 1 ? 1 : 0}, 1, false);
+    tct_tensor other = tct_cast(tct_input(graph, "other", narrow ? TCT_F32 : TCT_F64, TCT_SHAPE(6, 4)), dtype);
+    if (which == 0) other = tct_add(other, sum);
+    const tct_tensor a = which == 2 ? dz : other, b = which == 2 ? other : dz;
+    const tct_tensor dw = which == 3 ? tct_matmul_transposed(a, b, false, true) : tct_matmul_transposed(a, b, true, false);
+    tct_output(graph, "sum", sum);
+    tct_output(graph, "dw", narrow ? tct_cast(tct_exp(dw), TCT_F32) : dw);
+    if (narrow) tct_output(graph, "wide", tct_cast(dw, TCT_F32));
+    OK(tct_graph_status(graph));
+    tct_graph *out = passed(graph, ref, tct_pass_fuse_bias_gradient);
+    CHECK(count_op(out, TCT_OP_matmul_bgrad) == 0 && count_op(out, TCT_OP_reduce_sum) == 1, "%d", which);
+    tct_graph_free(out);
+    tct_graph_free(graph);
+  }
+  tct_device_close(ref);
+}
+
+/* A chain of gelu_tanh and what alone reads it writes as much as a product with two results would. */
+TEST(fuse_epilogue, a_kept_gelu_goes_with_the_elementwise_op_behind_it) {
+  tct_device *ref = device_make("ref");
+  for (int alone = 0; alone < 2; alone++) {
+    tct_graph *graph = graph_make();
+    const tct_tensor z = tct_matmul(INPUT(graph, "x", 3, 4), VARIABLE(graph, "w", 4, 5)), y = tct_gelu_tanh(z);
+    tct_output(graph, "z", z);
+    tct_output(graph, "scaled", tct_mul(y, INPUT(graph, "s", 3, 5)));
+    if (!alone) tct_output(graph, "y", y);
+    tct_graph *out = passed(graph, ref, tct_pass_fuse_epilogue);
+    CHECK(count_op(out, TCT_OP_matmul_gelu) == !alone && count_op(out, TCT_OP_gelu_tanh) == alone);
+    for (int32_t i = 0; i < graph->n_outputs; i++) check_same_output(graph, out, ref, graph->outputs[i].name);
+    tct_graph_free(out);
+    tct_graph_free(graph);
+  }
+  tct_device_close(ref);
+}
+
 /* Compares in f64, selects in f32: no chain computes in both. */
 TEST(fuse_chain, dtypes_do_not_mix_in_a_chain) {
   tct_graph *graph = graph_make();

@@ -108,8 +108,8 @@ void check_same_output(const tct_graph *a, const tct_graph *b, tct_device *devic
     if (strcmp(a->outputs[i].name, output) == 0) n = tct_shape_size(&a->values[a->outputs[i].value].desc.shape);
   }
   CHECK(n >= 0 && n <= 4096, "output '%s'", output);
-  evaluate(a, device, "constants,simplify,fuse_epilogue,fuse_chain", output, values[0], n);
-  evaluate(b, device, "constants,simplify,fuse_epilogue,fuse_chain", output, values[1], n);
+  evaluate(a, device, "constants,simplify,fuse_bias_gradient,fuse_epilogue,fuse_chain", output, values[0], n);
+  evaluate(b, device, "constants,simplify,fuse_bias_gradient,fuse_epilogue,fuse_chain", output, values[1], n);
   for (int64_t i = 0; i < n; i++) largest = fmax(largest, fabs(values[0][i]));
   for (int64_t i = 0; i < n; i++) {
     CHECK(fabs(values[0][i] - values[1][i]) <= 1e-12 * largest, "%s[%lld]: %.17g and %.17g", output, (long long)i,
