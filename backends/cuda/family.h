@@ -36,5 +36,7 @@ tct_cu_extent tct_cu_extent_over(const tct_device_impl *device, int64_t n, uint3
 tct_status tct_cu_update_launch_many(tct_device_impl *device, const tct_launch *const *launches, int32_t n);
 void tct_cu_matmul_cublaslt_release(tct_device_impl *device, void *state);
 void tct_cu_recurrent_cublaslt_release(tct_device_impl *device, void *state);
+void tct_cu_matmul_apart_release(tct_device_impl *device, void *state);
+void tct_cu_matmul_apart_tiles_release(tct_device_impl *device, void *state);
 
 #endif

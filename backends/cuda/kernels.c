@@ -24,6 +24,11 @@
    .launch = tct_cu_update_launch,                                                                                     \
    .launch_many = tct_cu_update_launch_many,                                                                           \
    .release = tct_cu_release_state},
+/* What the fuse passes make of a product: in the library's epilogue, by its product, by our own. */
+#define FUSED(op_name)                                                                                                 \
+  BY_WITH(op_name, cublaslt, APART, matmul_cublaslt, tct_cu_matmul_cublaslt_release)                                   \
+  BY_WITH(op_name, cublaslt_apart, APART, matmul_apart, tct_cu_matmul_apart_release)                                   \
+  BY_WITH(op_name, tiles, APART, matmul_apart_tiles, tct_cu_matmul_apart_tiles_release)
 #define ROW(op_name) BY(op_name, chain, IN_PLACE, chain) BY(op_name, whole, IN_PLACE, whole)
 
 const tct_kernel tct_cu_kernel_table[] = {
@@ -41,6 +46,9 @@ const tct_kernel tct_cu_kernel_table[] = {
     BY(dropout, philox, APART, dropout)
     BY_WITH(matmul, cublaslt, APART, matmul_cublaslt, tct_cu_matmul_cublaslt_release)
     BY(matmul, tiles, APART, matmul)
+    FUSED(matmul_gelu)
+    FUSED(matmul_dgelu)
+    FUSED(matmul_bgrad)
     BY(conv2d, cudnn, APART, conv_cudnn)
     BY(conv2d, tiles, APART, conv)
     BY(conv2d_grad_input, cudnn, APART, conv_cudnn)

@@ -1,5 +1,5 @@
-/* The matrix product by cuBLASLt: bias and ReLU or GELU in the library's epilogue; another activation by our own kernel, from a product
- * in f32. */
+/* The matrix product by cuBLASLt: bias and ReLU or GELU in the library's epilogue, GELU with its argument kept, GELU's gradient, the sums
+ * of an operand for a bias gradient; another activation by our own kernel, from a product in f32. */
 #include "backends/cuda/products.h"
 #include "backends/cuda/tiling.h"
 
@@ -11,9 +11,15 @@ typedef struct product_state {
   tct_cu_extent extent;
 } product_state;
 
-/* 0: the library has none for the activation. */
-static int32_t epilogue_of(tct_op activation, bool bias) {
+/* 0: the library has none for the activation. A bias gradient has the type of the product's result: with dw it is f32, as dz's own, by
+ * DGELU_BGRAD, it would be rounded to bf16. What is summed is the library's first operand, our b, over k. */
+static int32_t epilogue_of(const tct_node_view *node) {
+  const tct_op activation = ((const tct_matmul_attrs *)node->attrs)->activation;
+  const bool bias = node->n_in > 2;
   const int32_t with_bias = bias ? CUBLASLT_EPILOGUE_BIAS : 0;
+  if (node->op == TCT_OP_matmul_gelu) return CUBLASLT_EPILOGUE_GELU_AUX | with_bias;
+  if (node->op == TCT_OP_matmul_dgelu) return CUBLASLT_EPILOGUE_DGELU;
+  if (node->op == TCT_OP_matmul_bgrad) return CUBLASLT_EPILOGUE_BGRADA;
   if (activation == TCT_OP_NONE) return bias ? CUBLASLT_EPILOGUE_BIAS : CUBLASLT_EPILOGUE_DEFAULT;
   if (activation == TCT_OP_relu) return CUBLASLT_EPILOGUE_RELU | with_bias;
   return activation == TCT_OP_gelu_tanh ? CUBLASLT_EPILOGUE_GELU | with_bias : 0;
@@ -32,7 +38,7 @@ static bool problem_of(const tct_node_view *node, tct_cu_product_problem *out, p
   out->in_type = tct_cu_product_type(in);
   out->transpose_a = attrs->transpose_a;
   out->transpose_b = attrs->transpose_b;
-  out->epilogue = epilogue_of(attrs->activation, node->n_in > 2);
+  out->epilogue = epilogue_of(node);
   state->finish = out->epilogue == 0;
   if (state->finish) out->epilogue = CUBLASLT_EPILOGUE_DEFAULT;
   out->out_type = state->finish ? CUDA_R_32F : tct_cu_product_type(y);
@@ -46,6 +52,7 @@ bool tct_cu_matmul_cublaslt_supports(const tct_node_view *node, char *why, size_
   tct_cu_gemm_args a;
   if (!tct_cu_floats(node, ~0u, why, why_bytes)) return false;
   tct_cu_gemm_of(node, &a);
+  if ((epilogue_of(node) & TCT_CU_EPILOGUE_AUX) != 0 && a.n % 8 != 0) return false;
   return tct_cu_product_is_large(a.m, a.n, a.k, a.batch);
 }
 
@@ -92,9 +99,15 @@ static tct_status finish(tct_device_impl *device, const tct_launch *launch, cons
 
 tct_status tct_cu_matmul_cublaslt_launch(tct_device_impl *device, const tct_launch *launch) {
   const product_state *const state = launch->state;
-  const bool bias = !state->finish && launch->node->n_in > 2;
+  const tct_op op = launch->node->op;
+  const void *const third = !state->finish && launch->node->n_in > 2 ? launch->in[2] : NULL;
   void *const y = state->finish ? (char *)launch->workspace + state->product.workspace_bytes : launch->out[0];
-  const tct_cu_product_operands operands = {launch->in[0], launch->in[1], bias ? launch->in[2] : NULL, y, launch->workspace};
+  const tct_cu_product_operands operands = {.a = launch->in[0],
+                                            .b = launch->in[1],
+                                            .bias = op == TCT_OP_matmul_bgrad ? launch->out[1] : op == TCT_OP_matmul_dgelu ? NULL : third,
+                                            .y = y,
+                                            .workspace = launch->workspace,
+                                            .aux = op == TCT_OP_matmul_gelu ? launch->out[1] : op == TCT_OP_matmul_dgelu ? third : NULL};
   const tct_status status = tct_cu_product_run(device, launch->node, &state->product, &operands);
   return status == TCT_OK && state->finish ? finish(device, launch, y) : status;
 }

@@ -98,18 +98,32 @@ static cublasStatus_t describe_matrix(const tct_cu_cublaslt *api, cublasLtMatrix
   return CUBLAS_STATUS_SUCCESS;
 }
 
+static cublasStatus_t set_operands(const tct_cu_cublaslt *api, cublasLtMatmulDesc_t product, const void *bias, const void *aux) {
+  if (bias != NULL) SET(product_set, product, CUBLASLT_MATMUL_DESC_BIAS_POINTER, bias);
+  if (aux != NULL) SET(product_set, product, CUBLASLT_MATMUL_DESC_EPILOGUE_AUX_POINTER, aux);
+  return CUBLAS_STATUS_SUCCESS;
+}
+
+static bool has_bias(const problem *p) { return (p->epilogue & TCT_CU_EPILOGUE_VECTOR) != 0; }
+static bool has_aux(const problem *p) { return (p->epilogue & TCT_CU_EPILOGUE_AUX) != 0; }
+
 static cublasStatus_t describe(const tct_cu_cublaslt *api, const problem *p, tct_cu_product *out) {
   const int32_t first = p->transpose_b != 0 ? CUBLAS_OP_T : CUBLAS_OP_N, second = p->transpose_a != 0 ? CUBLAS_OP_T : CUBLAS_OP_N;
+  const int64_t size = p->m * p->n;
   /* An address that is none yet: without one the library finds no algorithm for a bias. */
   const void *const some = (const void *)(uintptr_t)TCT_CU_ALIGNMENT;
   TRY(api->product_create(&out->product, (cublasComputeType_t)p->compute, CUDA_R_32F));
   SET(product_set, out->product, CUBLASLT_MATMUL_DESC_TRANSA, first);
   SET(product_set, out->product, CUBLASLT_MATMUL_DESC_TRANSB, second);
   SET(product_set, out->product, CUBLASLT_MATMUL_DESC_EPILOGUE, p->epilogue);
-  if ((p->epilogue & CUBLASLT_EPILOGUE_BIAS) != 0) SET(product_set, out->product, CUBLASLT_MATMUL_DESC_BIAS_POINTER, some);
+  TRY(set_operands(api, out->product, has_bias(p) ? some : NULL, has_aux(p) ? some : NULL));
+  if (has_aux(p)) {
+    SET(product_set, out->product, CUBLASLT_MATMUL_DESC_EPILOGUE_AUX_LD, p->n);
+    SET(product_set, out->product, CUBLASLT_MATMUL_DESC_EPILOGUE_AUX_BATCH_STRIDE, size);
+  }
   TRY(describe_matrix(api, &out->a, p->in_type, p->transpose_a != 0 ? p->k : p->m, p->transpose_a != 0 ? p->m : p->k, p, p->a_stride));
   TRY(describe_matrix(api, &out->b, p->in_type, p->transpose_b != 0 ? p->n : p->k, p->transpose_b != 0 ? p->k : p->n, p, p->b_stride));
-  return describe_matrix(api, &out->y, p->out_type, p->m, p->n, p, p->m * p->n);
+  return describe_matrix(api, &out->y, p->out_type, p->m, p->n, p, size);
 }
 
 /* ---- by which algorithm ---- */
@@ -150,7 +164,7 @@ typedef struct contestants {
   const tct_cu_product *of;
   const problem *p;
   cublasLtMatmulHeuristicResult_t found[TCT_CU_CANDIDATES];
-  size_t b_at, y_at, bias_at, workspace_at, memory_bytes; /* a lies at 0 */
+  size_t b_at, y_at, bias_at, aux_at, workspace_at, memory_bytes; /* a lies at 0 */
 } contestants;
 
 static size_t matrix_bytes(int32_t type, int64_t rows, int64_t columns, int64_t batch, int64_t stride) {
@@ -162,8 +176,10 @@ static void lay_out(contestants *c, int32_t n) {
   const problem *const p = c->p;
   c->b_at = matrix_bytes(p->in_type, p->m, p->k, p->batch, p->a_stride);
   c->y_at = c->b_at + matrix_bytes(p->in_type, p->k, p->n, p->batch, p->b_stride);
-  c->bias_at = c->y_at + matrix_bytes(p->out_type, p->m, p->n, p->batch, p->m * p->n);
-  c->workspace_at = c->bias_at + matrix_bytes(p->out_type, 1, p->n, 1, 0);
+  const size_t y_bytes = matrix_bytes(p->out_type, p->m, p->n, p->batch, p->m * p->n);
+  c->bias_at = c->y_at + y_bytes;
+  c->aux_at = c->bias_at + matrix_bytes(p->out_type, 1, p->n, 1, 0);
+  c->workspace_at = c->aux_at + (has_aux(p) ? y_bytes : 0);
   for (int32_t i = 0; i < n; i++)
     if (c->workspace_at + c->found[i].workspaceSize > c->memory_bytes) c->memory_bytes = c->workspace_at + c->found[i].workspaceSize;
 }
@@ -173,9 +189,8 @@ static bool run_contestant(void *user, int32_t i, char *memory) {
   const struct tct_cu_products *const products = c->device->products;
   const tct_cu_cublaslt *const api = products->api;
   const float one = 1, zero = 0;
-  const void *const bias = memory + c->bias_at;
-  const bool has_bias = (c->p->epilogue & CUBLASLT_EPILOGUE_BIAS) != 0;
-  if (has_bias && api->product_set(c->of->product, CUBLASLT_MATMUL_DESC_BIAS_POINTER, &bias, sizeof bias) != CUBLAS_STATUS_SUCCESS) return false;
+  const char *const bias = has_bias(c->p) ? memory + c->bias_at : NULL, *const aux = has_aux(c->p) ? memory + c->aux_at : NULL;
+  if (set_operands(api, c->of->product, bias, aux) != CUBLAS_STATUS_SUCCESS) return false;
   return api->multiply(products->handle, c->of->product, &one, memory + c->b_at, c->of->b, memory, c->of->a, &zero, memory + c->y_at, c->of->y,
                        memory + c->y_at, c->of->y, &c->found[i].algo, memory + c->workspace_at, c->found[i].workspaceSize,
                        c->device->stream[TCT_QUEUE_COMPUTE]) == CUBLAS_STATUS_SUCCESS;
@@ -236,7 +251,8 @@ static tct_status make(tct_device_impl *device, const tct_node_view *node, const
     status = chosen->status;
   }
   if (status != CUBLAS_STATUS_SUCCESS) {
-    snprintf(why, sizeof why, "it has no algorithm: %s", api->status_name(status));
+    const bool fused = has_aux(p) || (p->epilogue & CUBLASLT_EPILOGUE_BGRADA) != 0;
+    snprintf(why, sizeof why, "it has no algorithm%s: %s", fused ? " with this epilogue" : "", api->status_name(status));
     return tct_cu_refused(device, node, api->name, why);
   }
   out->algo = chosen->algo;
@@ -257,7 +273,7 @@ static cublasStatus_t multiply(const tct_device_impl *device, const tct_cu_produ
   const struct tct_cu_products *const products = device->products;
   const tct_cu_cublaslt *const api = products->api;
   const float one = 1, zero = 0;
-  if (o->bias != NULL) SET(product_set, of->product, CUBLASLT_MATMUL_DESC_BIAS_POINTER, o->bias);
+  TRY(set_operands(api, of->product, o->bias, o->aux));
   return api->multiply(products->handle, of->product, &one, o->b, of->b, o->a, of->a, &zero, o->y, of->y, o->y, of->y, &of->algo, o->workspace,
                        of->workspace_bytes, device->stream[TCT_QUEUE_COMPUTE]);
 }

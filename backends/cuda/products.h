@@ -21,10 +21,18 @@ typedef struct tct_cu_product {
   size_t workspace_bytes;
 } tct_cu_product;
 
-/* Device pointers, on TCT_CU_ALIGNMENT. `bias` of y's dtype, where the epilogue has one, else NULL. */
+/* Of an epilogue: it has a second matrix, GELU's argument; it has a vector. */
+enum {
+  TCT_CU_EPILOGUE_AUX = CUBLASLT_EPILOGUE_GELU_AUX & ~CUBLASLT_EPILOGUE_GELU,
+  TCT_CU_EPILOGUE_VECTOR = CUBLASLT_EPILOGUE_BIAS | CUBLASLT_EPILOGUE_BGRADA,
+};
+
+/* Device pointers, on TCT_CU_ALIGNMENT. Of y's dtype, where the epilogue has them: `bias`, a bias [n] or (BGRADA) the sums that it writes;
+ * `aux` [m,n] of each product, whose n is a multiple of 8, written by GELU_AUX, read by DGELU. */
 typedef struct tct_cu_product_operands {
   const void *a, *b, *bias;
   void *y, *workspace;
+  const void *aux;
 } tct_cu_product_operands;
 
 /* Opens the library for the device at the first call. TCT_UNSUPPORTED: refused, products are our own kernels'. */

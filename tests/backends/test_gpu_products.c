@@ -2,6 +2,8 @@
  * and workspace are what the library needs, and every way in which it does not take one. Nothing here ran on a GPU. */
 #include "test.h"
 
+#include "base/alloc.h"
+#include "faults.h"
 #include "graphs.h"
 #include "standin_gpu.h"
 #include <tercet/tercet.h>
@@ -117,6 +119,189 @@ TEST(gpu_products, are_the_references) {
   }
 }
 
+/* ---- a training step of two dense layers ---- */
+
+enum { STEP_ROWS = 128, STEP_IN = 96, STEP_HIDDEN = 128, STEP_OUTPUTS = 5 };
+static const char *const step_outputs[STEP_OUTPUTS] = {"dw0", "db0", "dw1", "db1", "dx"};
+static const char *const fused_ops[] = {"matmul_gelu", "matmul_dgelu", "matmul_bgrad"};
+static float step_want[STEP_OUTPUTS][STEP_ROWS * STEP_HIDDEN], step_got[STEP_OUTPUTS][STEP_ROWS * STEP_HIDDEN];
+
+/* gelu_tanh between them; rows as one axis, or as two. */
+static tct_graph *training_step_graph(bool deep, bool bias, int64_t hidden) {
+  tct_graph *const g = graph_make();
+  const tct_init init = {TCT_INIT_NORMAL, 0.1, 0, 0};
+  const tct_tensor x = tct_input(g, "x", TCT_F32, deep ? TCT_SHAPE(2, STEP_ROWS / 2, STEP_IN) : TCT_SHAPE(STEP_ROWS, STEP_IN));
+  const tct_tensor w0 = tct_variable(g, "w0", TCT_F32, TCT_SHAPE(STEP_IN, hidden), init), b0 = tct_variable(g, "b0", TCT_F32, TCT_SHAPE(hidden), init);
+  const tct_tensor w1 = tct_variable(g, "w1", TCT_F32, TCT_SHAPE(hidden, STEP_IN), init), b1 = tct_variable(g, "b1", TCT_F32, TCT_SHAPE(STEP_IN), init);
+  const tct_tensor product = tct_matmul(x, w0), without = tct_matmul(tct_gelu_tanh(bias ? tct_add(product, b0) : product), w1);
+  const tct_tensor y = bias ? tct_add(without, b1) : without, wrt[] = {w0, b0, w1, b1, x};
+  tct_tensor d[STEP_OUTPUTS];
+  tct_gradients(sum_of(tct_mul(y, y)), wrt, STEP_OUTPUTS, d);
+  for (int i = 0; i < STEP_OUTPUTS; i++) tct_output(g, step_outputs[i], d[i]);
+  OK(tct_graph_status(g));
+  return g;
+}
+
+/* All outputs after RUNS runs; the kernels of the fused products, in order, each behind a space. */
+static tct_status run_step(const char *spec, const tct_graph *graph, tct_dtype precision, float (*out)[STEP_ROWS * STEP_HIDDEN], char *kernels,
+                           size_t kernels_bytes) {
+  tct_device *device = NULL;
+  tct_program *program = NULL;
+  tct_step_info step;
+  tct_status status = tct_device_open(spec, NULL, &device);
+  if (status == TCT_OK) status = tct_compile(graph, device, &(tct_compile_options){.precision = precision}, &program);
+  kernels[0] = '\0';
+  for (int32_t i = 0; status == TCT_OK && tct_program_step(program, i, &step); i++) {
+    const size_t used = strlen(kernels);
+    if (strncmp(step.op, "matmul_", 7) == 0) snprintf(kernels + used, kernels_bytes - used, " %s", step.kernel);
+  }
+  if (status == TCT_OK) feed(program);
+  for (int i = 0; i < RUNS && status == TCT_OK; i++) status = tct_program_run(program);
+  for (int i = 0; i < STEP_OUTPUTS && status == TCT_OK; i++)
+    status = tct_program_get(program, step_outputs[i], out[i],
+                             (size_t)tct_shape_size(&graph->values[graph->outputs[i].value].desc.shape) * sizeof(float));
+  tct_program_free(program);
+  tct_device_close(device);
+  return status;
+}
+
+static void check_step(const tct_graph *graph, tct_dtype precision, const char *what) {
+  for (int i = 0; i < STEP_OUTPUTS; i++) {
+    const int64_t n = tct_shape_size(&graph->values[graph->outputs[i].value].desc.shape);
+    CHECK(near(step_got[i], step_want[i], n, precision == TCT_F32 ? 2e-5 : precision == TCT_F16 ? 4e-3 : 3e-2), "%s: %s: wrong numbers", what,
+          step_outputs[i]);
+  }
+}
+
+/* In the library's epilogues, by its products with our kernels behind, without the library, and unfused: the same numbers. */
+TEST(gpu_products, a_training_step_in_the_librarys_epilogues) {
+  NEEDS_GPU("");
+  static const struct {
+    const char *disabled, *kernel;
+    int n_products; /* of the library */
+  } ways[] = {{"", "cublaslt", 5},
+              {"matmul_gelu.cublaslt,matmul_dgelu.cublaslt,matmul_bgrad.cublaslt", "cublaslt_apart", 5},
+              {"matmul_gelu.cublaslt,matmul_dgelu.cublaslt,matmul_bgrad.cublaslt,matmul_gelu.cublaslt_apart,matmul_dgelu.cublaslt_apart,"
+               "matmul_bgrad.cublaslt_apart", "tiles", 1},
+              {"matmul_gelu.cublaslt,matmul_dgelu.cublaslt,matmul_bgrad.cublaslt,matmul_gelu.cublaslt_apart,matmul_dgelu.cublaslt_apart,"
+               "matmul_bgrad.cublaslt_apart,matmul_gelu.tiles,matmul_dgelu.tiles,matmul_bgrad.tiles", NULL, 5}};
+  static const tct_dtype dtypes[] = {TCT_F32, TCT_BF16, TCT_F16};
+  for (int form = 0; form < 3; form++) {
+    const bool deep = form == 1, bias = form != 2;
+    tct_graph *const graph = training_step_graph(deep, bias, STEP_HIDDEN);
+    char kernels[400], want[400], what[200];
+    OK(run_step("ref", graph, TCT_F32, step_want, kernels, sizeof kernels));
+    for (size_t w = 0; w < sizeof ways / sizeof *ways; w++) {
+      for (size_t d = 0; d < sizeof dtypes / sizeof *dtypes; d++) {
+        gpu_set(d == 0 ? "queues=lazy" : d == 1 ? "queues=behind" : "guard=1");
+        (void)snprintf(what, sizeof what, "form %d, %s, %s", form, ways[w].kernel != NULL ? ways[w].kernel : "unfused", tct_dtype_name(dtypes[d]));
+        CHECK(setenv("TERCET_DISABLE", ways[w].disabled, 1) == 0);
+        const tct_status status = run_step("gpu", graph, dtypes[d], step_got, kernels, sizeof kernels);
+        (void)unsetenv("TERCET_DISABLE");
+        OK(status);
+        if (ways[w].kernel == NULL) want[0] = '\0';
+        else if (bias) (void)snprintf(want, sizeof want, " matmul_gelu.%s matmul_bgrad.%s matmul_dgelu.%s matmul_bgrad.%s", ways[w].kernel, ways[w].kernel, ways[w].kernel, ways[w].kernel);
+        else (void)snprintf(want, sizeof want, " matmul_gelu.%s matmul_dgelu.%s", ways[w].kernel, ways[w].kernel);
+        CHECK(strcmp(kernels, want) == 0, "%s: %s, not%s", what, kernels, want);
+        CHECK(bias ? gpu_calls("cublasLtMatmul") >= 2 * ways[w].n_products : gpu_calls("cublasLtMatmul") >= 2, "%s: %d calls", what,
+              (int)gpu_calls("cublasLtMatmul"));
+        check_step(graph, dtypes[d], what);
+        CHECK(gpu_allocations() == 0 && gpu_library_objects() == 0, "%s: %d objects are left", what, (int)gpu_library_objects());
+      }
+    }
+    tct_graph_free(graph);
+  }
+}
+
+/* The second matrix of an epilogue has rows of multiples of 8. */
+TEST(gpu_products, rows_that_the_epilogue_cannot_have) {
+  NEEDS_GPU("");
+  tct_graph *const graph = training_step_graph(false, true, STEP_HIDDEN - 2);
+  char kernels[400];
+  OK(run_step("ref", graph, TCT_F32, step_want, kernels, sizeof kernels));
+  OK(run_step("gpu", graph, TCT_F32, step_got, kernels, sizeof kernels));
+  CHECK(strcmp(kernels, " matmul_gelu.cublaslt_apart matmul_bgrad.cublaslt matmul_dgelu.cublaslt_apart matmul_bgrad.cublaslt") == 0, "%s", kernels);
+  check_step(graph, TCT_F32, "rows of 126");
+  tct_graph_free(graph);
+}
+
+/* What the library does not take, our kernels run behind its product; the numbers are the same, or the error says which call it was. */
+static tct_status run_faulted_step(void *user, const char *settings, bool *out_refused) {
+  char kernels[400];
+  const tct_status status = run_step("gpu", user, TCT_BF16, step_got, kernels, sizeof kernels);
+  *out_refused = strstr(kernels, "_apart") != NULL;
+  if (status == TCT_OK) check_step(user, TCT_BF16, settings);
+  return status;
+}
+
+TEST(gpu_products, every_call_of_a_fused_step_fails_once) {
+  NEEDS_GPU("");
+  static const int numbers[] = {1, 3, 4, 5, 6, 8, 10, 14, 18, 23, 28, 33, 38};
+  tct_graph *const graph = training_step_graph(true, true, STEP_HIDDEN);
+  char kernels[400];
+  int n_failures = 0, n_refusals = 0;
+  OK(run_step("ref", graph, TCT_F32, step_want, kernels, sizeof kernels));
+  gpu_fail_calls(GPU_CUBLASLT, numbers, sizeof numbers / sizeof *numbers, run_faulted_step, graph, &n_failures, &n_refusals);
+  CHECK(n_failures >= 4 && n_refusals >= 12, "%d failures, %d refusals", n_failures, n_refusals);
+  tct_graph_free(graph);
+}
+
+static tct_status compile_step(const tct_graph *graph) {
+  tct_device *device = NULL;
+  tct_program *program = NULL;
+  tct_status status = tct_device_open("gpu", NULL, &device);
+  if (status == TCT_OK) status = tct_compile(graph, device, &(tct_compile_options){.precision = TCT_BF16}, &program);
+  tct_program_free(program);
+  tct_device_close(device);
+  return status;
+}
+
+TEST(gpu_products, every_failed_allocation_of_a_fused_step) {
+  NEEDS_GPU("");
+  static const char *const disabled[] = {"", "matmul_gelu.cublaslt,matmul_dgelu.cublaslt,matmul_bgrad.cublaslt"};
+  tct_graph *const graph = training_step_graph(true, true, STEP_HIDDEN);
+  for (size_t i = 0; i < sizeof disabled / sizeof *disabled; i++) {
+    CHECK(setenv("TERCET_DISABLE", disabled[i], 1) == 0);
+    OK(compile_step(graph)); /* what a process opens once */
+    const int64_t live = tct_alloc_live();
+    int n_failed = 0;
+    for (int64_t n = 1; n < 5000; n++) {
+      tct_error_clear();
+      (void)fault_alloc(n);
+      const tct_status status = compile_step(graph);
+      if (!fault_alloc(0)) {
+        OK(status);
+        break;
+      }
+      n_failed++;
+      CHECK(status == TCT_OUT_OF_MEMORY, "allocation %d failed, but the result is %s: %s", (int)n, tct_status_name(status), tct_error_message());
+      CHECK(tct_alloc_live() == live && gpu_allocations() == 0 && gpu_library_objects() == 0, "allocation %d failed: something is left", (int)n);
+    }
+    (void)unsetenv("TERCET_DISABLE");
+    CHECK(n_failed > 40, "%d allocations", n_failed);
+  }
+  tct_graph_free(graph);
+}
+
+/* A block of GPT's kind: its hidden layer, and every dense layer's gradients. */
+TEST(gpu_products, a_gpt_block_shows_fused_products) {
+  NEEDS_GPU("");
+  static const char train[] =
+      "train examples/glyphs.yaml --device gpu --epochs 1 --set data.samples=8 --set data.test=null --set save=null --set train.batch_size=4 "
+      "--set train.precision=bfloat16 --set model.width=64 --set 'model.layers=[{Reshape: {target_shape: [49, 16]}}, LayerNormalization, "
+      "{MultiHeadAttention: {num_heads: 2, key_dim: 16, causal: true}}, LayerNormalization, {Dense: {units: $width, activation: gelu_tanh}}, "
+      "{Dense: {units: 16}}, Flatten, {Dense: {units: 10, activation: softmax}}]'";
+  static const int want[] = {1, 1, 6}; /* attention has four products with biases */
+  CHECK(gpu_run("TERCET_DUMP=fuse_chain", train) == 0, "%s", gpu_out);
+  for (size_t i = 0; i < sizeof want / sizeof *want; i++) {
+    char part[40];
+    int n = 0;
+    (void)snprintf(part, sizeof part, " = %s(", fused_ops[i]);
+    for (const char *at = strstr(gpu_out, part); at != NULL; at = strstr(at + 1, part)) n++;
+    CHECK(n == want[i], "%d of %s", n, fused_ops[i]);
+  }
+}
+
 TEST(gpu_products, small_ones_never_open_the_library) {
   NEEDS_GPU("");
   static float y[MOST];
@@ -149,6 +334,23 @@ TEST(gpu_products, the_same_problem_is_asked_about_once) {
 /* Where the library does not take a product, our own kernel runs it, and the device says why. */
 static void keep_refusal(void *user, const char *name, const char *text) {
   if (strcmp(name, "refused.1") == 0) snprintf(user, 1600, "%s", text);
+}
+
+TEST(gpu_products, a_refused_epilogue_is_kept) {
+  NEEDS_GPU("");
+  tct_graph *const graph = training_step_graph(false, true, STEP_HIDDEN);
+  tct_device *device = NULL;
+  tct_program *program = NULL;
+  char refusal[1600] = "";
+  gpu_set("fail=cublasLtMatmulAlgoGetHeuristic:1:15");
+  OK(tct_device_open("gpu", NULL, &device));
+  OK(tct_compile(graph, device, NULL, &program));
+  tct_device_facts(device, keep_refusal, refusal);
+  CHECK(strstr(refusal, "matmul_gelu f32[128,96], f32[96,128], f32[128] -> f32[128,128], f32[128,128]: cuBLASLt 13.1.0: it has no algorithm with this "
+                        "epilogue: CUBLAS_STATUS_NOT_SUPPORTED") != NULL, "%s", refusal);
+  tct_program_free(program);
+  tct_device_close(device);
+  tct_graph_free(graph);
 }
 
 TEST(gpu_products, a_refusal_is_kept_and_our_kernel_runs) {

@@ -20,6 +20,16 @@ static tct_graph *product(void) {
   return g;
 }
 
+/* The same with gelu_tanh behind it, whose argument is kept. */
+static tct_graph *product_kept(void) {
+  tct_graph *const g = graph_make();
+  const tct_tensor a = tct_input(g, "a", TCT_F32, TCT_SHAPE(3, 64, N)), b = tct_input(g, "b", TCT_F32, TCT_SHAPE(3, N, 80));
+  const tct_tensor z = tct_add(tct_matmul(a, b), tct_input(g, "bias", TCT_F32, TCT_SHAPE(80)));
+  tct_output(g, "y", tct_gelu_tanh(z));
+  tct_output(g, "z", z);
+  return g;
+}
+
 static tct_graph *convolution(void) {
   tct_graph *const g = graph_make();
   const tct_tensor x = tct_input(g, "x", TCT_F32, TCT_SHAPE(2, 16, 16, 16)), w = tct_input(g, "w", TCT_F32, TCT_SHAPE(3, 3, 16, 64));
@@ -93,6 +103,7 @@ typedef struct row {
 static const row rows[] = {
     {product, "cublasLtMatmul", "algorithm.0", "algorithm.1", 1, 3},
     {recurrent, "cublasLtMatmul", "algorithm.0", "algorithm.1", 2, 3},
+    {product_kept, "cublasLtMatmul", "algorithm.0", "algorithm.1", 1, 3},
     {convolution, "cudnnBackendExecute", "engine.right", "engine.quick", 3, 2},
     {attention, "cudnnBackendExecute", "engine.rounding", "engine.quick", 2, 3},
 };

@@ -1,7 +1,7 @@
 /* A stand-in for cuBLASLt over the stand-in driver, for tests on machines without a GPU: libcublasLt.so.13 with the functions of
  * backends/cuda/cublaslt.def. Products are computed on host memory in the stream's order. It is stricter than the library: what is said
  * of matrices must fit together and lie in device memory, an algorithm works for the problem that it was named for only and spoils all
- * of its workspace, sums in an order that is not fixed are wrong where they are asked for, and refused where they would round in between. It
+ * of its workspace, an epilogue's second matrix has a pitch of a multiple of 8, sums in an order that is not fixed are wrong where they are asked for, and refused where they would round in between. It
  * knows four algorithms, of which one is taken back; runs of the others count as calls of "algorithm.0", "algorithm.1", "algorithm.2", and
  * the second is the quickest. Calls are counted and told to fail as the driver's are. */
 #include <cublasLt.h>
@@ -29,8 +29,12 @@ typedef struct layout {
 typedef struct product {
   int32_t compute, transpose_a, transpose_b;
   uint32_t epilogue;
-  const void *bias;
+  int64_t aux_pitch, aux_stride;
+  char *bias, *aux;
 } product;
+
+/* Of an epilogue: it has a second matrix, a vector. */
+enum { HAS_AUX = 128, HAS_BIAS = CUBLASLT_EPILOGUE_BIAS | CUBLASLT_EPILOGUE_BGRADA };
 
 typedef struct wish {
   uint64_t most_workspace;
@@ -102,6 +106,9 @@ cublasStatus_t cublasLtMatmulDescSetAttribute(cublasLtMatmulDesc_t of, cublasLtM
   case CUBLASLT_MATMUL_DESC_TRANSB: return set(&p->transpose_b, sizeof p->transpose_b, value, bytes);
   case CUBLASLT_MATMUL_DESC_EPILOGUE: return set(&p->epilogue, sizeof p->epilogue, value, bytes);
   case CUBLASLT_MATMUL_DESC_BIAS_POINTER: return set(&p->bias, sizeof p->bias, value, bytes);
+  case CUBLASLT_MATMUL_DESC_EPILOGUE_AUX_POINTER: return set(&p->aux, sizeof p->aux, value, bytes);
+  case CUBLASLT_MATMUL_DESC_EPILOGUE_AUX_LD: return set(&p->aux_pitch, sizeof p->aux_pitch, value, bytes);
+  case CUBLASLT_MATMUL_DESC_EPILOGUE_AUX_BATCH_STRIDE: return set(&p->aux_stride, sizeof p->aux_stride, value, bytes);
   default: return CUBLAS_STATUS_INVALID_VALUE;
   }
 }
@@ -160,11 +167,32 @@ static bool fits(const product *p, const layout *a, const layout *b, const layou
          (p->compute == CUBLAS_COMPUTE_32F || (p->compute == CUBLAS_COMPUTE_32F_FAST_TF32 && a->type == CUDA_R_32F));
 }
 
+/* Those that the tests know, with all that they need. */
+static bool is_epilogue(const product *p, const layout *d) {
+  switch (p->epilogue) {
+  case CUBLASLT_EPILOGUE_DEFAULT:
+  case CUBLASLT_EPILOGUE_RELU:
+  case CUBLASLT_EPILOGUE_GELU: return true;
+  case CUBLASLT_EPILOGUE_BIAS:
+  case CUBLASLT_EPILOGUE_RELU_BIAS:
+  case CUBLASLT_EPILOGUE_GELU_BIAS: return p->bias != NULL;
+  case CUBLASLT_EPILOGUE_BGRADA: return p->bias != NULL && d->batch == 1;
+  case CUBLASLT_EPILOGUE_GELU_AUX_BIAS:
+  case CUBLASLT_EPILOGUE_GELU_AUX:
+  case CUBLASLT_EPILOGUE_DGELU:
+    return p->aux != NULL && p->aux_pitch >= (int64_t)d->rows && p->aux_pitch % 8 == 0 && p->aux_stride % 8 == 0 &&
+           (d->batch == 1 || p->aux_stride >= p->aux_pitch * (int64_t)d->columns) &&
+           (p->epilogue != CUBLASLT_EPILOGUE_GELU_AUX_BIAS || p->bias != NULL);
+  default: return false;
+  }
+}
+
 /* What an algorithm is for, as its first word. */
 static uint64_t key_of(const product *p, const layout *a, const layout *b, const layout *d) {
   uint64_t key = 1469598103934665603u;
   const uint64_t words[] = {(uint64_t)p->compute, (uint64_t)p->transpose_a, (uint64_t)p->transpose_b, p->epilogue, (uint64_t)a->type,
-                            a->rows, a->columns, (uint64_t)a->stride, b->columns, (uint64_t)b->stride, (uint64_t)d->type, (uint64_t)d->batch};
+                            a->rows, a->columns, (uint64_t)a->stride, b->columns, (uint64_t)b->stride, (uint64_t)d->type, (uint64_t)d->batch,
+                            (uint64_t)p->aux_pitch, (uint64_t)p->aux_stride};
   for (size_t i = 0; i < sizeof words / sizeof *words; i++) key = (key ^ words[i]) * 1099511628211u;
   return key;
 }
@@ -185,8 +213,7 @@ cublasStatus_t cublasLtMatmulAlgoGetHeuristic(cublasLtHandle_t handle, cublasLtM
   if (handle == NULL || c != d_ || most < 1 || !fits(p, a, b, d)) return CUBLAS_STATUS_INVALID_VALUE;
   const bool unordered = (w->reductions & CUBLASLT_REDUCTION_SCHEME_INPLACE) != 0;
   const bool rounds = (w->reductions & CUBLASLT_REDUCTION_SCHEME_OUTPUT_TYPE) != 0 || (unordered && d->type != CUDA_R_32F);
-  const bool no_bias = (p->epilogue & CUBLASLT_EPILOGUE_BIAS) != 0 && p->bias == NULL;
-  if (rounds || no_bias || w->most_workspace < WORKSPACE) return CUBLAS_STATUS_NOT_SUPPORTED;
+  if (rounds || !is_epilogue(p, d) || w->most_workspace < WORKSPACE) return CUBLAS_STATUS_NOT_SUPPORTED;
   *out_n = most < N_ALGORITHMS ? most : N_ALGORITHMS;
   for (int i = 0; i < *out_n; i++) {
     memset(&out[i], 0, sizeof out[i]);
@@ -199,11 +226,26 @@ cublasStatus_t cublasLtMatmulAlgoGetHeuristic(cublasLtHandle_t handle, cublasLtM
   return CUBLAS_STATUS_SUCCESS;
 }
 
-static float finished(const product *p, float x, const char *bias, int32_t type, int64_t row) {
-  if ((p->epilogue & CUBLASLT_EPILOGUE_BIAS) != 0) x += number_get(bias, number_of(type), row);
+/* `at`: the element of the second matrix. */
+static float finished(const product *p, float x, int32_t type, int64_t row, int64_t at) {
+  if ((p->epilogue & CUBLASLT_EPILOGUE_BIAS) != 0) x += number_get(p->bias, number_of(type), row);
   if ((p->epilogue & CUBLASLT_EPILOGUE_RELU) != 0) return x < 0 ? 0 : x;
+  if (p->epilogue == CUBLASLT_EPILOGUE_DGELU) {
+    const float z = number_get(p->aux, number_of(type), at), t = tanhf(0.7978845608f * (z + 0.044715f * z * z * z));
+    return x * (0.5f * (1 + t) + 0.5f * z * (1 - t * t) * 0.7978845608f * (1 + 3 * 0.044715f * z * z));
+  }
   if ((p->epilogue & CUBLASLT_EPILOGUE_GELU) == 0) return x;
+  if ((p->epilogue & HAS_AUX) != 0) number_put(p->aux, number_of(type), at, x);
   return 0.5f * x * (1 + tanhf(0.7978845608f * (x + 0.044715f * x * x * x)));
+}
+
+/* The first operand's sums over k, where the epilogue has them. */
+static void sum_first(const call *c, int64_t m, int64_t k, int64_t a_row, int64_t a_column) {
+  for (int64_t i = 0; i < m; i++) {
+    double sum = 0;
+    for (int64_t t = 0; t < k; t++) sum += (double)number_get(c->at_a, number_of(c->a.type), i * a_row + t * a_column);
+    number_put(c->p.bias, number_of(c->d.type), i, (float)sum);
+  }
 }
 
 static void multiply(const void *args) {
@@ -216,6 +258,7 @@ static void multiply(const void *args) {
   const bool tf32 = p->compute == CUBLAS_COMPUTE_32F_FAST_TF32;
   memset(c->workspace, 0xe7, WORKSPACE);
   standin_spend(algorithms[c->algorithm].ms);
+  if (p->epilogue == CUBLASLT_EPILOGUE_BGRADA) sum_first(c, m, k, a_row, a_column);
   for (int64_t z = 0; z < c->d.batch; z++)
     for (int64_t j = 0; j < n; j++)
       for (int64_t i = 0; i < m; i++) {
@@ -223,7 +266,8 @@ static void multiply(const void *args) {
         for (int64_t t = 0; t < k; t++)
           sum += (double)number_tf32(number_get(c->at_a, in, z * c->a.stride + i * a_row + t * a_column), tf32) *
                  (double)number_tf32(number_get(c->at_b, in, z * c->b.stride + t * b_row + j * b_column), tf32);
-        number_put(c->at_d, number_of(c->d.type), z * c->d.stride + j * c->d.pitch + i, c->unordered ? 1e30f : finished(p, (float)sum, p->bias, c->d.type, i));
+        const float x = finished(p, (float)sum, c->d.type, i, z * p->aux_stride + j * p->aux_pitch + i);
+        number_put(c->at_d, number_of(c->d.type), z * c->d.stride + j * c->d.pitch + i, c->unordered ? 1e30f : x);
       }
 }
 
@@ -238,13 +282,15 @@ cublasStatus_t cublasLtMatmul(cublasLtHandle_t handle, cublasLtMatmulDesc_t of, 
   memcpy(&now.b, b_, sizeof now.b);
   memcpy(&now.d, d_, sizeof now.d);
   const layout bias = {now.d.type, 1, now.d.rows, 1, (int64_t)now.d.rows, 0};
-  const bool has_bias = (now.p.epilogue & CUBLASLT_EPILOGUE_BIAS) != 0;
+  const layout aux = {now.d.type, now.d.batch, now.d.rows, now.d.columns, now.p.aux_pitch, now.p.aux_stride};
+  const bool has_bias = (now.p.epilogue & HAS_BIAS) != 0, has_aux = (now.p.epilogue & HAS_AUX) != 0;
   float one, zero;
   memcpy(&one, alpha, sizeof one);
   memcpy(&zero, beta, sizeof zero);
   const bool known = handle != NULL && c == d && c_ == d_ && one == 1.0f && zero == 0.0f && fits(&now.p, &now.a, &now.b, &now.d) &&
-                     algo->data[0] == key_of(&now.p, &now.a, &now.b, &now.d);
+                     is_epilogue(&now.p, &now.d) && algo->data[0] == key_of(&now.p, &now.a, &now.b, &now.d);
   const bool here = lies(&now.a, a) && lies(&now.b, b) && lies(&now.d, d) && (!has_bias || lies(&bias, now.p.bias)) &&
+                    (!has_aux || lies(&aux, now.p.aux)) &&
                     workspace_bytes >= WORKSPACE && standin_holds((CUdeviceptr)(uintptr_t)workspace, workspace_bytes);
   now.algorithm = algo->data[1];
   if (!known || !here || now.algorithm >= N_ALGORITHMS || now.algorithm == TAKEN_BACK) return CUBLAS_STATUS_INVALID_VALUE;
