@@ -99,7 +99,7 @@ set_source_files_properties(${cuda_image_source} PROPERTIES OBJECT_DEPENDS "${cu
 
 # ---- the module ----
 
-file(GLOB cuda_sources CONFIGURE_DEPENDS backends/cuda/*.c)
+file(GLOB cuda_sources CONFIGURE_DEPENDS backends/cuda/*.c backends/cuda/libraries/*.c backends/cuda/ops/*.c)
 add_library(tercet_cuda MODULE ${cuda_sources} ${cuda_image_source})
 target_include_directories(tercet_cuda PRIVATE ${tercet_include} ${PROJECT_SOURCE_DIR})
 target_include_directories(tercet_cuda SYSTEM PRIVATE ${TERCET_CUDA_INCLUDE})

@@ -4,9 +4,9 @@
 
 #include <stdio.h>
 #include <string.h>
-#include "backends/cuda/cublaslt.h"
-#include "backends/cuda/cudnn.h"
-#include "backends/cuda/custom.h"
+#include "backends/cuda/libraries/cublaslt.h"
+#include "backends/cuda/libraries/cudnn.h"
+#include "backends/cuda/ops/custom.h"
 #include "backends/cuda/launch.h"
 #include "backends/cuda/ranges.h"
 #include "backends/cuda/table.h"

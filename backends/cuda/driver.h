@@ -4,7 +4,7 @@
 
 #include <cuda.h>
 
-#include "backends/cuda/libraries.h"
+#include "backends/cuda/libraries/libraries.h"
 
 typedef struct tct_cu_driver {
 #define DRIVER(member, symbol, prototype) __typeof__(prototype) *member;

@@ -3,11 +3,11 @@
 
 #include <stdio.h>
 #include <string.h>
-#include "backends/cuda/cublaslt.h"
-#include "backends/cuda/cudnn.h"
-#include "backends/cuda/custom.h"
+#include "backends/cuda/libraries/cublaslt.h"
+#include "backends/cuda/libraries/cudnn.h"
+#include "backends/cuda/ops/custom.h"
 #include "backends/cuda/image.h"
-#include "backends/cuda/nvrtc.h"
+#include "backends/cuda/libraries/nvrtc.h"
 #include "backends/cuda/ranges.h"
 #include "backends/cuda/table.h"
 

@@ -303,7 +303,7 @@ TEST(gpu_custom, every_call_fails_once) {
   NEEDS_NVRTC("");
   static const char *const functions[] = {
 #define NVRTC(member, symbol) #symbol,
-#include "backends/cuda/nvrtc.def"
+#include "backends/cuda/libraries/nvrtc.def"
 #undef NVRTC
       "cuModuleLoadDataEx", "cuModuleUnload", "cuFuncGetParamInfo", "cuLaunchKernel"};
   static results got;

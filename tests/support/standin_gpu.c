@@ -65,12 +65,12 @@ bool gpu_find(const char *settings) {
 
 static const char *const cublaslt[] = {
 #define CUBLASLT(member, symbol) #symbol,
-#include "backends/cuda/cublaslt.def"
+#include "backends/cuda/libraries/cublaslt.def"
 #undef CUBLASLT
 };
 static const char *const cudnn[] = {
 #define CUDNN(member, symbol) #symbol,
-#include "backends/cuda/cudnn.def"
+#include "backends/cuda/libraries/cudnn.def"
 #undef CUDNN
 };
 static const struct {

@@ -4,7 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include "backends/cuda/cudnn_graph.h"
+#include "backends/cuda/libraries/cudnn_graph.h"
 
 static const char h200[] =
     "{\"deviceName\": \"NVIDIA H200\", \"deviceVer\": 900, \"driverVer\": 13000, \"cudaDeviceId\": 0, \"pciDeviceId\": 9013, \"isTccDriver\": 0, "

@@ -1,5 +1,5 @@
 /* A stand-in for cuBLASLt over the stand-in driver, for tests on machines without a GPU: libcublasLt.so.13 with the functions of
- * backends/cuda/cublaslt.def. Products are computed on host memory in the stream's order. It is stricter than the library: what is said
+ * backends/cuda/libraries/cublaslt.def. Products are computed on host memory in the stream's order. It is stricter than the library: what is said
  * of matrices must fit together and lie in device memory, an algorithm works for the problem that it was named for only and spoils all
  * of its workspace, an epilogue's second matrix has a pitch of a multiple of 8, sums in an order that is not fixed are wrong where they are asked for, and refused where they would round in between. It
  * knows four algorithms, of which one is taken back; runs of the others count as calls of "algorithm.0", "algorithm.1", "algorithm.2", and

@@ -1,5 +1,5 @@
 /* A stand-in for cuDNN over the stand-in driver, for tests on machines without a GPU: libcudnn.so.9 with the functions of
- * backends/cuda/cudnn.def, for graphs of one convolution with a bias and a ReLU behind it, and of attention (attention.c), computed on
+ * backends/cuda/libraries/cudnn.def, for graphs of one convolution with a bias and a ReLU behind it, and of attention (attention.c), computed on
  * host memory in the stream's order. It is stricter than the library: a descriptor that is finished cannot be set and one that is not cannot be used, operands lie
  * in device memory, all of the workspace is spoilt. Its heuristic names five engines: one that is noted as not deterministic and gives
  * wrong numbers, one noted as rounding f32 to TF32, one that needs a terabyte, one that is right, and

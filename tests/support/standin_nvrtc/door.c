@@ -1,4 +1,4 @@
-/* A door before NVRTC: libnvrtc.so.13 with the functions of backends/cuda/nvrtc.def, which counts their calls, lets those fail that it
+/* A door before NVRTC: libnvrtc.so.13 with the functions of backends/cuda/libraries/nvrtc.def, which counts their calls, lets those fail that it
  * was told to, and has the real library do the work: compiling needs no GPU. */
 #include <dlfcn.h>
 #include <nvrtc.h>
