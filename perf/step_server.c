@@ -1,13 +1,17 @@
 /* A training step under a stopwatch, driven over standard input, so that a script can alternate rounds with a peer's in
- * one run: step_server MODEL BATCH THREADS [DEVICE] [warm], then commands, one a line, each answered by one line of JSON:
+ * one run: step_server MODEL BATCH THREADS [DEVICE [WORD…]], then commands, one a line, each answered by one line of JSON:
+ *   ready           nothing; the session, which any other command begins, has not begun
  *   describe        what one step takes by plan: products' flops, least bytes of traffic, bytes of memory (all that is
  *                   allocated once the program is compiled, and the batch)
- *   export PREFIX   writes each parameter and the fixed batch as PREFIX-<name>.npy ('/' becomes '.')
- *   run N           N training steps: seconds and the loss of the last step, before its update
+ *   export PREFIX   writes each parameter and the batches as PREFIX-<name>.npy ('/' becomes '.')
+ *   run N           N training steps: seconds and the loss of the last step, before its update; each step's loss is read
+ *   stream N        the same, but the loss of the last step alone is read
  *   profile N       N steps under the program's own stopwatch; the lines before the answer are its steps
- *   memory          the highest resident set since the session began, above the process before it (Linux)
- * `warm` trains the same model for a step at batch 1 and forgets it before the session begins, so that the code that a
- * step runs is resident and `memory` counts data alone. */
+ *   memory          the highest resident set since the session began, above the process before it (Linux); what a GPU's
+ *                   uploads hold on it beside the plan
+ * Words: bfloat16 or float16, the precision (float32); batches=N, batches of noise that steps take in turn (1); `warm`,
+ * which trains the same model for two steps at batch 1 and forgets it before the session begins, so that the code that a
+ * step runs is resident and memory counts data alone: a device that is not the host stays open from then on. */
 #include <malloc.h>
 #include <pthread.h>
 #include <stdio.h>
@@ -123,9 +127,10 @@ static int export_all(const perf_session *s, const char *prefix) {
     free(data);
     if (bad) return 1;
   }
-  const tct_shape x = batched(s->batch, &s->what->x), y = batched(s->batch, &s->what->y);
-  return write_npy(prefix, "x", s->what->n_tokens > 0 ? "<i4" : "<f4", &x, s->x, s->x_bytes) |
-         write_npy(prefix, "y", "<i4", &y, s->y, s->y_bytes);
+  const int64_t n = s->batch * s->n_batches;
+  const tct_shape x = batched(n, &s->what->x), y = batched(n, &s->what->y);
+  return write_npy(prefix, "x", s->what->n_tokens > 0 ? "<i4" : "<f4", &x, s->x, s->x_bytes * (size_t)s->n_batches) |
+         write_npy(prefix, "y", "<i4", &y, s->y, s->y_bytes * (size_t)s->n_batches);
 }
 
 static bool is_product(const char *op) {
@@ -152,7 +157,7 @@ static void describe(const perf_session *s) {
 
 static bool profile(perf_session *s, int64_t n, double *loss) {
   tct_program_profile(s->program, true);
-  if (!perf_session_run(s, n, loss)) return false;
+  if (!perf_session_run(s, n, true, loss)) return false;
   tct_program_profile(s->program, false);
   tct_step_info step;
   for (int32_t i = 0; tct_program_step(s->program, i, &step); i++) {
@@ -162,54 +167,87 @@ static bool profile(perf_session *s, int64_t n, double *loss) {
   return true;
 }
 
-static int serve(perf_session *s, double idle) {
-  char line[512];
+/* What the device's own transfers hold on it. */
+static double staging_of(const perf_session *s) {
+  tct_counter counters[32];
+  const int32_t n = tct_device_counters(tct_model_device(s->model), counters, 32);
+  for (int32_t i = 0; i < n; i++)
+    if (strcmp(counters[i].name, "staging") == 0) return counters[i].value;
+  return 0;
+}
+
+static int answer(perf_session *s, const char *line, double idle) {
   double loss = 0;
-  while (fgets(line, sizeof line, stdin) != NULL) {
-    line[strcspn(line, "\n")] = '\0';
-    const double begin = perf_now();
-    if (strncmp(line, "run ", 4) == 0) {
-      if (!perf_session_run(s, strtoll(line + 4, NULL, 10), &loss)) return fail("run");
-      printf("{\"seconds\": %.9f, \"loss\": %.9g}\n", perf_now() - begin, loss);
-    } else if (strncmp(line, "profile ", 8) == 0) {
-      if (!profile(s, strtoll(line + 8, NULL, 10), &loss)) return fail("profile");
-      printf("{}\n");
-    } else if (strncmp(line, "export ", 7) == 0) {
-      if (export_all(s, line + 7) != 0) return fail("export");
-      printf("{}\n");
-    } else if (strcmp(line, "describe") == 0) {
-      describe(s);
-    } else if (strcmp(line, "memory") == 0) {
-      printf("{\"peak_bytes\": %.17g}\n", memory_of("VmHWM") - idle);
-    } else {
-      fprintf(stderr, "step_server: unknown command '%s'; see the head of perf/step_server.c\n", line);
-      return 2;
-    }
-    fflush(stdout);
+  const double begin = perf_now();
+  const bool streams = strncmp(line, "stream ", 7) == 0;
+  if (streams || strncmp(line, "run ", 4) == 0) {
+    if (!perf_session_run(s, strtoll(line + (streams ? 7 : 4), NULL, 10), !streams, &loss)) return fail("run");
+    printf("{\"seconds\": %.9f, \"loss\": %.9g}\n", perf_now() - begin, loss);
+  } else if (strncmp(line, "profile ", 8) == 0) {
+    if (!profile(s, strtoll(line + 8, NULL, 10), &loss)) return fail("profile");
+    printf("{}\n");
+  } else if (strncmp(line, "export ", 7) == 0) {
+    if (export_all(s, line + 7) != 0) return fail("export");
+    printf("{}\n");
+  } else if (strcmp(line, "describe") == 0) {
+    describe(s);
+  } else if (strcmp(line, "memory") == 0) {
+    printf("{\"peak_bytes\": %.17g, \"staging_bytes\": %.17g}\n", memory_of("VmHWM") - idle, staging_of(s));
+  } else {
+    fprintf(stderr, "step_server: unknown command '%s'; see the head of perf/step_server.c\n", line);
+    return 2;
   }
   return 0;
 }
 
-int main(int argc, char **argv) {
-  const perf_model *what = argc > 3 ? perf_model_find(argv[1]) : NULL;
-  const int64_t batch = what != NULL ? strtoll(argv[2], NULL, 10) : 0;
-  if (batch < 1 || batch > 65536) {
-    fprintf(stderr, "usage: step_server %s BATCH THREADS [DEVICE] [warm]\n", perf_model_names());
-    return 2;
+static int serve(const perf_model *what, const perf_session_options *options, double idle) {
+  char line[512];
+  perf_session session = {.what = NULL};
+  int code = 0;
+  while (code == 0 && fgets(line, sizeof line, stdin) != NULL) {
+    line[strcspn(line, "\n")] = '\0';
+    if (strcmp(line, "ready") == 0) printf("{}\n");
+    else if (session.what == NULL && !perf_session_open(what, options, &session)) code = fail("set-up");
+    else code = answer(&session, line, idle);
+    fflush(stdout);
   }
-  const int32_t n_threads = (int32_t)strtol(argv[3], NULL, 10);
-  tct_set_allocator(&(tct_allocator){acquire, release, NULL});
+  perf_session_close(&session);
+  return code;
+}
+
+static bool take_word(const char *word, perf_session_options *o, bool *warm) {
+  char *end = NULL;
+  if (strcmp(word, "warm") == 0) return *warm = true;
+  if (strcmp(word, "bfloat16") == 0 || strcmp(word, "float16") == 0 || strcmp(word, "float32") == 0) return (o->precision = word) != NULL;
+  if (strncmp(word, "batches=", 8) != 0) return false;
+  o->n_batches = strtoll(word + 8, &end, 10);
+  return *end == '\0' && o->n_batches >= 1 && o->n_batches <= 64;
+}
+
+static bool warm_up(const perf_model *what, const perf_session_options *options) {
+  perf_session_options one = *options;
   perf_session session;
   double loss;
-  const bool warm = strcmp(argv[argc - 1], "warm") == 0;
-  const char *const device = argc > 4 + (warm ? 1 : 0) ? argv[4] : "cpu";
-  if (warm) {
-    const bool ran = perf_session_open(what, 1, device, n_threads, &session) && perf_session_run(&session, 1, &loss);
-    perf_session_close(&session);
-    if (!ran) return fail("warm-up");
-  }
-  const double idle = begin_peak();
-  const int code = perf_session_open(what, batch, device, n_threads, &session) ? serve(&session, idle) : fail("set-up");
+  one.batch = one.n_batches = 1;
+  const bool ran = perf_session_open(what, &one, &session) && perf_session_run(&session, 2, true, &loss);
   perf_session_close(&session);
+  return ran;
+}
+
+int main(int argc, char **argv) {
+  const perf_model *what = argc > 3 ? perf_model_find(argv[1]) : NULL;
+  perf_session_options options = {.batch = what != NULL ? strtoll(argv[2], NULL, 10) : 0, .device = argc > 4 ? argv[4] : "cpu"};
+  bool warm = false, bad = options.batch < 1 || options.batch > 65536;
+  for (int i = 5; i < argc; i++) bad = !take_word(argv[i], &options, &warm) || bad;
+  if (bad) {
+    fprintf(stderr, "usage: step_server %s BATCH THREADS [DEVICE [bfloat16|float16] [batches=N] [warm]]\n", perf_model_names());
+    return 2;
+  }
+  options.n_threads = (int32_t)strtol(argv[3], NULL, 10);
+  tct_set_allocator(&(tct_allocator){acquire, release, NULL});
+  tct_device *device = NULL; /* keeps a GPU's context and code when the warm-up's model goes */
+  const bool kept = !warm || strcmp(options.device, "cpu") == 0 || tct_device_open(options.device, NULL, &device) == TCT_OK;
+  const int code = kept && (!warm || warm_up(what, &options)) ? serve(what, &options, begin_peak()) : fail("warm-up");
+  tct_device_close(device);
   return code;
 }

@@ -10,7 +10,7 @@
 enum { LEAST_RUNS = 3, LEAST_PAIRS = 7, MOST_PAIRS = 999, MOST_THREADS = 64 };
 
 typedef struct options {
-  const char *device, *against, *pair, *only, *deepbench, *json, *threads_text, *seconds_text, *limit_text;
+  const char *device, *against, *pair, *only, *deepbench, *json, *threads_text, *seconds_text, *limit_text, *dtype;
   double threads, seconds, limit;
   bool peaks, serve;
 } options;
@@ -28,7 +28,7 @@ static bool read_options(int argc, const char *const *argv, FILE *err, options *
   const struct {
     const char *name, **text;
   } texts[] = {{"--device", &o->device}, {"--against", &o->against}, {"--pair", &o->pair}, {"--only", &o->only}, {"--deepbench", &o->deepbench},
-               {"--json", &o->json}, {"--threads", &o->threads_text}, {"--seconds", &o->seconds_text}, {"--limit", &o->limit_text}};
+               {"--json", &o->json}, {"--threads", &o->threads_text}, {"--seconds", &o->seconds_text}, {"--limit", &o->limit_text}, {"--dtype", &o->dtype}};
   for (int i = 1; i < argc; i++) {
     size_t t = 0;
     while (t < sizeof texts / sizeof texts[0] && strcmp(argv[i], texts[t].name) != 0) t++;
@@ -42,6 +42,10 @@ static bool read_options(int argc, const char *const *argv, FILE *err, options *
   }
   if (o->against != NULL && o->pair != NULL) {
     (void)fprintf(err, "bench_ops: --against compares two devices and --pair two builds; give one of them\n");
+    return false;
+  }
+  if (o->dtype != NULL && (!o->peaks || strcmp(o->dtype, "bf16") != 0)) {
+    (void)fprintf(err, "bench_ops: --dtype: is '%s'%s; needs bf16, and --peaks\n", o->dtype, o->peaks ? "" : " without --peaks");
     return false;
   }
   return number(err, "--threads", o->threads_text, 1, MOST_THREADS, &o->threads) && number(err, "--seconds", o->seconds_text, 0, 3600, &o->seconds) &&
@@ -146,6 +150,13 @@ static int run(const options *o, bench_side *a, bench_side *b, const bench_rows 
   if (find_peaks(a, o->seconds, &t.peaks) != TCT_OK) {
     (void)fprintf(err, "bench_ops: the peaks of %s: %s\n", o->device, tct_error_message());
     return 1;
+  }
+  if (o->dtype != NULL && !a->modelled) {
+    if (perf_product_flops(a->device, TCT_BF16, o->seconds, &t.peaks.product_flops) != TCT_OK) {
+      (void)fprintf(err, "bench_ops: a product of bf16 on %s: %s\n", o->device, tct_error_message());
+      return 1;
+    }
+    t.peaks.flops = t.peaks.product_flops;
   }
   if (o->peaks) {
     print_peaks(out, &t.peaks);

@@ -7,12 +7,11 @@
 #include <unistd.h>
 #include "perf/compare/statistics.h"
 #include "perf/support/machine.h"
-#include "perf/support/cases.h"
 
 enum { LEAST_EXTENT = 128, CPU_EXTENT = 1024, MOST_EXTENT = 8192, LEAST_SUM = 1 << 20, IN_MEMORY = 384 << 20, IN_CACHE = 12 << 20, USUAL_CACHE = 1 << 20 };
 
-static void build_sum(tct_graph *graph, int64_t n) {
-  const tct_desc desc = {.dtype = TCT_F32, .shape = TCT_SHAPE(n)};
+static void build_sum(tct_graph *graph, tct_dtype dtype, int64_t n) {
+  const tct_desc desc = {.dtype = dtype, .shape = TCT_SHAPE(n)};
   tct_output(graph, "y", tct_add(tct_input(graph, "a", desc.dtype, desc.shape), tct_input(graph, "b", desc.dtype, desc.shape)));
 }
 
@@ -38,20 +37,32 @@ static tct_status best_of(tct_device *device, tct_graph *graph, double seconds, 
   return status;
 }
 
-static void build_product(tct_graph *graph, int64_t n) { perf_build_gemm(graph, n, n, n, false, false); }
+static void build_product(tct_graph *graph, tct_dtype dtype, int64_t n) {
+  const tct_init uniform = {.kind = TCT_INIT_UNIFORM, .value = 1};
+  tct_output(graph, "y", tct_matmul(tct_variable(graph, "a", dtype, TCT_SHAPE(n, n), uniform), tct_variable(graph, "b", dtype, TCT_SHAPE(n, n), uniform)));
+}
 
 /* Twice as large until a run takes a quarter of the time that there is, or `most` is reached: a slow device gets small work. *out: of the
  * last size. */
-static tct_status largest(tct_device *device, void (*build)(tct_graph *graph, int64_t n), int64_t least, int64_t most, double seconds, tct_step_info *out) {
+static tct_status largest(tct_device *device, void (*build)(tct_graph *graph, tct_dtype dtype, int64_t n), tct_dtype dtype, int64_t least, int64_t most, double seconds, tct_step_info *out) {
   tct_status status = TCT_OK;
   *out = (tct_step_info){.seconds = 0};
   for (int64_t n = least; status == TCT_OK && n <= most && out->seconds < seconds / 4; n *= 2) {
     tct_graph *graph = NULL;
     status = tct_graph_create(&graph);
     if (status != TCT_OK) return status;
-    build(graph, n);
+    build(graph, dtype, n);
     status = best_of(device, graph, n * 2 > most ? seconds : seconds / 8, out);
   }
+  return status;
+}
+
+tct_status perf_product_flops(tct_device *device, tct_dtype dtype, double seconds, double *out) {
+  const bool cpu = strcmp(tct_device_spec(device), "cpu") == 0;
+  tct_step_info step;
+  *out = 0;
+  const tct_status status = largest(device, build_product, dtype, LEAST_EXTENT, cpu ? CPU_EXTENT : MOST_EXTENT, seconds, &step);
+  if (status == TCT_OK && step.seconds > 0) *out = step.flops / step.seconds;
   return status;
 }
 
@@ -61,10 +72,10 @@ tct_status perf_peaks_of(tct_device *device, double seconds, perf_peaks *out) {
   tct_step_info step;
   *out = (perf_peaks){.flops = 0};
   tct_device_describe(device, &info);
-  tct_status status = largest(device, build_product, LEAST_EXTENT, cpu ? CPU_EXTENT : MOST_EXTENT, seconds, &step);
+  tct_status status = perf_product_flops(device, TCT_F32, seconds, &out->product_flops);
   if (status != TCT_OK) return status;
-  out->product_flops = out->flops = step.seconds > 0 ? step.flops / step.seconds : 0;
-  status = largest(device, build_sum, LEAST_SUM, IN_MEMORY / 12, seconds, &step);
+  out->flops = out->product_flops;
+  status = largest(device, build_sum, TCT_F32, LEAST_SUM, IN_MEMORY / 12, seconds, &step);
   if (status != TCT_OK) return status;
   out->bytes = step.seconds > 0 ? step.bytes / step.seconds : 0;
   if (!cpu) return TCT_OK;

@@ -14,6 +14,8 @@ typedef struct perf_peaks {
 
 /* Best times within about `seconds` for each figure. */
 tct_status perf_peaks_of(tct_device *device, double seconds, perf_peaks *out);
+/* Of a large product of this dtype alone. */
+tct_status perf_product_flops(tct_device *device, tct_dtype dtype, double seconds, double *out);
 /* Of each figure the median over n measurements, at most PERF_MOST_PEAKS, at least 1: what else the machine did is then in it as in a step. */
 enum { PERF_MOST_PEAKS = 16 };
 void perf_peaks_usual(const perf_peaks *each, int n, perf_peaks *out);

@@ -158,6 +158,8 @@ TEST(bench, bad_input) {
       {{"bench_ops", "--seconds", "soon"}, "--seconds: is 'soon', needs a number from 0", 2},
       {{"bench_ops", "--threads", "0"}, "--threads: is '0', needs a number from 1 to 64", 2},
       {{"bench_ops", "--against", "ref", "--pair", "b"}, "give one of them", 2},
+      {{"bench_ops", "--dtype", "bf16"}, "--dtype: is 'bf16' without --peaks; needs bf16, and --peaks", 2},
+      {{"bench_ops", "--peaks", "--dtype", "f8"}, "--dtype: is 'f8'; needs bf16, and --peaks", 2},
       {{"bench_ops", "--device", "abacus"}, "abacus", 2},
       {{"bench_ops", "--device", "gpu:99"}, "gpu", 1},
       {{"bench_ops", "--device", "tpu:v3", "--against", "abacus"}, "abacus", 2},
