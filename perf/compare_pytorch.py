@@ -9,32 +9,65 @@ two fastest go on. Each round times K steps of Tercet and of these two, the orde
 the variant with the lower median. The ratio is taken round by round (PyTorch's time / Tercet's: above 1 Tercet is faster),
 and its median is given with an order-statistics 95 % interval. Losses of the first steps must agree before anything is timed.
 
+A row is MODEL:BATCH[:PRECISION]: f32, tf32 (a GPU's: gpu:tf32 here, allow_tf32 there) or bf16 (mixed precision here, autocast there;
+weights are f32 on both sides). Steps take --batches batches in turn, from host memory on both sides. On a GPU a round is timed from
+idle to idle by the host's clock, copies included, and the losses on the way are not waited for; PyTorch's time between CUDA events
+stands beside it. --bars: the rows and numbers that are asked of a GPU (perf/gpu_bars.py), with the time from the start of a process
+to its first step (the second process counts) and the GPU's memory beside the plan. --check: only the losses of the first steps.
+
+MFU: flops of the step's products (attention's masked half not counted) / time / the measured rate of a large product in that precision.
+
 Floor: the longer of flops of the step's products / the machine's peak, and the least bytes (each variable read and written
 once, the batch read) / its bandwidth; both measured by build/bench_ops. Memory: the highest resident set above the same
 process before the model, code paged in; Tercet's planned number is known before the first step.
 
 torch.compile needs a C++ compiler; its cache makes a second run of this script much shorter than the first.
 """
-import argparse, datetime, json, math, os, platform, subprocess, sys, tempfile, time
+import argparse, datetime, gc, json, math, os, platform, signal, subprocess, sys, tempfile, time, typing
 
 os.environ.setdefault("TORCHINDUCTOR_COMPILE_THREADS", "1")  # no pool of idle compilers beside the measurement
 import numpy as np
 import torch
 
+import gpu_bars
 import peer_pytorch
 
-DEVICE = "cpu"  # Tercet's name
+DEVICE = "cpu"
 DEFAULT_ROWS = "mlp:32,mlp:128,mlp:512,lenet5:32,lenet5:128,yardstick:500,resnet20:32,lstm:32,gpt:8"
-AGREEING_STEPS, AGREEMENT = 5, 2e-3  # f32 sums in different orders drift apart, faster with batch norm
-
-
+# Of the first losses: sums in different orders drift apart, faster with batch norm, and roundings of 2^-11 and 2^-9 with them.
+AGREEING_STEPS, AGREEMENT = 5, {"f32": 2e-3, "tf32": 1e-2, "bf16": 3e-2}
+# The first update alone: on two images PyTorch's own f32 in two layouts then parts by 2 %, and each further step makes more of it.
+UNSTEADY = {"resnet50": 0.05}
 TORCH = {"cpu": "cpu", "gpu": "cuda"}
 
 
+class Row(typing.NamedTuple):
+    model: str
+    batch: int
+    precision: str
+
+    def __str__(self):
+        return ":".join(map(str, self))
+
+
+def row_of(spec):
+    model, batch, precision = (spec.split(":") + ["f32"])[:3]
+    if model not in peer_pytorch.NETS or not batch.isdigit() or precision not in AGREEMENT or len(spec.split(":")) > 3:
+        raise ValueError(f"row '{spec}': needs MODEL:BATCH[:PRECISION], models {', '.join(peer_pytorch.NETS)}, precisions {', '.join(AGREEMENT)}")
+    if precision == "tf32" and DEVICE == "cpu":
+        raise ValueError(f"row '{spec}': tf32 is a GPU's; take f32")
+    return Row(model, int(batch), precision)
+
+
+def device_of(precision):  # Tercet's name
+    return DEVICE + ":tf32" if precision == "tf32" else DEVICE
+
+
 class Server:
-    def __init__(self, build, model, batch, threads, *more):
-        self.process = subprocess.Popen([os.path.join(build, "step_server"), model, str(batch), str(threads), DEVICE, *more],
-                                        stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    def __init__(self, args, row, threads, *words, batches=1):
+        words = [f"batches={batches}", *words] + (["bfloat16"] if row.precision == "bf16" else [])
+        self.process = subprocess.Popen([os.path.join(args.build, "step_server"), row.model, str(row.batch), str(threads),
+                                         device_of(row.precision), *words], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
 
     def ask(self, line):
         self.process.stdin.write(line + "\n")
@@ -45,7 +78,7 @@ class Server:
         return json.loads(answer)
 
     def run(self, n):
-        answer = self.ask(f"run {n}")
+        answer = self.ask(f"{'run' if DEVICE == 'cpu' else 'stream'} {n}")
         return answer["seconds"], answer["loss"]
 
     def close(self):
@@ -70,87 +103,127 @@ def interval(ratios):
     return float(np.median(r)), r[max(k - 1, 0)], r[min(n - k, n - 1)]
 
 
-def machine_peaks(build, threads):
-    """GFLOP/s and GB/s of this machine: the best of bench_ops' and of PyTorch's own large product."""
-    peaks = json.loads(subprocess.run([os.path.join(build, "bench_ops"), "--peaks", "--threads", str(threads), "--device", DEVICE],
-                                      capture_output=True, text=True, check=True).stdout)
+def machine_peaks(args, threads, precision):
+    """FLOP/s and bytes/s of this machine: the best of bench_ops' and of PyTorch's own large product."""
+    if (threads, precision) in args.peaks:
+        return args.peaks[threads, precision]
+    command = [os.path.join(args.build, "bench_ops"), "--peaks", "--threads", str(threads), "--device", device_of(precision)]
+    command += ["--dtype", "bf16"] if precision == "bf16" else []
+    peaks = json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
     if DEVICE != "cpu":
-        return peaks["gflops"] * 1e9, peaks["gbs"] * 1e9
-    a, b, best = torch.rand(1024, 1024), torch.rand(1024, 1024), 0.0
-    for _ in range(15):
-        begin = time.perf_counter()
-        a @ b
-        best = max(best, 2 * 1024 ** 3 / (time.perf_counter() - begin))
-    return max(best, peaks["gflops"] * 1e9), peaks["gbs"] * 1e9
+        best = peer_pytorch.product_rate(precision)
+    else:
+        dtype, best = torch.bfloat16 if precision == "bf16" else torch.float32, 0.0
+        a, b = torch.rand(1024, 1024, dtype=dtype), torch.rand(1024, 1024, dtype=dtype)
+        for _ in range(15):
+            begin = time.perf_counter()
+            a @ b
+            best = max(best, 2 * 1024 ** 3 / (time.perf_counter() - begin))
+    args.peaks[threads, precision] = max(best, peaks["gflops"] * 1e9), peaks["gbs"] * 1e9
+    return args.peaks[threads, precision]
 
 
-def check_losses(name, load, ours):
-    """The worst relative difference over the first steps; the reference is PyTorch's plainest variant."""
-    peer = peer_pytorch.Peer(name, load, peer_pytorch.variants(name)[0], device=TORCH[DEVICE])
-    worst = 0.0
+def check_losses(row, load, ours):
+    """The worst relative difference over the first steps; the reference is PyTorch's plainest variant. A loss that has all but
+    vanished is compared with a tenth of the first."""
+    peer = peer_pytorch.Peer(row.model, load, peer_pytorch.variants(row.model)[0], row.batch, row.precision, TORCH[DEVICE])
+    theirs, worst = [], 0.0
     for step, loss in enumerate(ours):
-        theirs = peer.run(1)[1]
-        worst = max(worst, abs(loss - theirs) / max(abs(theirs), 1e-3))
-        if worst > AGREEMENT:
-            raise RuntimeError(f"{name}: at step {step} the loss is {loss} here, {theirs} in PyTorch")
+        theirs.append(peer.run(1)[1])
+        worst = max(worst, abs(loss - theirs[-1]) / max(abs(theirs[-1]), 0.1 * theirs[0], 1e-3))
+        if worst > AGREEMENT[row.precision] + (UNSTEADY.get(row.model, 0) if step > 0 else 0):
+            raise RuntimeError(f"{row}: at step {step} the losses are {ours[:step + 1]} here, {theirs} in PyTorch")
     return worst
 
 
-def try_variants(name, load, seconds):
-    """The two fastest, warmed up, and every variant's best time or reason."""
+class OutOfTime(BaseException):  # no Exception: a compiler may catch those on the way
+    pass
+
+
+def within(seconds, do):
+    """do(), unless it takes longer: then OutOfTime, at the next line of Python and again each second until it is heard."""
+    def stop(*_):
+        raise OutOfTime(f"not done within {seconds:.0f} s")
+    before = signal.signal(signal.SIGALRM, stop)
+    signal.setitimer(signal.ITIMER_REAL, max(seconds, 0.1), 1)
+    try:
+        return do()
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+
+
+def try_variants(row, load, seconds, most_seconds):
+    """The two fastest, warmed up, and every variant's best time or reason. What takes longer than most_seconds to begin is given up."""
     peers, seen = {}, {}
-    for variant in peer_pytorch.variants(name, TORCH[DEVICE]):
-        try:
-            peer = peer_pytorch.Peer(name, load, variant, device=TORCH[DEVICE])
+    n = 1 if DEVICE == "cpu" else 5
+    for variant in peer_pytorch.variants(row.model, TORCH[DEVICE]):
+        def begin():
+            peer = peer_pytorch.Peer(row.model, load, variant, row.batch, row.precision, TORCH[DEVICE])
             peer.run(3)
+            return peer
+        try:
+            peer = within(most_seconds, begin) if most_seconds else begin()
             best, end = math.inf, time.perf_counter() + seconds
             while time.perf_counter() < end:
-                best = min(best, peer.run(1)[0])
+                best = min(best, peer.run(n)[0] / n)
             peers[variant], seen[variant] = peer, best * 1e3
-        except Exception as error:  # a compiler that is missing, an op that it cannot take: the others go on
+        except (Exception, OutOfTime) as error:  # a compiler that is missing, an op that it cannot take: the others go on
             seen[variant] = f"failed: {type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}"
             torch._dynamo.reset()
-    fastest = sorted(peers, key=lambda v: seen[v])[:2]
-    return {v: peers[v] for v in fastest}, seen
+        fastest = sorted(peers, key=lambda v: seen[v])[:2]
+        peers, peer = {v: peers[v] for v in fastest}, None  # the others' memory is needed
+    if not peers:
+        raise RuntimeError(f"no variant of PyTorch runs: {seen}")
+    return peers, seen
 
 
-def tercet_memory(args, name, batch, threads):
-    """Peak and planned bytes of 5 steps, in a process that does nothing else; of a GPU what the plan asks of it, its peak unknown."""
-    server = Server(args.build, name, batch, threads, "warm")
+def tercet_memory(args, row, threads):
+    """What 5 steps take in a process that does nothing else beside the plan: of a GPU what the driver has less of, measured around the
+    session, and the plan with the buffers that uploads have on the device."""
+    server = Server(args, row, threads, "warm")
+    server.ask("ready")
+    free = torch.cuda.mem_get_info()[0] if DEVICE != "cpu" else 0
     plan = server.ask("describe")
-    if DEVICE != "cpu":
-        server.close()
-        return None, plan["arena_bytes"] + plan["variables_bytes"]
-    planned = plan["planned_bytes"]
     server.run(5)
-    peak = server.ask("memory")["peak_bytes"]
+    memory = server.ask("memory")
+    peak, planned = memory["peak_bytes"], plan["planned_bytes"]
+    if DEVICE != "cpu":
+        peak = free - torch.cuda.mem_get_info()[0]
+        planned = plan["arena_bytes"] + plan["variables_bytes"] + memory["staging_bytes"]
     server.close()
     return peak, planned
 
 
-def peer_memory(name, threads, prefix, variant):
+def forget():
+    """What PyTorch keeps of freed memory is given back: the other process needs it."""
+    gc.collect()
+    if DEVICE != "cpu":
+        torch.cuda.empty_cache()
+
+
+def startup_seconds(args, row, threads):
+    """From the start of a process to the end of its first step; of two the second, which finds what the first left in caches."""
+    for _ in range(2):
+        begin = time.perf_counter()
+        server = Server(args, row, threads)
+        server.run(1)
+        seconds = time.perf_counter() - begin
+        server.close()
+    return seconds
+
+
+def peer_memory(row, threads, prefix, variant):
     """In a process of its own, as its peak would hold the other variants' too."""
-    done = subprocess.run([sys.executable, os.path.abspath(__file__), "--device", DEVICE, "--peer-memory", name, str(threads), prefix, variant],
+    done = subprocess.run([sys.executable, os.path.abspath(__file__), "--device", DEVICE, "--peer-memory", str(row), str(threads), prefix, variant],
                           capture_output=True, text=True)
     if done.returncode != 0:
-        raise RuntimeError("PyTorch's memory: " + done.stderr.strip().splitlines()[-1])
+        raise RuntimeError("PyTorch's memory: " + (done.stderr.strip().splitlines() or ["it was killed"])[-1])
     return int(done.stdout)
 
 
-def measure(args, name, batch, threads):
-    peer_pytorch.prepare(threads)
-    torch._dynamo.reset()
-    with tempfile.TemporaryDirectory() as folder:
-        prefix = os.path.join(folder, "w")
-        server = Server(args.build, name, batch, threads)
-        load, plan = loader(prefix), server.ask("describe")
-        server.ask("export " + prefix)
-        ours = [server.run(1)[1] for _ in range(AGREEING_STEPS)]
-        memory, planned = tercet_memory(args, name, batch, threads)
-        worst = check_losses(name, load, ours)
-        peers, seen = try_variants(name, load, 0.1 if args.quick else 0.4)
-        eager = min((v for v in seen if v.startswith("eager") and not isinstance(seen[v], str)), key=lambda v: seen[v])
-        memory_peer = peer_memory(name, threads, prefix, eager)
+def time_rounds(args, server, peers):
+    """Seconds of a step of each, round by round, the order turned; how many steps a round has."""
     k = max(1, round(args.round_seconds * 3 / server.run(3)[0]))
     rounds = []
     for r in range(args.rounds):
@@ -161,81 +234,141 @@ def measure(args, name, batch, threads):
             time.sleep(0.002)  # the other side's threads go to sleep
             times[who] = (server if who == "tercet" else peers[who]).run(k)[0] / k
         rounds.append(times)
-    server.close()
+    return rounds, k
+
+
+def measure(args, row, threads, most_seconds):
+    peer_pytorch.prepare(threads, row.precision)
+    torch._dynamo.reset()
+    server = Server(args, row, threads, batches=args.batches)
+    try:
+        return measure_beside(args, row, threads, most_seconds, server)
+    finally:
+        server.close()
+
+
+def measure_beside(args, row, threads, most_seconds, server):
+    with tempfile.TemporaryDirectory() as folder:
+        prefix = os.path.join(folder, "w")
+        load, plan = loader(prefix), server.ask("describe")
+        server.ask("export " + prefix)
+        ours = [server.run(1)[1] for _ in range(min(args.steps, 2) if row.model in UNSTEADY else args.steps)]
+        worst = check_losses(row, load, ours)
+        forget()
+        if args.check:
+            print(f"{row}: {len(ours)} losses part by at most {worst:.2g}: {', '.join(f'{x:.6g}' for x in ours)}", flush=True)
+            return {"model": row.model, "batch": row.batch, "precision": row.precision, "threads": threads, "losses": ours, "loss_difference": worst}
+        memory, planned = tercet_memory(args, row, threads)
+        peers, seen = try_variants(row, load, 0.1 if args.quick else 0.4, most_seconds)
+        eager = min((v for v in seen if v.startswith("eager") and not isinstance(seen[v], str)), key=lambda v: seen[v])
+        memory_peer = peer_memory(row, threads, prefix, eager)
+    rounds, k = time_rounds(args, server, peers)
     medians = {who: float(np.median([x[who] for x in rounds])) for who in rounds[0]}
     best = min(peers, key=lambda who: medians[who])
     ratio, low, high = interval([x[best] / x["tercet"] for x in rounds])
-    flops_peak, bandwidth = args.peaks[threads]
+    flops_peak, bandwidth = machine_peaks(args, threads, row.precision)
     floor = max(plan["product_flops"] / flops_peak, plan["least_bytes"] / bandwidth)
-    row = {"model": name, "batch": batch, "threads": threads, "rounds": args.rounds, "steps_per_round": k,
-           "tercet_ms": medians["tercet"] * 1e3, "peer": best, "peer_ms": medians[best] * 1e3,
-           "all_peers_best_ms": seen, "ratio_median": ratio, "ratio_low": low, "ratio_high": high,
-           "floor_ms": floor * 1e3, "share_of_floor": floor / medians["tercet"], "loss_difference": worst,
-           "planned_bytes": planned, "tercet_peak_bytes": memory, "peak_over_plan": memory / planned if memory else None,
-           "peer_peak_bytes": memory_peer, "peer_memory_of": eager, "memory_ratio": (memory or planned) / memory_peer}
-    print(f"{name:9} batch {batch:4} threads {threads}: tercet {row['tercet_ms']:.3f} ms, PyTorch {row['peer_ms']:.3f} ms "
-          f"({best}), ratio {ratio:.2f} [{low:.2f}, {high:.2f}], floor {row['floor_ms']:.3f} ms = "
-          f"{100 * row['share_of_floor']:.0f} %; memory {(memory or planned) / 1e6:.1f} MB (plan {planned / 1e6:.1f}), "
-          f"PyTorch {memory_peer / 1e6:.1f}: {row['memory_ratio']:.2f}", flush=True)
-    return row
+    result = {"model": row.model, "batch": row.batch, "precision": row.precision, "threads": threads, "rounds": args.rounds, "steps_per_round": k,
+              "tercet_ms": medians["tercet"] * 1e3, "tercet_us": medians["tercet"] * 1e6, "peer": best, "peer_ms": medians[best] * 1e3,
+              "peer_events_ms": peers[best].event_seconds / k * 1e3 if DEVICE != "cpu" else None,
+              "all_peers_best_ms": seen, "ratio_median": ratio, "ratio_low": low, "ratio_high": high,
+              "mfu": plan["product_flops"] / medians["tercet"] / flops_peak, "product_gflop": plan["product_flops"] / 1e9, "peak_gflops": flops_peak / 1e9,
+              "floor_ms": floor * 1e3, "share_of_floor": floor / medians["tercet"], "loss_difference": worst,
+              "planned_bytes": planned, "tercet_peak_bytes": memory, "peak_over_plan": memory / planned,
+              "peer_peak_bytes": memory_peer, "peer_memory_of": eager, "memory_ratio": memory / memory_peer}
+    if args.bars:
+        del peers
+        forget()
+        result["startup_seconds"] = startup_seconds(args, row, threads)
+        if planned >= gpu_bars.READABLE_BYTES:
+            result["peak_off_plan"] = abs(memory / planned - 1)
+        else:
+            result["not_measured"] = {"peak_off_plan": f"a plan of {planned} bytes is too small to be told from the driver's pages"}
+        result["bars"] = gpu_bars.judge(str(row), result)
+    show(row, result)
+    return result
+
+
+def show(row, r):
+    print(f"{row} threads {r['threads']}: tercet {r['tercet_ms']:.3f} ms, PyTorch {r['peer_ms']:.3f} ms ({r['peer']}), "
+          f"ratio {r['ratio_median']:.2f} [{r['ratio_low']:.2f}, {r['ratio_high']:.2f}], floor {r['floor_ms']:.3f} ms = "
+          f"{100 * r['share_of_floor']:.0f} %, MFU {100 * r['mfu']:.0f} %; memory {r['tercet_peak_bytes'] / 1e6:.1f} MB "
+          f"(plan {r['planned_bytes'] / 1e6:.1f}), PyTorch {r['peer_peak_bytes'] / 1e6:.1f}: {r['memory_ratio']:.2f}", flush=True)
+    for bar in r.get("bars", []):
+        word = {True: "met", False: "not met", None: "not known"}[bar["met"]]
+        print(f"    {bar['bar']} {bar['wanted']}: {bar.get('why') or format(bar['measured'], '.4g')}: {word}", flush=True)
 
 
 def report(args, rows, failed):
     cpu = next((l.split(":")[1].strip() for l in open("/proc/cpuinfo") if l.startswith("model name")), platform.machine())
     commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True).stdout.strip()
-    mean = math.exp(sum(math.log(r["ratio_median"]) for r in rows) / len(rows)) if rows else None
-    return {"what": "training step, Tercet against PyTorch on the CPU", "date": str(datetime.date.today()),
+    ratios = [r["ratio_median"] for r in rows if "ratio_median" in r]
+    mean = math.exp(sum(map(math.log, ratios)) / len(ratios)) if ratios else None
+    return {"what": f"training step, Tercet against PyTorch on the {DEVICE.upper()}", "date": str(datetime.date.today()),
             "commit": commit, "device": torch.cuda.get_device_name() if DEVICE != "cpu" else "cpu", "machine": cpu, "cores": os.cpu_count(), "load_average": os.getloadavg()[0],
-            "pytorch": torch.__version__, "command": "perf/compare_pytorch.py " + " ".join(sys.argv[1:]),
-            "peak_gflops": {t: p[0] / 1e9 for t, p in args.peaks.items()},
-            "bandwidth_gbs": {t: p[1] / 1e9 for t, p in args.peaks.items()},
+            "pytorch": torch.__version__, "command": "perf/compare_pytorch.py " + " ".join(sys.argv[1:]), "batches": args.batches,
+            "peak_gflops": {name_of_peak(k): p[0] / 1e9 for k, p in args.peaks.items()},
+            "bandwidth_gbs": {name_of_peak(k): p[1] / 1e9 for k, p in args.peaks.items()},
             "geometric_mean_ratio": mean, "rows_slower": [f"{r['model']}:{r['batch']}:{r['threads']}" for r in rows
-                                                          if r["ratio_high"] < 1.0],
+                                                          if r.get("ratio_high", 1.0) < 1.0],
+            "bars_not_met": [f"{r['model']}:{r['batch']}:{r['precision']} {b['bar']}" for r in rows for b in r.get("bars", []) if b["met"] is False],
             "failed": failed, "rows": rows}
+
+
+def name_of_peak(key):
+    return str(key[0]) if key[1] == "f32" else f"{key[0]}:{key[1]}"
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--build", default="build")
-    parser.add_argument("--rows", default=DEFAULT_ROWS, help="model:batch, comma-separated")
+    parser.add_argument("--rows", help="model:batch[:precision], comma-separated")
     parser.add_argument("--threads", default="1,2")
     parser.add_argument("--rounds", type=int, default=15)
     parser.add_argument("--round-seconds", type=float, default=0.25)
     parser.add_argument("--quick", action="store_true", help="5 short rounds: a look, not a measurement")
     parser.add_argument("--device", choices=sorted(TORCH), default="cpu")
+    parser.add_argument("--batches", type=int, help="that steps take in turn; 1, on a GPU 4")
+    parser.add_argument("--bars", action="store_true", help="the rows that have a bar, and all that is asked of them")
+    parser.add_argument("--check", action="store_true", help="losses alone")
+    parser.add_argument("--steps", type=int, default=AGREEING_STEPS, help="of the check")
+    parser.add_argument("--seconds", type=float, help="for all rows: compilers get their share of it, rows that would begin after it do not run")
     parser.add_argument("--peer-memory", nargs=4, help=argparse.SUPPRESS)
     parser.add_argument("-o", "--output", help="JSON file, written anew after each row")
     args = parser.parse_args()
     global DEVICE
     DEVICE = args.device
+    args.batches = args.batches or (1 if DEVICE == "cpu" else 4)
     if DEVICE != "cpu":
         args.threads = "1"
-        torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False  # f32 on both sides
     if args.peer_memory:
-        name, threads, prefix, variant = args.peer_memory
-        peer_pytorch.prepare(int(threads))
-        print(peer_pytorch.peak_bytes(name, loader(prefix), variant, TORCH[DEVICE]))
+        spec, threads, prefix, variant = args.peer_memory
+        row = row_of(spec)
+        peer_pytorch.prepare(int(threads), row.precision)
+        print(peer_pytorch.peak_bytes(row.model, loader(prefix), variant, row.batch, row.precision, TORCH[DEVICE]))
         return 0
     if args.quick:
         args.rounds, args.round_seconds = 5, 0.1
-    threads = [int(t) for t in args.threads.split(",")]
-    args.peaks = {}
-    for t in threads:
-        torch.set_num_threads(t)
-        args.peaks[t] = machine_peaks(args.build, t)
-    rows, failed = [], {}
-    for t in threads:
-        for spec in args.rows.split(","):
-            try:
-                rows.append(measure(args, spec.split(":")[0], int(spec.split(":")[1]), t))
-            except Exception as error:  # one row's trouble is its own
-                failed[f"{spec}:{t}"] = f"{type(error).__name__}: {error}"
-                print(f"{spec} threads {t}: {failed[f'{spec}:{t}']}", file=sys.stderr, flush=True)
-            if args.output:
-                with open(args.output, "w") as file:
-                    json.dump(report(args, rows, failed), file, indent=1)
+    specs = (args.rows or (",".join(gpu_bars.ROWS) if args.bars else DEFAULT_ROWS)).split(",")
+    todo = [(spec, int(t)) for t in args.threads.split(",") for spec in specs]
+    end, rows, failed, args.peaks = time.perf_counter() + (args.seconds or math.inf), [], {}, {}
+    for i, (spec, t) in enumerate(todo):
+        try:
+            left = end - time.perf_counter()
+            if left <= 0:
+                raise RuntimeError(f"no time was left of {args.seconds:.0f} s")
+            # Half of what is left is the compilers'; a row's share is twice the others', as most need less than theirs.
+            most = left / 2 * min(1, 2 / (len(todo) - i)) if args.seconds else None
+            rows.append(measure(args, row_of(spec), t, most))
+        except Exception as error:  # one row's trouble is its own
+            failed[f"{spec}:{t}"] = f"{type(error).__name__}: {error}"
+            print(f"{spec} threads {t}: {failed[f'{spec}:{t}']}", file=sys.stderr, flush=True)
+        if args.output:
+            with open(args.output + ".new", "w") as file:
+                json.dump(report(args, rows, failed), file, indent=1)
+            os.replace(args.output + ".new", args.output)
     summary = report(args, rows, failed)
-    if rows:
+    if rows and not args.check:
         print(f"geometric mean {summary['geometric_mean_ratio']:.2f}; slower rows: {summary['rows_slower'] or 'none'}")
     return 1 if failed else 0
 

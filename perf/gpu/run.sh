@@ -10,8 +10,12 @@
 #   determinism   one training twice, recorded and launched op by op: the same bits
 #   parity        the losses of 50 steps beside the CPU's
 #   ops           bench_ops on the GPU against its measured peaks
-#   pytorch       training steps beside PyTorch eager, torch.compile(max-autotune) and a hand-captured graph, in turn
-# TERCET_CUDA_LIBRARY_PATH says where NVIDIA's libraries are, if not where the system has them; TERCET_STAGE_JOB is what is trained.
+#   pytorch       training steps of small networks beside PyTorch eager, torch.compile(max-autotune) and a hand-captured graph, in turn
+#   bars          the same of GPT-2 124M, ResNet-50, LSTM 2x1024 and the MLP at 128 and 8192, each number that is asked of a GPU beside
+#                 what is wanted (perf/gpu_bars.py)
+# A stage beside PyTorch writes each row as it ends and keeps what PyTorch compiled and Tercet chose in OUT/cache: run again, it gets further.
+# TERCET_CUDA_LIBRARY_PATH says where NVIDIA's libraries are, if not where the system has them; TERCET_STAGE_JOB is what is trained;
+# TERCET_STAGE_ROWS names other rows beside PyTorch.
 # shellcheck disable=SC2317 # the stages are called by their names
 set -uo pipefail
 home=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
@@ -25,7 +29,7 @@ limit=${TERCET_STAGE_SECONDS:-600}
 python=${PYTHON:-python3}
 job=${TERCET_STAGE_JOB:-$home/perf/examples/glyphs.yaml}
 stages=("$@")
-[ ${#stages[@]} -gt 0 ] || stages=(doctor conformance gradients custom sanitizer determinism parity ops pytorch)
+[ ${#stages[@]} -gt 0 ] || stages=(doctor conformance gradients custom sanitizer determinism parity ops pytorch bars)
 
 stage_doctor() { tercet doctor && tercet doctor --json >"$out/doctor.facts"; }
 
@@ -73,10 +77,15 @@ P
 
 stage_ops() { bench_ops --device gpu --seconds 0.05 --json "$out/ops.facts"; }
 
-stage_pytorch() {
+# Both sides may time their kernels and keep the quickest: TERCET_CUDA_TUNE here, max-autotune there.
+beside_pytorch() {
   "$python" -c 'import torch; assert torch.cuda.is_available()' || { echo "no PyTorch that sees a GPU: not run"; return 77; }
-  "$python" perf/compare_pytorch.py --build "$home/bin" --device gpu -o "$out/pytorch.facts"
+  TERCET_CUDA_TUNE=1 TORCHINDUCTOR_CACHE_DIR=$out/cache/inductor TORCHINDUCTOR_COMPILE_THREADS=$(nproc) \
+    "$python" perf/compare_pytorch.py --build "$home/bin" --device gpu --seconds $((limit > 60 ? limit - 45 : limit)) -o "$out/$stage.facts" \
+    ${TERCET_STAGE_ROWS:+--rows "$TERCET_STAGE_ROWS"} "$@"
 }
+stage_pytorch() { beside_pytorch --rounds 9; }
+stage_bars() { beside_pytorch --bars; }
 
 for stage in "${stages[@]}"; do
   declare -F "stage_$stage" >/dev/null || { echo "run.sh: there is no stage '$stage'; they are named at the head of this file" >&2; exit 2; }
@@ -85,7 +94,7 @@ failed=0
 for stage in "${stages[@]}"; do
   began=$SECONDS
   rm -f "$out/$stage.facts" "$out/$stage.tests"
-  export -f suite train "stage_$stage"
+  export -f suite train beside_pytorch "stage_$stage"
   export out stage home limit python job
   timeout "$limit" bash -o pipefail -c "stage_$stage" >"$out/$stage.log" 2>&1
   rc=$?
