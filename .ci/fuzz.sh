@@ -23,6 +23,7 @@ mkdir -p build-fuzz/found build-fuzz/log
 fuzz() {
   local target=$1 log=build-fuzz/log/$1
   mkdir -p "build-fuzz/corpus/$target"
+  touch "build-fuzz/found/.$target"
   local words=()
   if [ -e "tests/fuzz/$target.dict" ]; then words=("-dict=tests/fuzz/$target.dict"); fi
   if nice -n 10 "build-fuzz/fuzz_$target" "build-fuzz/corpus/$target" "tests/fuzz/seeds/$target" "${words[@]}" \
@@ -32,7 +33,8 @@ fuzz() {
   else
     tail -n 40 "$log"
     # The machine may be gone when somebody reads this.
-    find build-fuzz/found -name "$target-*" -newer build-fuzz/log -size -9 -exec sh -c 'echo "base64 -d >tests/fuzz/seeds/$1/found-1:"; base64 "$2"' sh "$target" {} ';'
+    find build-fuzz/found -name "$target-*" -newer "build-fuzz/found/.$target" -not -name '*-slow-unit-*' -size -9 \
+      -exec sh -c 'echo "base64 -d >tests/fuzz/seeds/$1/found-$(basename "$2" | tail -c 9):"; base64 "$2"' sh "$target" {} ';'
     die "$target: see build-fuzz/found and build-fuzz/log/$target"
   fi
 }

@@ -96,6 +96,9 @@ void tct_cu_staging(const tct_device_impl *device, double *out_near, double *out
 /* A library does not take a node, which the module's own kernel runs: kept for the facts once for each op, shapes, dtypes and reason,
  * and logged then. `node` NULL: it takes none. Returns TCT_UNSUPPORTED after recording the sentence. */
 tct_status tct_cu_refused(tct_device_impl *device, const tct_node_view *node, const char *library, const char *why) TCT_CHECKED;
+/* The same where something else runs it, which `instead` says. */
+tct_status tct_cu_refused_for(tct_device_impl *device, const tct_node_view *node, const char *library, const char *why, const char *instead)
+    TCT_CHECKED;
 /* As facts "refused.1", "refused.2" … */
 void tct_cu_tell_refusals(const tct_device_impl *device, tct_fact_fn fn, void *user);
 

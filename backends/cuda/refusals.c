@@ -39,10 +39,10 @@ static void describe(const tct_node_view *node, char *text, size_t text_bytes) {
   }
 }
 
-tct_status tct_cu_refused(tct_device_impl *device, const tct_node_view *node, const char *library, const char *why) {
+tct_status tct_cu_refused_for(tct_device_impl *device, const tct_node_view *node, const char *library, const char *why, const char *instead) {
   char what[500] = "", text[TEXT_BYTES];
   if (node != NULL) describe(node, what, sizeof what);
-  snprintf(text, sizeof text, "%s%s%s: %s; the module's own kernel runs it", what, node != NULL ? ": " : "", library, why);
+  snprintf(text, sizeof text, "%s%s%s: %s; %s", what, node != NULL ? ": " : "", library, why, instead);
   struct tct_cu_refusals *const kept = refusals_of(device);
   if (kept == NULL) return TCT_OUT_OF_MEMORY;
   if (!is_known(kept, text)) {
@@ -51,6 +51,10 @@ tct_status tct_cu_refused(tct_device_impl *device, const tct_node_view *node, co
     device->host->log(TCT_LOG_WARNING, "device 'gpu:%d': %s", (int)device->ordinal, text);
   }
   return device->host->fail(TCT_UNSUPPORTED, "%s", text);
+}
+
+tct_status tct_cu_refused(tct_device_impl *device, const tct_node_view *node, const char *library, const char *why) {
+  return tct_cu_refused_for(device, node, library, why, "the module's own kernel runs it");
 }
 
 void tct_cu_tell_refusals(const tct_device_impl *device, tct_fact_fn fn, void *user) {

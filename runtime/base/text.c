@@ -125,7 +125,7 @@ static size_t utf8_length(const unsigned char *s) {
   return length;
 }
 
-/* The character's code where JSON asks for \\u, or where another reader would not take it as it stands: YAML takes U+0085, U+2028 and
+/* The character's code where JSON asks for \u, or where another reader would not take it as it stands: YAML takes U+0085, U+2028 and
  * U+2029 for ends of lines and refuses the others; a terminal obeys the controls. 0: it can stand. */
 static unsigned escaped_code(const unsigned char *s, size_t length) {
   if (length == 1) return s[0] < 0x20 || s[0] == 0x7F ? s[0] : 0;

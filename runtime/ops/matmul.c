@@ -117,14 +117,21 @@ TCT_DEFINE(matmul, .infer = infer_matmul, .gradient = gradient_matmul, .cost = c
  *   matmul_bgrad  dw = op(a)·op(b) of matrices, and op(b)'s sums over its rows: the bias gradient, where b is dz. Both are sums over many
  *                 terms that an update adds up: never narrower than f32 */
 
+static bool check_no_activation(tct_infer *infer) {
+  const tct_matmul_attrs *attrs = infer->attrs;
+  return attrs->activation == TCT_OP_NONE || tct_refuse_as(infer, TCT_E_ATTRIBUTE, "takes no activation beside its own; leave attrs.activation NONE");
+}
+
 static bool infer_gelu(tct_infer *infer) {
   tct_shape out;
+  if (!check_no_activation(infer)) return false;
   if (!infer_product(infer, TCT_FLOATS, &out) || (infer->n_in == 3 && !check_bias(infer, &out))) return false;
   return tct_give(infer, 0, infer->in[0].dtype, out) && tct_give(infer, 1, infer->in[0].dtype, out);
 }
 
 static bool infer_dgelu(tct_infer *infer) {
   tct_shape out;
+  if (!check_no_activation(infer)) return false;
   if (!infer_product(infer, TCT_FLOATS, &out) || !tct_check_same_dtype(infer, 0, "a", 2, "z")) return false;
   return tct_check_shape(infer, 2, "z", &out, "the product's shape") && tct_give(infer, 0, infer->in[0].dtype, out);
 }
@@ -135,6 +142,7 @@ static tct_dtype wide(tct_dtype dtype) {
 
 static bool infer_bgrad(tct_infer *infer) {
   tct_shape out;
+  if (!check_no_activation(infer)) return false;
   if (!infer_product(infer, TCT_FLOATS, &out)) return false;
   if (infer->in[0].shape.rank > 2 || infer->in[1].shape.rank > 2)
     return tct_refuse_as(infer, TCT_E_RANK, "%s × %s: needs matrices; reshape the operands to rank 2", tct_show(&infer->in[0].shape).text,

@@ -1,6 +1,6 @@
 /* A dense layer's gradient reads dz twice, for dw = xᵀ·dz and for the bias, whose gradient is dz's sum over all but its last axis:
- * where the device has a kernel for both, they become one node, matmul_bgrad, with results in f32. Under mixed precision the sum's
- * copy of dz in f32 goes, and so does the rounding of dw to the narrow type on its way to f32. */
+ * where the device has a kernel for both, they become one node, matmul_bgrad, with results in f32 (of f64 in f64). Under mixed
+ * precision the sum's copy of dz in f32 goes, and so does the rounding of dw to the narrow type on its way to f32. */
 #include "base/number.h"
 #include "base/status.h"
 #include "graph/append.h"
@@ -58,11 +58,20 @@ static bool is_read_wide(const fuser *f, int32_t value) {
   return n_fit > 0 && n_fit == f->readers[value];
 }
 
-/* Whether the value can be made before node n. */
+/* Whether the value will be in f32 for being a paired product, or the reshape of one. */
+static bool will_widen(const fuser *f, int32_t value) {
+  const tct_graph *from = f->rewrite.from;
+  const tct_node *maker = tct_maker(from, origin(f, value, false));
+  const int32_t mate = f->mate[maker - from->nodes];
+  return mate >= 0 && maker->op == TCT_OP_matmul && dtype_of(f, maker->out) != dtype_of(f, from->nodes[mate].out);
+}
+
+/* Whether the value can be made before node n, by copies of nodes as they stand. */
 static bool is_there(const fuser *f, int32_t value, int32_t n) {
   const tct_graph *from = f->rewrite.from;
   const tct_node *maker = tct_maker(from, value);
-  return maker < &from->nodes[n] || tct_op_is_source(maker->op) || (tct_is_copy(maker) && is_there(f, maker->in[0], n));
+  if (maker < &from->nodes[n] || tct_op_is_source(maker->op)) return true;
+  return tct_is_copy(maker) && !will_widen(f, maker->in[0]) && is_there(f, maker->in[0], n);
 }
 
 static bool takes(const fuser *f, const tct_node *node, const tct_desc *out) {
@@ -83,9 +92,11 @@ static void describe(const fuser *f, const tct_node *product, const tct_node *su
 static const tct_node *sum_for(const fuser *f, const tct_node *node) {
   const tct_graph *from = f->rewrite.from;
   if (node->op != TCT_OP_matmul || node->n_in != 2 || from->values[node->in[0]].desc.shape.rank != 2 ||
-      from->values[node->in[1]].desc.shape.rank != 2 || ((const tct_matmul_attrs *)node->attrs)->transpose_b) {
+      from->values[node->in[1]].desc.shape.rank != 2) {
     return NULL;
   }
+  const tct_matmul_attrs *attrs = node->attrs;
+  if (attrs->transpose_b || attrs->activation != TCT_OP_NONE) return NULL;
   const int32_t n = f->sum[origin(f, node->in[1], false)];
   if (n < 0) return NULL;
   const tct_node *sum = &from->nodes[n];

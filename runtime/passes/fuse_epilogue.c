@@ -47,8 +47,8 @@ static int32_t bias_operand(const fuser *f, const tct_node *node, const tct_node
   return fits && (tct_rewrite_value(&f->rewrite, bias) >= 0 || tct_op_is_source(maker->op)) ? bias : -1;
 }
 
-static tct_op *activation_slot(tct_node *node, tct_unary_attrs **out_attrs) {
-  if (node->op == TCT_OP_matmul) {
+static tct_op *activation_slot(const tct_node *node, tct_unary_attrs **out_attrs) {
+  if (node->op != TCT_OP_conv2d) {
     tct_matmul_attrs *attrs = node->attrs;
     *out_attrs = &attrs->activation_attrs;
     return &attrs->activation;
@@ -56,6 +56,11 @@ static tct_op *activation_slot(tct_node *node, tct_unary_attrs **out_attrs) {
   tct_conv2d_attrs *attrs = node->attrs;
   *out_attrs = &attrs->activation_attrs;
   return &attrs->activation;
+}
+
+static bool has_activation(const tct_node *node) {
+  tct_unary_attrs *attrs = NULL;
+  return *activation_slot(node, &attrs) != TCT_OP_NONE;
 }
 
 /* What a product becomes. */
@@ -111,7 +116,7 @@ static void take_activation(fuser *f, fused *to) {
  * writes as much. */
 static void take_gelu(fuser *f, fused *to) {
   const int32_t z = to->first;
-  if (f->gelu[z] < 0 || f->readers[z] < 2) return;
+  if (f->gelu[z] < 0 || f->readers[z] < 2 || has_activation(&to->like)) return;
   const tct_node *gelu = &f->rewrite.from->nodes[f->gelu[z]], *next = only_reader(f, gelu);
   if (gelu->phase != to->node->phase || (next != NULL && tct_op_is_chain(next->op))) return;
   to->like.op = TCT_OP_matmul_gelu;
@@ -125,11 +130,11 @@ static void take_gelu(fuser *f, fused *to) {
   to->like.n_out = 1;
 }
 
-/* gelu_tanh's gradient, where the product is its dy and has no other reader. */
+/* gelu_tanh's gradient, where the product is its dy and has no other reader; not before one elementwise op alone, as above. */
 static bool take_gelu_gradient(fuser *f, fused *to) {
-  const tct_node *grad = only_reader(f, to->node);
+  const tct_node *grad = only_reader(f, to->node), *next = grad != NULL ? only_reader(f, grad) : NULL;
   if (grad == NULL || grad->op != TCT_OP_gelu_tanh_grad || grad->in[0] == to->node->out) return false;
-  if (tct_rewrite_value(&f->rewrite, grad->in[0]) < 0) return false;
+  if (tct_rewrite_value(&f->rewrite, grad->in[0]) < 0 || (next != NULL && tct_op_is_chain(next->op))) return false;
   to->in[2] = grad->in[0];
   to->like.op = TCT_OP_matmul_dgelu;
   to->like.n_in = 3;
@@ -182,7 +187,7 @@ static tct_status run(fuser *f) {
   for (int32_t n = 0; n < from->n_nodes; n++) {
     const tct_node *node = &from->nodes[n];
     if (f->absorbed[n]) continue;
-    const bool product = (node->op == TCT_OP_matmul || node->op == TCT_OP_conv2d) && node->n_in == 2 &&
+    const bool product = (node->op == TCT_OP_matmul || node->op == TCT_OP_conv2d) && node->n_in == 2 && !has_activation(node) &&
                          tct_dtype_is_float(from->values[node->out].desc.dtype);
     TCT_TRY(product ? fuse_tail(f, node) : tct_rewrite_copy(&f->rewrite, node));
   }

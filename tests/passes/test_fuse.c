@@ -278,6 +278,79 @@ TEST(fuse_epilogue, a_kept_gelu_goes_with_the_elementwise_op_behind_it) {
   tct_device_close(ref);
 }
 
+/* gelu_tanh over an activation that its product has taken, and products that bring an activation of their own, with what a fuse pass would
+ * take along without one. */
+TEST(fuse_epilogue, a_product_has_one_activation) {
+  tct_device *ref = device_make("ref");
+  const tct_matmul_attrs with_relu = {.activation = TCT_OP_relu};
+  for (int which = 0; which < 5; which++) {
+    tct_graph *graph = graph_make();
+    const tct_tensor x[2] = {INPUT(graph, "x", 3, 4), INPUT(graph, "w", 4, 5)}, b = INPUT(graph, "b", 5);
+    const tct_tensor z = which < 2 ? tct_matmul(x[0], x[1]) : tct_emit(graph, TCT_OP_matmul, &with_relu, x, 2, NULL);
+    const tct_tensor taken = which == 0 ? tct_relu(z) : which == 1 ? tct_gelu_tanh(z) : z;
+    if (which < 3) tct_output(graph, "gelu", tct_gelu_tanh(taken));
+    if (which < 3) tct_output(graph, "other", tct_exp(taken));
+    if (which == 3) tct_output(graph, "biased", tct_add(z, b));
+    if (which == 4) tct_output(graph, "z", z);
+    tct_output(graph, "sums", tct_reduce_sum(x[1], (const int32_t[]){0}, 1, false));
+    OK(tct_graph_status(graph));
+    tct_graph *out = passed(graph, ref, NULL);
+    CHECK(count_op(out, TCT_OP_matmul_gelu) == 0 && count_op(out, TCT_OP_matmul_bgrad) == (which < 2), "%d", which);
+    for (int32_t i = 0; i < graph->n_outputs; i++) check_same_output(graph, out, ref, graph->outputs[i].name);
+    tct_graph_free(out);
+    tct_graph_free(graph);
+  }
+  static const tct_op fused[] = {TCT_OP_matmul_gelu, TCT_OP_matmul_dgelu, TCT_OP_matmul_bgrad};
+  for (int i = 0; i < 3; i++) {
+    tct_graph *graph = graph_make();
+    const tct_tensor x[3] = {INPUT(graph, "x", 3, 4), INPUT(graph, "w", 4, 5), INPUT(graph, "z", 3, 5)};
+    tct_tensor out[2];
+    (void)tct_emit(graph, fused[i], &with_relu, x, fused[i] == TCT_OP_matmul_dgelu ? 3 : 2, out);
+    FAILS(tct_graph_status(graph), TCT_INVALID, "takes no activation beside its own");
+    tct_graph_free(graph);
+  }
+  tct_device_close(ref);
+}
+
+/* dw becomes f32 with its bias gradient; another product that would be made early, behind a reshape of dw, waits. */
+TEST(fuse_gradient, what_becomes_f32_is_not_copied_as_it_was) {
+  tct_device *ref = device_make("ref");
+  tct_graph *graph = graph_make();
+  const tct_tensor x = tct_cast(tct_input(graph, "x", TCT_F32, TCT_SHAPE(6, 4)), TCT_BF16);
+  const tct_tensor dz = tct_cast(tct_input(graph, "dz", TCT_F32, TCT_SHAPE(6, 8)), TCT_BF16), f = tct_input(graph, "f", TCT_F32, TCT_SHAPE(8, 3));
+  tct_output(graph, "first", tct_reduce_sum(tct_cast(dz, TCT_F32), (const int32_t[]){0}, 1, false));
+  const tct_tensor dw = tct_matmul_transposed(x, dz, true, false);
+  tct_output(graph, "second", tct_reduce_sum(f, (const int32_t[]){0}, 1, false));
+  tct_output(graph, "y", tct_matmul(tct_reshape(tct_cast(tct_reshape(dw, TCT_SHAPE(2, 16)), TCT_F32), TCT_SHAPE(4, 8)), f));
+  OK(tct_graph_status(graph));
+  tct_graph *out = passed(graph, ref, NULL);
+  OK(tct_graph_verify(out));
+  CHECK(count_op(out, TCT_OP_matmul_bgrad) == 1, "%d", (int)count_op(out, TCT_OP_matmul_bgrad));
+  tct_graph_free(out);
+  tct_graph_free(graph);
+  tct_device_close(ref);
+}
+
+/* gelu_tanh's gradient and what alone reads it are a chain. */
+TEST(fuse_epilogue, a_gelu_gradient_goes_with_the_elementwise_op_behind_it) {
+  tct_device *ref = device_make("ref");
+  for (int alone = 0; alone < 2; alone++) {
+    tct_graph *graph = graph_make();
+    const tct_tensor z = INPUT(graph, "z", 3, 5), dy = tct_matmul(INPUT(graph, "x", 3, 4), VARIABLE(graph, "w", 4, 5)), in[2] = {z, dy};
+    const tct_unary_attrs none = {0, 0};
+    const tct_tensor dz = tct_emit(graph, TCT_OP_gelu_tanh_grad, &none, in, 2, NULL);
+    tct_output(graph, "scaled", tct_mul(dz, INPUT(graph, "s", 3, 5)));
+    if (!alone) tct_output(graph, "dz", dz);
+    OK(tct_graph_status(graph));
+    tct_graph *out = passed(graph, ref, tct_pass_fuse_epilogue);
+    CHECK(count_op(out, TCT_OP_matmul_dgelu) == !alone && count_op(out, TCT_OP_gelu_tanh_grad) == alone);
+    for (int32_t i = 0; i < graph->n_outputs; i++) check_same_output(graph, out, ref, graph->outputs[i].name);
+    tct_graph_free(out);
+    tct_graph_free(graph);
+  }
+  tct_device_close(ref);
+}
+
 /* Compares in f64, selects in f32: no chain computes in both. */
 TEST(fuse_chain, dtypes_do_not_mix_in_a_chain) {
   tct_graph *graph = graph_make();

@@ -129,8 +129,7 @@ static cublasStatus_t describe(const tct_cu_cublaslt *api, const problem *p, tct
 /* ---- by which algorithm ---- */
 
 /* Sums of parts in the workspace in f32, joined in order: no rounding in between, and no atomics but where the order may differ and what
- * they add into is f32. Every operand lies on 256 bytes, which is
- * the library's default. */
+ * they add into is f32. Every operand lies on 256 bytes, which is the library's default. */
 static cublasStatus_t set_wishes(const tct_cu_cublaslt *api, cublasLtMatmulPreference_t wish, const tct_device_impl *device, bool to_f32) {
   const uint64_t most = (uint64_t)(device->chip.major >= 9 ? 32 : 8) << 20;
   const uint32_t sums = CUBLASLT_REDUCTION_SCHEME_COMPUTE_TYPE | (device->any_order && to_f32 ? CUBLASLT_REDUCTION_SCHEME_INPLACE : 0u);
@@ -253,7 +252,8 @@ static tct_status make(tct_device_impl *device, const tct_node_view *node, const
   if (status != CUBLAS_STATUS_SUCCESS) {
     const bool fused = has_aux(p) || (p->epilogue & CUBLASLT_EPILOGUE_BGRADA) != 0;
     snprintf(why, sizeof why, "it has no algorithm%s: %s", fused ? " with this epilogue" : "", api->status_name(status));
-    return tct_cu_refused(device, node, api->name, why);
+    return fused ? tct_cu_refused_for(device, node, api->name, why, "its plain product is tried, with the module's own kernel behind it")
+                 : tct_cu_refused(device, node, api->name, why);
   }
   out->algo = chosen->algo;
   out->workspace_bytes = tct_cu_aligned(chosen->workspace_bytes);

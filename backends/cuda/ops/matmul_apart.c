@@ -17,8 +17,7 @@ typedef struct halves {
 static void split(const tct_node_view *node, halves *out) {
   const bool gelu = node->op == TCT_OP_matmul_gelu, dgelu = node->op == TCT_OP_matmul_dgelu;
   out->product = *node;
-  out->product.op = TCT_OP_matmul;
-  out->product.op_name = "matmul";
+  out->product.op = TCT_OP_matmul; /* by the node's own name, which refusals tell */
   out->product.n_in = gelu ? node->n_in : 2;
   out->product.n_out = 1;
   out->product.out = gelu ? &node->out[1] : &node->out[0];
