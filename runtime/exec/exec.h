@@ -2,6 +2,7 @@
 #ifndef TCT_EXEC_EXEC_H
 #define TCT_EXEC_EXEC_H
 
+#include "base/pool.h"
 #include "device/device.h"
 #include "graph/graph.h"
 #include "passes/passes.h"
@@ -30,8 +31,9 @@ struct tct_variables {
 tct_status tct_variables_add(tct_variables *variables, const tct_graph *graph) TCT_CHECKED;
 const tct_variable_entry *tct_variables_find(const tct_variables *variables, const char *name); /* NULL: not there */
 
-/* First values on the host: `data` is dense, of `desc` (float dtypes; integers take zeros, ones and constants only). */
-tct_status tct_initialize(const char *name, const tct_desc *desc, tct_init init, uint64_t seed, void *data) TCT_CHECKED;
+/* First values on the host: `data` is dense, of `desc` (float dtypes; integers take zeros, ones and constants only); `pool` may be NULL, and
+ * makes no difference to them. */
+tct_status tct_initialize(const char *name, const tct_desc *desc, tct_init init, uint64_t seed, tct_pool *pool, void *data) TCT_CHECKED;
 
 /* ---- programs ---- */
 

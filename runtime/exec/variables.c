@@ -8,6 +8,8 @@
 #include "base/text.h"
 #include "exec/exec.h"
 
+enum { WORTH_THREADS = 4 << 20 }; /* bytes to be drawn */
+
 tct_status tct_variables_create(tct_device *device, uint64_t seed, tct_variables **out) {
   *out = tct_alloc_zero(1, sizeof **out);
   if (*out == NULL) return TCT_OUT_OF_MEMORY;
@@ -123,16 +125,16 @@ static tct_status check_same(const tct_variable_entry *entry, const tct_desc *de
                   tct_dtype_name(desc->dtype), tct_shape_print(&desc->shape, wants, sizeof wants));
 }
 
-static tct_status initialize_entry(tct_variables *variables, const tct_variable_entry *entry, tct_init init) {
+static tct_status initialize_entry(tct_variables *variables, const tct_variable_entry *entry, tct_init init, tct_pool *pool) {
   tct_device *device = variables->device;
   /* In place where the host can: a copy of the largest weight would stay in the process' memory. */
   if (device->info.host_memory) {
     TCT_TRY(device->backend->sync(device->impl));
-    return tct_initialize(entry->name, &entry->desc, init, variables->seed, entry->data);
+    return tct_initialize(entry->name, &entry->desc, init, variables->seed, pool, entry->data);
   }
   void *data = tct_alloc(entry->bytes + 16);
   if (data == NULL) return TCT_OUT_OF_MEMORY;
-  tct_status status = tct_initialize(entry->name, &entry->desc, init, variables->seed, data);
+  tct_status status = tct_initialize(entry->name, &entry->desc, init, variables->seed, pool, data);
   if (status == TCT_OK) status = device->backend->upload(device->impl, entry->data, data, entry->bytes);
   if (status == TCT_OK) status = device->backend->sync(device->impl);
   tct_release(data);
@@ -170,8 +172,21 @@ static tct_status allocate(tct_variables *variables, int32_t from) {
   return TCT_OK;
 }
 
+/* Entries [from, n). */
+static tct_status initialize_all(tct_variables *variables, int32_t from, const tct_graph *graph, tct_pool *pool) {
+  for (int32_t n = 0; n < graph->n_nodes; n++) {
+    const tct_node *node = &graph->nodes[n];
+    if (node->op != TCT_OP_variable) continue;
+    const tct_variable_entry *entry = tct_variables_find(variables, node->name);
+    TCT_ASSERT(entry != NULL);
+    if (entry - variables->entries >= from) TCT_TRY(initialize_entry(variables, entry, node->init, pool));
+  }
+  return TCT_OK;
+}
+
 static tct_status add_all(tct_variables *variables, const tct_graph *graph) {
   const int32_t from = variables->n;
+  const size_t before = variables->bytes;
   for (int32_t n = 0; n < graph->n_nodes; n++) {
     const tct_node *node = &graph->nodes[n];
     if (node->op != TCT_OP_variable) continue;
@@ -181,14 +196,12 @@ static tct_status add_all(tct_variables *variables, const tct_graph *graph) {
   }
   if (variables->n == from) return TCT_OK;
   TCT_TRY(allocate(variables, from));
-  for (int32_t n = 0; n < graph->n_nodes; n++) {
-    const tct_node *node = &graph->nodes[n];
-    if (node->op != TCT_OP_variable) continue;
-    const tct_variable_entry *entry = tct_variables_find(variables, node->name);
-    TCT_ASSERT(entry != NULL);
-    if (entry - variables->entries >= from) TCT_TRY(initialize_entry(variables, entry, node->init));
-  }
-  return TCT_OK;
+  tct_pool *pool = NULL;
+  const tct_device_info *const info = &variables->device->info;
+  if (variables->bytes - before >= WORTH_THREADS) TCT_TRY(tct_pool_create(info->host_memory ? info->n_threads : 0, &pool));
+  const tct_status status = initialize_all(variables, from, graph, pool);
+  tct_pool_free(pool);
+  return status;
 }
 
 tct_status tct_variables_add(tct_variables *variables, const tct_graph *graph) {
