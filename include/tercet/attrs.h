@@ -5,8 +5,8 @@
 
 #include <tercet/types.h>
 
-/* Every op, elementwise rows first. TCT_OP_NONE is 0. The order is not a promise: modules match ops by name. Ops that programs
- * register are numbered from TCT_OP_FIRST_CUSTOM on. */
+/* Every op, elementwise rows first. TCT_OP_NONE is 0. The order is no promise: a row more or elsewhere comes with a new TCT_BACKEND_ABI, and a module's
+ * kernels name their ops. Ops that programs register are numbered from TCT_OP_FIRST_CUSTOM on. */
 #define TCT_OP_FIRST_CUSTOM 0x10000
 typedef enum tct_op {
   TCT_OP_NONE = 0,

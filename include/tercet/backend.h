@@ -9,7 +9,7 @@
 TCT_BEGIN_DECLS
 
 /* The version of this interface, checked when a module is loaded. tct_host may grow at its end without a new one; any
- * other change of a struct here has a new number. */
+ * other change of a struct here, or of the rows of ops.def and elementwise.def, has a new number. */
 #define TCT_BACKEND_ABI 9u
 
 /* ---- what the runtime gives ------------------------------------------------------------------------- */
