@@ -133,7 +133,10 @@ tct_status gpu_run_graph(const char *spec, bool nondeterministic, const tct_grap
 
 bool gpu_near(const float *a, const float *b, int64_t n, double tolerance) {
   double most = 1;
-  for (int64_t i = 0; i < n; i++) most = fmax(most, fabs((double)b[i]));
+  for (int64_t i = 0; i < n; i++) { /* no fmax: gcc 12 for aarch64 fails on this loop with it */
+    const double size = fabs((double)b[i]);
+    most = size > most ? size : most;
+  }
   for (int64_t i = 0; i < n; i++)
     if (!(fabs((double)a[i] - (double)b[i]) <= tolerance * most)) return false;
   return true;
