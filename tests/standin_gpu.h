@@ -35,6 +35,10 @@ int64_t gpu_output_size(const tct_graph *graph, int o);
 /* No element further from b's than the tolerance of b's largest, or of 1. */
 bool gpu_near(const float *a, const float *b, int64_t n, double tolerance);
 
+enum { GPU_REFUSALS = 6000 };
+/* What the device tells of refusals, a line each, behind what `text` [GPU_REFUSALS] has. */
+void gpu_refusals(tct_device *device, char *text);
+
 /* A run that may fail, with these settings; `out_refused`: our own kernel had what is the library's. It looks at the numbers itself. */
 typedef tct_status (*gpu_run_fn)(void *user, const char *settings, bool *out_refused);
 typedef enum gpu_library { GPU_CUBLASLT, GPU_CUDNN } gpu_library;

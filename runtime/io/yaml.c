@@ -98,7 +98,8 @@ static tct_status refuse(const builder *b, yaml_mark_t mark, const char *what) {
 }
 
 bool tct_yaml_fits_key(const char *key) {
-  return tct_json_string_bytes(key) <= 1002;
+  enum { MOST_CHARACTERS = 1000, QUOTES = 2 };
+  return tct_json_string_bytes(key) <= MOST_CHARACTERS + QUOTES;
 }
 
 /* A mapping's key: a scalar not yet in it. */

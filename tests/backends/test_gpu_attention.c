@@ -164,11 +164,6 @@ TEST(gpu_attention, mixed_precision_comes_to_the_library) {
   tct_graph_free(g);
 }
 
-static void keep_refusals(void *user, const char *name, const char *text) {
-  const size_t used = strlen(user);
-  if (strncmp(name, "refused.", 8) == 0) snprintf((char *)user + used, 6000 - used, "%s\n", text);
-}
-
 TEST(gpu_attention, a_refusal_is_kept_and_our_kernel_runs) {
   NEEDS_GPU("");
   static const struct {
@@ -184,13 +179,13 @@ TEST(gpu_attention, a_refusal_is_kept_and_our_kernel_runs) {
   };
   for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
     tct_graph *const g = graph_of(&rows[cases[i].row], true);
-    char refusals[6000] = "";
+    char refusals[GPU_REFUSALS] = "";
     tct_device *device = NULL;
     tct_program *program = NULL;
     gpu_set(cases[i].settings);
     OK(tct_device_open("gpu", NULL, &device));
     OK(tct_compile(g, device, NULL, &program));
-    tct_device_facts(device, keep_refusals, refusals);
+    gpu_refusals(device, refusals);
     CHECK(cases[i].why[0] == '\0' ? refusals[0] == '\0' : strstr(refusals, cases[i].why) != NULL, "%s: %s", cases[i].settings, refusals);
     tct_program_free(program);
     tct_device_close(device);

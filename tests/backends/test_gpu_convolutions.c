@@ -121,11 +121,6 @@ TEST(gpu_convolutions, any_order_only_when_asked) {
   tct_graph_free(g);
 }
 
-static void keep_refusals(void *user, const char *name, const char *text) {
-  const size_t used = strlen(user);
-  if (strncmp(name, "refused.", 8) == 0) snprintf((char *)user + used, 6000 - used, "%s\n", text);
-}
-
 TEST(gpu_convolutions, a_refusal_is_kept_and_our_kernel_runs) {
   NEEDS_GPU("");
   static const struct {
@@ -139,7 +134,7 @@ TEST(gpu_convolutions, a_refusal_is_kept_and_our_kernel_runs) {
   };
   for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
     tct_graph *const g = graph_of(&rows[cases[i].row], true);
-    char refusals[6000] = "";
+    char refusals[GPU_REFUSALS] = "";
     tct_device *device = NULL;
     tct_program *program = NULL;
     tct_step_info step;
@@ -148,7 +143,7 @@ TEST(gpu_convolutions, a_refusal_is_kept_and_our_kernel_runs) {
     OK(tct_device_open("gpu", NULL, &device));
     OK(tct_compile(g, device, NULL, &program));
     for (int32_t s = 0; tct_program_step(program, s, &step); s++) n_own += strncmp(step.kernel, "conv2d", 6) == 0 && strstr(step.kernel, ".tiles") != NULL;
-    tct_device_facts(device, keep_refusals, refusals);
+    gpu_refusals(device, refusals);
     CHECK(n_own == cases[i].n_own && strstr(refusals, cases[i].why) != NULL, "%s: %d by our own kernels: %s", cases[i].settings, n_own, refusals);
     tct_program_free(program);
     tct_device_close(device);

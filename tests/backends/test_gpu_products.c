@@ -325,20 +325,16 @@ TEST(gpu_products, the_same_problem_is_asked_about_once) {
 }
 
 /* Where the library does not take a product, our own kernel runs it, and the device says why. */
-static void keep_refusal(void *user, const char *name, const char *text) {
-  if (strcmp(name, "refused.1") == 0) snprintf(user, 1600, "%s", text);
-}
-
 TEST(gpu_products, a_refused_epilogue_is_kept) {
   NEEDS_GPU("");
   tct_graph *const graph = training_step_graph(false, true, STEP_HIDDEN);
   tct_device *device = NULL;
   tct_program *program = NULL;
-  char refusal[1600] = "";
+  char refusal[GPU_REFUSALS] = "";
   gpu_set("fail=cublasLtMatmulAlgoGetHeuristic:1:15");
   OK(tct_device_open("gpu", NULL, &device));
   OK(tct_compile(graph, device, NULL, &program));
-  tct_device_facts(device, keep_refusal, refusal);
+  gpu_refusals(device, refusal);
   CHECK(strstr(refusal, "matmul_gelu f32[128,96], f32[96,128], f32[128] -> f32[128,128], f32[128,128]: cuBLASLt 13.1.0: it has no algorithm with this "
                         "epilogue: CUBLAS_STATUS_NOT_SUPPORTED; its plain product is tried, with the module's own kernel behind it") != NULL, "%s", refusal);
   tct_program_free(program);
@@ -363,7 +359,7 @@ TEST(gpu_products, a_refusal_is_kept_and_our_kernel_runs) {
   tct_graph *const graph = graph_of(&rows[3]);
   OK(run_on("ref", graph, want, size_of(graph), NULL));
   for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-    char refusal[1600] = "";
+    char refusal[GPU_REFUSALS] = "";
     tct_device *device = NULL;
     tct_program *program = NULL, *again = NULL;
     tct_step_info step;
@@ -375,7 +371,7 @@ TEST(gpu_products, a_refusal_is_kept_and_our_kernel_runs) {
     OK(tct_program_run(program));
     OK(tct_program_get(program, "y", got, (size_t)size_of(graph) * sizeof *got));
     CHECK(gpu_near(got, want, size_of(graph), 1e-5), "%s: wrong numbers", cases[i].settings);
-    tct_device_facts(device, keep_refusal, refusal);
+    gpu_refusals(device, refusal);
     CHECK(strstr(refusal, cases[i].why) != NULL, "%s: %s", cases[i].settings, refusal);
     OK(tct_compile(graph, device, NULL, &again)); /* the answer is kept, and so is the sentence, once */
     tct_program_free(again);

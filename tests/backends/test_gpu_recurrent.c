@@ -86,18 +86,12 @@ typedef struct results {
   int64_t size[MOST_OUTPUTS];
   float *data[MOST_OUTPUTS]; /* owned */
   char kernel[32], kernel_grad[32];
-  char refused[6000]; /* a line each */
+  char refused[GPU_REFUSALS]; /* a line each */
 } results;
 
 static void release(results *r) {
   for (int32_t o = 0; o < r->n; o++) free(r->data[o]);
   r->n = 0;
-}
-
-static void keep_refusals(void *user, const char *name, const char *text) {
-  results *const r = user;
-  const size_t used = strlen(r->refused);
-  if (strncmp(name, "refused.", 8) == 0) snprintf(r->refused + used, sizeof r->refused - used, "%s\n", text);
 }
 
 static void look(tct_program *program, tct_device *device, results *r) {
@@ -107,7 +101,7 @@ static void look(tct_program *program, tct_device *device, results *r) {
     char *const kernel = strstr(step.op, "_grad") != NULL ? r->kernel_grad : r->kernel;
     snprintf(kernel, sizeof r->kernel, "%s", strchr(step.kernel, '.') + 1);
   }
-  tct_device_facts(device, keep_refusals, r);
+  gpu_refusals(device, r->refused);
 }
 
 /* The outputs of `n_runs` runs over a poisoned arena. */

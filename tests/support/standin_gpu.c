@@ -108,6 +108,13 @@ int gpu_run(const char *environment, const char *arguments) {
                " %s " TCT_BINARY_DIR "/tercet %s 2>&1", TCT_SOURCE_DIR, environment, arguments);
 }
 
+static void keep_refusal(void *user, const char *name, const char *text) {
+  const size_t used = strlen(user);
+  if (strncmp(name, "refused.", 8) == 0) snprintf((char *)user + used, GPU_REFUSALS - used, "%s\n", text);
+}
+
+void gpu_refusals(tct_device *device, char *text) { tct_device_facts(device, keep_refusal, text); }
+
 int64_t gpu_output_size(const tct_graph *graph, int o) { return tct_shape_size(&graph->values[graph->outputs[o].value].desc.shape); }
 
 tct_status gpu_run_graph(const char *spec, bool nondeterministic, const tct_graph *graph, const char *op, int64_t most, float *out, int *out_library, int *out_own) {
